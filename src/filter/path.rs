@@ -1,0 +1,260 @@
+//! JSONPath (RFC 9535) as the filter understands it: parsed by jsonpath-rust, then narrowed to what
+//! can be decided in one pass over the bytes.
+
+use std::fmt;
+
+use jsonpath_rust::parser::model as parsed;
+use jsonpath_rust::parser::parse_json_path;
+
+use super::syntax;
+
+/// What is wrong with a path or a condition, and where in its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathError {
+    /// Byte offset in the text.
+    pub offset: usize,
+    /// Continues a sentence that begins with the path: 'has …', 'is …'.
+    pub message: String,
+}
+
+impl PathError {
+    pub fn new(offset: usize, message: impl Into<String>) -> Self {
+        PathError {
+            offset,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PathError {}
+
+/// What a path starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// `$`: the whole body.
+    Body,
+    /// `@`: one record.
+    Record,
+}
+
+/// A parsed path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Path {
+    pub origin: Origin,
+    pub steps: Vec<Step>,
+}
+
+/// One segment: its selectors, applied to the children or to all descendants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub descendant: bool,
+    pub selectors: Vec<Selector>,
+}
+
+/// A selector that can be decided when a member or an element begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    Name(String),
+    Wildcard,
+    Index(u64),
+    /// From `start`, below `end`, each `step`-th.
+    Slice {
+        start: u64,
+        end: u64,
+        step: u64,
+    },
+}
+
+impl Path {
+    /// Parses one path; it begins with `$` or `@`.
+    ///
+    /// # Errors
+    /// Where the text is not RFC 9535, is over the limits, or uses a selector that needs to see an
+    /// element before it can decide (filters, negative indexes).
+    pub fn parse(text: &str) -> Result<Path, PathError> {
+        let origin = match text.as_bytes().first() {
+            Some(b'$') => Origin::Body,
+            Some(b'@') => Origin::Record,
+            _ => {
+                return Err(PathError::new(
+                    0,
+                    "begins with neither `$` (the body) nor `@` (the record)",
+                ));
+            }
+        };
+        syntax::check(text)?;
+        let query = parse_json_path(&format!("${}", &text[1..])).map_err(|error| parser_error(&error, 0))?;
+        Ok(Path {
+            origin,
+            steps: steps(&query.segments)?,
+        })
+    }
+
+    /// At most one node can be selected (RFC 9535, section 2.3.5.1).
+    pub fn is_singular(&self) -> bool {
+        self.steps.iter().all(|step| {
+            let one = matches!(step.selectors[..], [Selector::Name(_) | Selector::Index(_)]);
+            one && !step.descendant
+        })
+    }
+
+    pub fn has_descendant(&self) -> bool {
+        self.steps.iter().any(|step| step.descendant)
+    }
+}
+
+/// jsonpath-rust's message, made one line; `shift` bytes were put before the user's text.
+pub(super) fn parser_error(error: &jsonpath_rust::parser::errors::JsonPathError, shift: usize) -> PathError {
+    use jsonpath_rust::parser::errors::JsonPathError as E;
+    match error {
+        E::PestError(pest) => {
+            let offset = match pest.location {
+                pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
+            };
+            PathError::new(
+                offset.saturating_sub(shift),
+                "is not RFC 9535 JSONPath from here on",
+            )
+        }
+        other => PathError::new(0, format!("is not RFC 9535 JSONPath: {other}").replace('\n', " ")),
+    }
+}
+
+/// The steps of a query, in the filter's own terms.
+pub(super) fn steps(segments: &[parsed::Segment]) -> Result<Vec<Step>, PathError> {
+    let steps: Vec<Step> = segments.iter().map(step).collect::<Result<_, _>>()?;
+    if steps.iter().filter(|step| step.descendant).count() > 1 {
+        return Err(PathError::new(
+            0,
+            "has more than one `..`; the work would grow with the power of the depth",
+        ));
+    }
+    Ok(steps)
+}
+
+fn step(segment: &parsed::Segment) -> Result<Step, PathError> {
+    let (descendant, selectors) = match segment {
+        parsed::Segment::Descendant(inner) => {
+            return Ok(Step {
+                descendant: true,
+                ..step(inner)?
+            });
+        }
+        parsed::Segment::Selector(one) => (false, vec![selector(one)?]),
+        parsed::Segment::Selectors(many) => (false, many.iter().map(selector).collect::<Result<_, _>>()?),
+    };
+    Ok(Step {
+        descendant,
+        selectors,
+    })
+}
+
+fn selector(selector: &parsed::Selector) -> Result<Selector, PathError> {
+    let forward = |value: i64, what: &str| {
+        u64::try_from(value).map_err(|_| {
+            PathError::new(0, format!("has a negative {what}: which element that is shows only at the list's end; count from the front"))
+        })
+    };
+    Ok(match selector {
+        parsed::Selector::Name(name) => Selector::Name(name.clone()),
+        parsed::Selector::Wildcard => Selector::Wildcard,
+        parsed::Selector::Index(index) => Selector::Index(forward(*index, "index")?),
+        parsed::Selector::Slice(start, end, step) => Selector::Slice {
+            start: forward(start.unwrap_or(0), "slice bound")?,
+            end: end.map_or(Ok(u64::MAX), |end| forward(end, "slice bound"))?,
+            step: forward(step.unwrap_or(1), "slice step")?,
+        },
+        parsed::Selector::Filter(_) => {
+            return Err(PathError::new(
+                0,
+                "has a filter selector; put the condition into `when`",
+            ));
+        }
+    })
+}
+
+impl Selector {
+    pub(super) fn takes_name(&self, name: &str) -> bool {
+        match self {
+            Selector::Name(own) => own == name,
+            Selector::Wildcard => true,
+            Selector::Index(_) | Selector::Slice { .. } => false,
+        }
+    }
+
+    pub(super) fn takes_index(&self, index: u64) -> bool {
+        match *self {
+            Selector::Name(_) => false,
+            Selector::Wildcard => true,
+            Selector::Index(own) => own == index,
+            // A step of 0 selects nothing (section 2.3.4.2.2).
+            Selector::Slice { start, end, step } => {
+                step > 0 && index >= start && index < end && (index - start).is_multiple_of(step)
+            }
+        }
+    }
+
+    /// Could select members of an object.
+    pub(super) fn meets_objects(&self) -> bool {
+        matches!(self, Selector::Name(_) | Selector::Wildcard)
+    }
+
+    /// Could select elements of an array.
+    pub(super) fn meets_arrays(&self) -> bool {
+        !matches!(self, Selector::Name(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_parsed_into_steps() {
+        let path = Path::parse("@.a['b','c'][0][1:9:2]..d").unwrap();
+        assert_eq!(path.origin, Origin::Record);
+        assert_eq!(path.steps.len(), 5);
+        assert_eq!(path.steps[1].selectors.len(), 2);
+        assert_eq!(
+            path.steps[3].selectors[0],
+            Selector::Slice {
+                start: 1,
+                end: 9,
+                step: 2
+            }
+        );
+        assert!(path.steps[4].descendant);
+        assert!(!path.is_singular());
+        assert!(Path::parse("$.a['b c'][0]").unwrap().is_singular());
+    }
+
+    #[test]
+    fn escapes_in_names_are_resolved() {
+        let path = Path::parse(r"$['it\'s']").unwrap();
+        assert_eq!(path.steps[0].selectors, [Selector::Name("it's".into())]);
+    }
+
+    #[test]
+    fn what_one_pass_cannot_decide_is_refused() {
+        for text in [
+            "$[-1]", "$[-2:]", "$[::-1]", "$[?@.a]", "$..a..b", "a.b", "", "$.a[", "$[",
+        ] {
+            assert!(Path::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn slices_follow_section_2_3_4() {
+        let slice = |start, end, step| Selector::Slice { start, end, step };
+        let taken = |s: &Selector| (0..8).filter(|i| s.takes_index(*i)).collect::<Vec<_>>();
+        assert_eq!(taken(&slice(1, 6, 2)), [1, 3, 5]);
+        assert_eq!(taken(&slice(5, u64::MAX, 1)), [5, 6, 7]);
+        assert!(taken(&slice(0, 8, 0)).is_empty());
+    }
+}

@@ -1,0 +1,253 @@
+//! What stands before the JSONPath parser: limits, and the leniencies that RFC 9535 does not have.
+//!
+//! jsonpath-rust builds the syntax tree. It takes some text that the RFC refuses (white space inside
+//! names, functions of its own, a trailing space), and its run time grows threefold with each nested
+//! call that fails to parse. A privacy rule must mean one thing, so all of that is refused here first.
+
+use super::path::PathError;
+
+/// Longest expression, in bytes.
+pub const MAX_LENGTH: usize = 512;
+/// Deepest nesting of function calls.
+const MAX_CALLS: usize = 2;
+/// Deepest nesting of parentheses and brackets.
+const MAX_BRACKETS: usize = 16;
+
+const FUNCTIONS: [&str; 5] = ["length", "count", "match", "search", "value"];
+const LITERALS: [&str; 3] = ["true", "false", "null"];
+
+/// Refuses text that is too long, too deep, or not RFC 9535 in a way that the parser would let pass.
+///
+/// # Errors
+/// Says what is wrong and at which byte of `text`.
+pub fn check(text: &str) -> Result<(), PathError> {
+    if text.len() > MAX_LENGTH {
+        return Err(PathError::new(
+            MAX_LENGTH,
+            format!("is longer than {MAX_LENGTH} bytes"),
+        ));
+    }
+    if let Some(at) = text.find(|c: char| c.is_control()) {
+        return Err(PathError::new(at, "holds a control character"));
+    }
+    if text.starts_with(' ') || text.ends_with(' ') {
+        let at = if text.starts_with(' ') { 0 } else { text.len() - 1 };
+        return Err(PathError::new(at, "begins or ends with white space"));
+    }
+    Lexer { text, at: 0 }.run()
+}
+
+struct Lexer<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl Lexer<'_> {
+    fn run(&mut self) -> Result<(), PathError> {
+        // For each open bracket: whether it is a function call.
+        let mut open: Vec<bool> = Vec::new();
+        while let Some(byte) = self.peek() {
+            let start = self.at;
+            match byte {
+                b'\'' | b'"' => self.string(byte)?,
+                b'.' => self.member()?,
+                b'-' | b'0'..=b'9' => self.number(),
+                b'(' | b'[' => {
+                    open.push(false);
+                    self.at += 1;
+                }
+                b')' | b']' => {
+                    open.pop();
+                    self.at += 1;
+                }
+                _ if begins_name(byte) => {
+                    if self.word()? {
+                        open.push(true);
+                        self.at += 1;
+                    }
+                }
+                b'$' | b'@' | b'?' | b'*' | b':' | b',' | b'<' | b'>' | b'=' | b'!' | b'&' | b'|' | b' ' => {
+                    self.at += 1
+                }
+                _ => {
+                    return Err(PathError::new(
+                        start,
+                        "holds a character that JSONPath has no use for",
+                    ));
+                }
+            }
+            if open.len() > MAX_BRACKETS {
+                return Err(PathError::new(
+                    start,
+                    format!("nests brackets deeper than {MAX_BRACKETS}"),
+                ));
+            }
+            if open.iter().filter(|call| **call).count() > MAX_CALLS {
+                return Err(PathError::new(
+                    start,
+                    format!("nests more than {MAX_CALLS} function calls"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn string(&mut self, quote: u8) -> Result<(), PathError> {
+        let start = self.at;
+        self.at += 1;
+        while let Some(byte) = self.peek() {
+            self.at += 1 + usize::from(byte == b'\\');
+            if byte == quote {
+                return Ok(());
+            }
+        }
+        Err(PathError::new(start, "has a string that does not end"))
+    }
+
+    /// `.name`, `.*`, `..name`, `..*` or `..[`; no white space after the dots (section 2.5.1.1).
+    fn member(&mut self) -> Result<(), PathError> {
+        self.at += 1;
+        let descendant = self.peek() == Some(b'.');
+        self.at += usize::from(descendant);
+        match self.peek() {
+            Some(b'*') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(b'[') if descendant => Ok(()),
+            Some(byte) if begins_name(byte) => {
+                self.name();
+                self.no_second_word()
+            }
+            _ => Err(PathError::new(
+                self.at,
+                "needs a member name or `*` after the dot",
+            )),
+        }
+    }
+
+    fn name(&mut self) {
+        while self
+            .peek()
+            .is_some_and(|byte| begins_name(byte) || byte.is_ascii_digit())
+        {
+            self.at += 1;
+        }
+    }
+
+    /// A name or literal is followed by punctuation, never by another word.
+    fn no_second_word(&self) -> Result<(), PathError> {
+        let rest = self.text[self.at..].trim_start_matches(' ');
+        let next = rest.bytes().next();
+        if next
+            .is_some_and(|byte| begins_name(byte) || byte.is_ascii_digit() || byte == b'\'' || byte == b'"')
+        {
+            return Err(PathError::new(
+                self.text.len() - rest.len(),
+                "has a space inside a name or an operator that RFC 9535 does not know; \
+                 a name with other characters is written in brackets: ['a b']",
+            ));
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) {
+        while self
+            .peek()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-'))
+        {
+            self.at += 1;
+        }
+    }
+
+    /// A word outside of a name: a literal, or (true) a function with its bracket next.
+    fn word(&mut self) -> Result<bool, PathError> {
+        let start = self.at;
+        self.name();
+        let word = &self.text[start..self.at];
+        if LITERALS.contains(&word) {
+            self.no_second_word()?;
+            return Ok(false);
+        }
+        if FUNCTIONS.contains(&word) && self.peek() == Some(b'(') {
+            return Ok(true);
+        }
+        Err(PathError::new(
+            start,
+            format!(
+                "uses `{word}`, which RFC 9535 does not know; its functions are {}",
+                FUNCTIONS.join(", ")
+            ),
+        ))
+    }
+}
+
+/// name-first of RFC 9535, section 2.5.1.1, by its first UTF-8 byte.
+fn begins_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn rfc_9535_text_passes() {
+        for text in [
+            "$",
+            "@.a",
+            "$..a",
+            "$..[0]",
+            "$.a[*].b",
+            "$['a b']",
+            "$[\"it's\"]",
+            "$ .a",
+            "$[ 'a' , 'b' ]",
+            "@.a == 'x' && @.b != 1.5e3",
+            "count(@.a[*]) > 2",
+            "!(@.a || @.b)",
+            "match(@.a, 'x.*')",
+            "$.größe",
+            "@.a<=-1",
+            "$[1:2:3]",
+            "@.a==true",
+        ] {
+            assert!(check(text).is_ok(), "{text}: {:?}", check(text));
+        }
+    }
+
+    #[test]
+    fn leniencies_of_the_parser_are_refused() {
+        for text in [
+            "$.a b",
+            "$.a ",
+            " $.a",
+            "$.a[?@.x  y==1]",
+            "@.b in [1,2]",
+            "@.a nin @.b",
+            "$. a",
+            "$.. a",
+            "any_of(@.a, @.b)",
+            "length (@.a)",
+            "@.a == True",
+            "$.a\n.b",
+            "$.1",
+            "@.a 'b'",
+            "$.a;b",
+            "$['a",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_makes_the_parser_slow_is_refused_before_it() {
+        assert!(check(&format!("@.a == {}", "length(".repeat(14))).is_err());
+        assert!(check(&format!("$.{}", "a".repeat(600))).is_err());
+        assert!(check(&format!("{}@.a{}", "(".repeat(40), ")".repeat(40))).is_err());
+    }
+}
