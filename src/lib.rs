@@ -1,2 +1,5 @@
+pub mod diagnostic;
 pub mod filter;
+pub mod ledger;
 pub mod model;
+pub mod rules;

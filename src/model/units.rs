@@ -83,6 +83,12 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// 100 a second.
+    pub const DEFAULT: Rate = Rate {
+        count: NonZeroU32::new(100).unwrap(),
+        per: Duration::from_secs(1),
+    };
+
     /// # Errors
     /// Where `text` is not a whole number above zero with `/s`, `/m` or `/h`.
     pub fn parse(text: &str) -> Result<Self, InvalidUnit> {

@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::words::{GIFT_MESSAGES, LOCALES, Locale, PRODUCTS, Product, RISK_REASONS, Rng, STAFF_NOTES, hash};
-use super::{DAY, Document, SNAPSHOT, array, date, decimal, text, texts, timestamp, write_object};
+use super::words::{
+    GIFT_MESSAGES, LOCALES, Locale, PRODUCTS, RISK_REASONS, Rng, STAFF, STAFF_NOTES, USER_AGENTS, hash,
+};
+use super::{DAY, Document, SNAPSHOT, array, date, decimal, optional, text, texts, timestamp, write_object};
 
 const CUSTOMERS: u64 = 2_000;
 const ORDERS: u64 = 3_500;
@@ -40,14 +42,22 @@ impl Person {
         } else {
             format!("{native_given} {}", form(native_family))
         };
-        Person { name, native_family: form(native_family), given, family: form(family) }
+        Person {
+            name,
+            native_family: form(native_family),
+            given,
+            family: form(family),
+        }
     }
 
     fn email(&self, rng: &mut Rng) -> String {
-        let plain = |name: &str| name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        let plain = |name: &str| {
+            name.to_lowercase()
+                .replace(|c: char| !c.is_ascii_alphanumeric(), "")
+        };
         let number = rng.between(1, 99).to_string();
         let local = rng
-            .choose("{given}.{family}|{given}.{family}|{family}.{given}|{given}{number}|{given}_{family}{number}")
+            .choose("{given}.{family}|{family}.{given}|{given}{number}|{given}_{family}{number}")
             .replace("{given}", &plain(self.given))
             .replace("{family}", &plain(self.family))
             .replace("{number}", &number);
@@ -73,14 +83,20 @@ impl Address {
             .replace("{n}", &rng.between(1, 180).to_string())
             .replace("{u}", &rng.between(1, 10).to_string());
         let postal_code = rng.fill(city.next().unwrap_or_default());
-        Address { street, city: name, region, postal_code, country: locale.country }
+        Address {
+            street,
+            city: name,
+            region,
+            postal_code,
+            country: locale.country,
+        }
     }
 
     fn json(&self, instructions: Option<&str>) -> String {
         object! {
-            "street": text(&*self.street), "city": text(self.city),
-            "postal_code": text(&*self.postal_code), "region": text(self.region),
-            "country": text(self.country), "instructions": text(instructions),
+            "street": text(&self.street), "city": text(self.city),
+            "postal_code": text(&self.postal_code), "region": text(self.region),
+            "country": text(self.country), "instructions": optional(instructions),
         }
     }
 }
@@ -105,13 +121,18 @@ impl Card {
         let number = format!("{payload}{}", (10 - luhn_sum(&format!("{payload}0")) % 10) % 10);
         let expiry = format!("{:02}/{}", rng.between(1, 13), rng.between(27, 32));
         let holder = format!("{} {}", person.given, person.family).to_uppercase();
-        Card { number, kind, expiry, holder }
+        Card {
+            number,
+            kind,
+            expiry,
+            holder,
+        }
     }
 
     fn json(&self) -> String {
         object! {
-            "number": text(&*self.number), "type": text(self.kind),
-            "expiry": text(&*self.expiry), "holder": text(&*self.holder),
+            "number": text(&self.number), "type": text(self.kind),
+            "expiry": text(&self.expiry), "holder": text(&self.holder),
         }
     }
 }
@@ -136,7 +157,7 @@ pub(super) struct Customer {
     pub born: String,
     pub tier: &'static str,
     pub card: Card,
-    since: String,
+    pub since: u64,
     marketing: bool,
     address: Address,
 }
@@ -164,10 +185,10 @@ impl Customer {
             locale,
             email: person.email(&mut rng),
             phone: phone(&mut rng, locale),
-            born: format!("{}-{:02}-{:02}", rng.between(1946, 2008), rng.between(1, 13), rng.between(1, 29)),
+            born: birthday(&mut rng),
             tier: rng.choose("bronze|bronze|bronze|silver|silver|gold|platinum"),
             card: Card::new(&mut rng, &person),
-            since: date(since),
+            since,
             marketing: rng.chance(40),
             address: Address::new(&mut rng, locale),
             person,
@@ -180,7 +201,8 @@ impl Customer {
         let mut addresses = vec![self.address.json(None)];
         let mut cards = vec![self.card.json()];
         if rng.chance(25) {
-            addresses.push(Address::new(&mut rng, self.locale).json(Some(rng.choose(self.locale.instructions))));
+            let instructions = rng.choose(self.locale.instructions);
+            addresses.push(Address::new(&mut rng, self.locale).json(Some(instructions)));
             cards.push(Card::new(&mut rng, &self.person).json());
         }
         let consents = object! {
@@ -189,13 +211,13 @@ impl Customer {
         let internal = object! {
             "risk_score": decimal(rng.between(1, 90) as i64),
             "segment": text(rng.choose("bargain-hunter|loyal|lapsing|vip|new|churn-risk")),
-            "notes": self.staff_notes(&mut rng),
+            "notes": self.staff_notes(&mut rng, SNAPSHOT),
         };
         let json = object! {
-            "id": text(&*self.id), "name": text(&*self.person.name), "email": text(&*self.email),
-            "phone": text(&*self.phone), "date_of_birth": text(&*self.born),
-            "national_id": text(&*rng.fill(self.locale.national_id)),
-            "loyalty_tier": text(self.tier), "since": text(&*self.since),
+            "id": text(&self.id), "name": text(&self.person.name), "email": text(&self.email),
+            "phone": text(&self.phone), "date_of_birth": text(&self.born),
+            "national_id": text(&rng.fill(self.locale.national_id)),
+            "loyalty_tier": text(self.tier), "since": text(&date(self.since)),
             "addresses": array(&addresses), "cards": array(&cards),
             "consents": consents, "internal": internal,
         };
@@ -204,9 +226,10 @@ impl Customer {
 
     fn in_order(&self) -> String {
         object! {
-            "id": text(&*self.id), "name": text(&*self.person.name), "email": text(&*self.email),
-            "phone": text(&*self.phone), "date_of_birth": text(&*self.born),
-            "loyalty_tier": text(self.tier), "marketing_consent": self.marketing, "since": text(&*self.since),
+            "id": text(&self.id), "name": text(&self.person.name), "email": text(&self.email),
+            "phone": text(&self.phone), "date_of_birth": text(&self.born),
+            "loyalty_tier": text(self.tier), "marketing_consent": self.marketing,
+            "since": text(&date(self.since)),
         }
     }
 
@@ -219,10 +242,22 @@ impl Customer {
             .replace("{born}", &self.born)
     }
 
-    fn staff_notes(&self, rng: &mut Rng) -> Value {
-        let count = rng.between(1, 4);
-        let note = |_| self.fill_in(rng.choose(STAFF_NOTES));
-        texts(&(0..count).map(note).collect::<Vec<_>>())
+    /// What members of staff wrote in the months before a moment.
+    fn staff_notes(&self, rng: &mut Rng, before: u64) -> Value {
+        let first = rng.between(0, 10) as usize;
+        let note = |number| {
+            let template = STAFF_NOTES
+                .split('|')
+                .cycle()
+                .nth(first + number)
+                .unwrap_or_default();
+            let day = date(before - rng.between(0, 90) * DAY);
+            format!("{day} {}: {}", rng.choose(STAFF), self.fill_in(template))
+        };
+        let count = 2 + first % 3;
+        let mut notes: Vec<String> = (0..count).map(note).collect();
+        notes.sort();
+        texts(&notes)
     }
 }
 
@@ -236,6 +271,11 @@ fn locale(mut place: u64) -> &'static Locale {
     LOCALES.iter().find(holds).unwrap_or(&LOCALES[0])
 }
 
+fn birthday(rng: &mut Rng) -> String {
+    let (year, month, day) = (rng.between(1946, 2008), rng.between(1, 13), rng.between(1, 29));
+    format!("{year}-{month:02}-{day:02}")
+}
+
 fn phone(rng: &mut Rng, locale: &Locale) -> String {
     let pattern = rng.choose(locale.phones);
     rng.fill(pattern)
@@ -245,7 +285,6 @@ fn phone(rng: &mut Rng, locale: &Locale) -> String {
 pub(super) fn orders(customers: &[Customer]) -> Vec<Document> {
     (0..ORDERS).rev().map(|index| order(index, customers)).collect()
 }
-
 
 /// The parts of an order that several of its fields depend on.
 struct Sale<'a> {
@@ -268,7 +307,7 @@ fn order(index: u64, customers: &[Customer]) -> Document {
     let stranger = Person::new(&mut rng, customer.locale);
     let sale = Sale {
         customer,
-        placed: SNAPSHOT - (ORDERS - index) * ORDER_SPACING + rng.between(0, ORDER_SPACING),
+        placed: SNAPSHOT - (ORDERS - index) * ORDER_SPACING + rng.between(0, ORDER_SPACING / 2),
         status,
         carrier: (!matches!(status, "placed" | "paid" | "cancelled")).then_some(carrier),
         recipient: if gift { stranger } else { customer.person.clone() },
@@ -304,31 +343,33 @@ impl Sale<'_> {
         let elsewhere = Address::new(rng, customer.locale);
         let destination = if self.gift { &elsewhere } else { &customer.address };
         let instructions = rng.chance(45).then(|| rng.choose(customer.locale.instructions));
-        let tracking = matches!(self.status, "shipped" | "delivered" | "returned").then(|| rng.fill("3S@@@@#########"));
+        let tracking =
+            matches!(self.status, "shipped" | "delivered" | "returned").then(|| rng.fill("3S@@@@#########"));
         object! {
-            "order_id": number, "placed_at": text(&*timestamp(self.placed)),
-            "status": text(self.status), "carrier": text(self.carrier),
+            "order_id": number, "placed_at": text(&timestamp(self.placed)),
+            "status": text(self.status), "carrier": optional(self.carrier),
             "customer": customer.in_order(), "recipient": self.recipient(rng),
             "shipping_address": destination.json(instructions), "billing_address": customer.address.json(None),
             "payment": self.payment(rng, total), "items": array(&items), "totals": self.totals(subtotal),
-            "internal": self.internal(rng), "tracking": object! { "number": text(tracking.as_deref()) },
+            "internal": self.internal(rng), "tracking": object! { "number": optional(tracking.as_deref()) },
         }
     }
 
     /// The lines of the order, and what they cost together.
     fn items(&self, rng: &mut Rng) -> (Vec<String>, i64) {
-        let count = *rng.pick(&[1, 1, 2, 2, 3, 4]);
+        let count = *rng.pick(&[1, 2, 2, 3, 3, 4]);
         let first = rng.between(0, PRODUCTS.len() as u64) as usize;
         let mut subtotal = 0;
         let mut line = |place: usize| {
             let product = &PRODUCTS[(first + place * 7) % PRODUCTS.len()];
             let quantity = *rng.pick(&[1, 1, 1, 2, 3]);
             subtotal += product.cents * quantity;
-            let message = (self.gift && place == 0).then(|| rng.choose(GIFT_MESSAGES).replace("{name}", &self.recipient.name));
+            let message = (self.gift && place == 0)
+                .then(|| rng.choose(GIFT_MESSAGES).replace("{name}", &self.recipient.name));
             object! {
                 "sku": text(product.sku), "name": text(product.name), "quantity": quantity,
                 "unit_price": decimal(product.cents), "weight_g": product.weight_g,
-                "gift_message": text(message.as_deref()),
+                "gift_message": optional(message.as_deref()),
             }
         };
         let lines = (0..count).map(&mut line).collect();
@@ -350,22 +391,27 @@ impl Sale<'_> {
     fn recipient(&self, rng: &mut Rng) -> String {
         let customer = self.customer;
         let own_phone = phone(rng, customer.locale);
-        let company = rng.choose(customer.locale.companies).replace("{f}", &customer.person.native_family);
+        let company = rng
+            .choose(customer.locale.companies)
+            .replace("{f}", customer.person.native_family);
         let company = (!self.gift && rng.chance(15)).then_some(company);
         object! {
-            "name": text(&*self.recipient.name),
-            "phone": text(if self.gift { &*own_phone } else { &*customer.phone }),
-            "company": text(company.as_deref()),
+            "name": text(&self.recipient.name),
+            "phone": text(if self.gift { &own_phone } else { &customer.phone }),
+            "company": optional(company.as_deref()),
         }
     }
 
     fn payment(&self, rng: &mut Rng, amount: i64) -> String {
         let method = rng.choose("card|card|card|card|card|card|card|card|paypal|bank_transfer");
-        let card = if method == "card" { self.customer.card.json() } else { text(None).to_string() };
+        let card = match method {
+            "card" => self.customer.card.json(),
+            _ => "null".to_owned(),
+        };
         let captured = (self.status != "placed").then(|| timestamp(self.placed + rng.between(20, 900)));
         object! {
             "method": text(method), "card": card,
-            "captured_at": text(captured.as_deref()), "amount": decimal(amount),
+            "captured_at": optional(captured.as_deref()), "amount": decimal(amount),
         }
     }
 
@@ -379,10 +425,31 @@ impl Sale<'_> {
     }
 
     fn internal(&self, rng: &mut Rng) -> String {
-        let reasons: Vec<String> = (0..rng.between(0, 3)).map(|_| rng.choose(RISK_REASONS).to_owned()).collect();
+        let first = rng.between(0, 10) as usize;
+        let reasons = RISK_REASONS
+            .split('|')
+            .cycle()
+            .skip(first)
+            .take(first % 3)
+            .map(str::to_owned);
+        let session = object! {
+            "ip": text(&public_address(rng)), "user_agent": text(rng.choose(USER_AGENTS)),
+            "referrer": text(rng.choose("newsletter-46|google-ads|direct|friend-code")),
+        };
         object! {
-            "risk_score": decimal(rng.between(1, 97) as i64), "risk_reasons": texts(&reasons),
-            "notes": self.customer.staff_notes(rng), "margin": decimal(rng.between(8, 52) as i64),
+            "risk_score": decimal(rng.between(1, 97) as i64),
+            "risk_reasons": texts(&reasons.collect::<Vec<_>>()),
+            "notes": self.customer.staff_notes(rng, self.placed), "margin": decimal(rng.between(8, 52) as i64),
+            "warehouse_bin": text(&rng.fill("B-##-@#")), "picker": text(rng.choose(STAFF)), "session": session,
         }
     }
+}
+
+/// An IP address from the ranges for documentation.
+pub(super) fn public_address(rng: &mut Rng) -> String {
+    format!(
+        "{}.{}",
+        rng.choose("192.0.2|198.51.100|203.0.113"),
+        rng.between(1, 255)
+    )
 }

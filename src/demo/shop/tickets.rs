@@ -1,8 +1,8 @@
 //! Registered software, and the support tickets of the people who use it.
 
-use super::data::Customer;
+use super::data::{Customer, public_address};
 use super::words::{Locale, Rng, SOFTWARE};
-use super::{DAY, Document, SNAPSHOT, array, decimal, text, timestamp, write_object};
+use super::{Document, SNAPSHOT, array, decimal, optional, text, timestamp, write_object};
 
 const REGISTRATIONS: u64 = 1_200;
 const TICKETS: u64 = 900;
@@ -20,7 +20,7 @@ const FOLLOW_UPS: &str = "Still the same with {version}, and I restarted twice.|
     holder {name}.|Any news? I have been waiting since Monday.|My date of birth is {born}, if that is the \
     security question.|The sticker says {serial}.";
 const ESCALATIONS: &str = "Threatens to post on social media; approve up to 50 EUR.|Second line says known \
-    fault MESA-2214, do not tell customers yet.|Customer {name} was rude to two agents, flag.|Chargeback risk.";
+    fault MESA-2214, do not tell customers yet.|Customer {name} was rude to two agents.|Chargeback risk.";
 
 /// A piece of software that a customer registered.
 pub(super) struct Registration<'a> {
@@ -49,31 +49,43 @@ impl Registration<'_> {
     /// What the licence server keeps.
     pub fn document(&self) -> Document {
         let mut rng = Rng::stream(&self.serial, 0);
-        let registered = SNAPSHOT - rng.between(DAY, 700 * DAY);
-        let address = format!("{}.{}", rng.choose("192.0.2|198.51.100|203.0.113"), rng.between(1, 255));
+        let registered = rng.between(self.customer.since, SNAPSHOT);
         let json = object! {
-            "serial": text(&*self.serial), "product": text(self.product), "version": text(self.version),
-            "registered_at": text(&*timestamp(registered)),
+            "serial": text(&self.serial), "product": text(self.product), "version": text(self.version),
+            "registered_at": text(&timestamp(registered)),
             "customer": object! {
-                "id": text(&*self.customer.id), "name": text(&*self.customer.person.name),
-                "email": text(&*self.customer.email),
+                "id": text(&self.customer.id), "name": text(&self.customer.person.name),
+                "email": text(&self.customer.email),
             },
-            "machine_fingerprint": text(&*format!("{:016x}{:016x}", rng.draw(), rng.draw())),
-            "license_key": text(&*rng.fill("@#@@#-#@@#@-@@##@-#@#@@")), "last_seen_ip": text(&*address),
+            "machine_fingerprint": text(&format!("{:016x}{:016x}", rng.draw(), rng.draw())),
+            "license_key": text(&rng.fill("@#@@#-#@@#@-@@##@-#@#@@")),
+            "last_seen_ip": text(&public_address(&mut rng)),
         };
         Document::new(self.serial.clone(), json)
+    }
+
+    fn product(&self) -> String {
+        object! {
+            "name": text(self.product), "version": text(self.version), "serial": text(&self.serial),
+        }
     }
 
     /// A template with everything filled in that a customer may let slip.
     fn fill_in(&self, template: &str, iban: Option<&str>) -> String {
         let card = &self.customer.card;
-        let in_fours: Vec<&str> = card.number.as_bytes().chunks(4).filter_map(|four| str::from_utf8(four).ok()).collect();
+        let in_fours = card
+            .number
+            .as_bytes()
+            .chunks(4)
+            .map(String::from_utf8_lossy)
+            .collect::<Vec<_>>()
+            .join(" ");
         let template = self.customer.fill_in(template);
         template
             .replace("{product}", self.product)
             .replace("{version}", self.version)
             .replace("{serial}", &self.serial)
-            .replace("{card}", &in_fours.join(" "))
+            .replace("{card}", &in_fours)
             .replace("{expiry}", &card.expiry)
             .replace("{iban}", iban.unwrap_or("the account you have on file"))
     }
@@ -81,40 +93,49 @@ impl Registration<'_> {
 
 /// Every ticket, newest first.
 pub(super) fn tickets(registrations: &[Registration<'_>]) -> Vec<Document> {
-    (0..TICKETS).rev().map(|index| ticket(index, registrations)).collect()
+    (0..TICKETS)
+        .rev()
+        .map(|index| ticket(index, registrations))
+        .collect()
 }
 
 fn ticket(index: u64, registrations: &[Registration<'_>]) -> Document {
     let mut rng = Rng::stream("ticket", index);
     let registration = rng.pick(registrations);
     let customer = registration.customer;
-    let opened = SNAPSHOT - (TICKETS - index) * TICKET_SPACING + rng.between(0, 3_000);
+    let opened = SNAPSHOT - (TICKETS - index + 3) * TICKET_SPACING + rng.between(0, 3_000);
     let number = 70_000 + index * 3 + rng.between(0, 3);
     let status = rng.choose("open|open|waiting|closed");
     let vendor = if rng.chance(40) { "helpdesk" } else { "inhouse" };
     let complaint = rng.choose(customer.locale.complaints);
     let (subject_line, message) = complaint.split_once('>').unwrap_or(("", complaint));
     let json = object! {
-        "ticket_id": number, "opened_at": text(&*timestamp(opened)),
+        "ticket_id": number, "opened_at": text(&timestamp(opened)),
         "status": text(status), "vendor": text(vendor), "subject_line": text(subject_line),
-        "customer": object! {
-            "id": text(&*customer.id), "name": text(&*customer.person.name), "email": text(&*customer.email),
-            "phone": text(&*customer.phone), "loyalty_tier": text(customer.tier),
-            "date_of_birth": text(&*customer.born),
-        },
-        "product": object! {
-            "name": text(registration.product), "version": text(registration.version),
-            "serial": text(&*registration.serial),
-        },
+        "customer": caller(customer), "product": registration.product(),
         "messages": array(&messages(&mut rng, registration, message, opened)),
         "internal": internal(&mut rng, customer),
     };
-    Document { key: number.to_string(), status, party: vendor, json }
+    Document {
+        key: number.to_string(),
+        status,
+        party: vendor,
+        json,
+    }
+}
+
+fn caller(customer: &Customer) -> String {
+    object! {
+        "id": text(&customer.id), "name": text(&customer.person.name), "email": text(&customer.email),
+        "phone": text(&customer.phone), "loyalty_tier": text(customer.tier),
+        "date_of_birth": text(&customer.born),
+    }
 }
 
 /// The conversation: the complaint, then agent and customer in turn.
 fn messages(rng: &mut Rng, registration: &Registration<'_>, complaint: &str, opened: u64) -> Vec<String> {
     let iban = iban(rng, registration.customer.locale);
+    let turns = rng.between(1, 7);
     let mut at = opened;
     let message = |turn: u64| {
         let (from, template) = match turn {
@@ -123,11 +144,10 @@ fn messages(rng: &mut Rng, registration: &Registration<'_>, complaint: &str, ope
             _ => ("customer", rng.choose(FOLLOW_UPS)),
         };
         let said = registration.fill_in(template, iban.as_deref());
-        let message = object! { "from": text(from), "at": text(&*timestamp(at)), "text": text(&*said) };
+        let message = object! { "from": text(from), "at": text(&timestamp(at)), "text": text(&said) };
         at += rng.between(300, 3_000);
         message
     };
-    let turns = rng.between(1, 7);
     (0..turns).map(message).collect()
 }
 
@@ -136,15 +156,20 @@ fn internal(rng: &mut Rng, customer: &Customer) -> String {
     object! {
         "priority": text(rng.choose("p1|p2|p2|p3|p3|p3|p4")),
         "sentiment": decimal(rng.between(0, 161) as i64 - 95),
-        "escalation_notes": text(escalation.as_deref()),
+        "escalation_notes": optional(escalation.as_deref()),
     }
 }
 
 /// An account number with valid check digits, for countries that have them.
-pub(super) fn iban(rng: &mut Rng, locale: &Locale) -> Option<String> {
+fn iban(rng: &mut Rng, locale: &Locale) -> Option<String> {
     let account = (!locale.iban.is_empty()).then(|| rng.fill(locale.iban))?;
-    let digits = format!("{account}{}00", locale.country).chars().filter_map(|c| c.to_digit(36)).collect::<Vec<_>>();
-    let rest = digits.iter().fold(0, |rest, value| (rest * if *value > 9 { 100 } else { 10 } + value) % 97);
+    let checked = format!("{account}{}00", locale.country);
+    let rest = checked
+        .chars()
+        .filter_map(|symbol| symbol.to_digit(36))
+        .fold(0, |rest, value| {
+            let shifted = if value > 9 { rest * 100 } else { rest * 10 };
+            (shifted + value) % 97
+        });
     Some(format!("{}{:02}{account}", locale.country, 98 - rest))
 }
-

@@ -343,7 +343,12 @@ pub(super) struct Product {
 }
 
 const fn product(sku: &'static str, name: &'static str, cents: i64, weight_g: u64) -> Product {
-    Product { sku, name, cents, weight_g }
+    Product {
+        sku,
+        name,
+        cents,
+        weight_g,
+    }
 }
 
 /// What the shop sells.
@@ -358,7 +363,7 @@ pub(super) const PRODUCTS: [Product; 24] = [
     product("SNS-DRP-4P", "Drip leak sensor, pack of four", 6490, 360),
     product("SNS-AIR-01", "Breeze air quality sensor", 7995, 210),
     product("THM-EMB-02", "Ember radiator thermostat", 5490, 240),
-    product("THM-EMB-6P", "Ember radiator thermostat, six rooms", 29900, 1440),
+    product("THM-EMB-6P", "Ember thermostat, six rooms", 29900, 1440),
     product("LCK-RVN-01", "Raven smart lock", 21900, 1130),
     product("LCK-RVN-KP", "Raven keypad, weatherproof", 4990, 190),
     product("PLG-NIB-2P", "Nib energy plug, twin pack", 3990, 260),
@@ -369,7 +374,7 @@ pub(super) const PRODUCTS: [Product; 24] = [
     product("TAG-FND-4P", "Finch key finder, pack of four", 4490, 48),
     product("GRD-SPR-01", "Sprig garden watering valve", 8490, 730),
     product("KID-NGT-01", "Little Owl night light", 2990, 310),
-    product("BOK-HOM-DE", "Handbuch: Das leise Haus (gebunden)", 2995, 890),
+    product("BOK-HOM-DE", "Handbuch: Das leise Haus", 2995, 890),
     product("GFT-CRD-50", "Gift card, printed", 5000, 12),
     product("BAG-TOT-CT", "Canvas tote bag", 1250, 140),
 ];
@@ -384,7 +389,8 @@ pub(super) const SOFTWARE: [(&str, &str, &str); 5] = [
 ];
 
 /// Why the fraud check looked at an order.
-pub(super) const RISK_REASONS: &str = "new_address|many_cards|night_order|address_mismatch|free_mail|vpn_exit";
+pub(super) const RISK_REASONS: &str =
+    "new_address|many_cards|night_order|address_mismatch|free_mail|vpn_exit";
 
 /// What staff write about a customer when no customer is looking.
 pub(super) const STAFF_NOTES: &str = "Called {phone}, no answer, left a message|Asked to ring twice, hard of \
@@ -392,6 +398,14 @@ pub(super) const STAFF_NOTES: &str = "Called {phone}, no answer, left a message|
     year|Address checked against the ID copy, matches|Journalist, refer questions to the press office|\
     Neighbour took the previous parcel and kept it|Prefers e-mail: {email}|Divorce: never mention orders \
     of the other household member|Date of birth {born} confirmed on the phone";
+
+/// Who writes those notes.
+pub(super) const STAFF: &str = "m.hendriks|j.okafor|s.lindqvist|a.demir|p.novotna|t.nakata";
+
+/// What customers order with.
+pub(super) const USER_AGENTS: &str = "ShopApp/7.3 (iPhone; iOS 19.1)|ShopApp/7.2 (Android 16; Pixel 9)|\
+    Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0|\
+    Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/19.0 Safari/605.1.15";
 
 /// What comes with a present.
 pub(super) const GIFT_MESSAGES: &str = "Happy birthday, {name}!|Thank you for watering the plants. M.|\

@@ -1,0 +1,502 @@
+//! The sample shop: what a company's internal customer API typically looks like.
+//!
+//! Every answer carries far more than any contractor needs: whole customers inside orders, card numbers,
+//! notes of the staff, chatty headers and errors. It stands behind the gateway in the demo. The data
+//! is generated from a fixed seed, so that the same request always has the same answer.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use serde_json::Value;
+
+use data::Customer;
+use tickets::Registration;
+use words::hash;
+
+/// A JSON object that keeps the order of its keys. Values are displayed as they are: strings go
+/// through [`text`], amounts through [`decimal`].
+macro_rules! object {
+    ($($key:literal: $value:expr),+ $(,)?) => {
+        write_object(&[$(($key, &$value)),+])
+    };
+}
+
+mod data;
+mod tickets;
+mod words;
+
+/// The moment at which the sample stands still (2026-11-23T06:00:00Z), in seconds since 1970.
+const SNAPSHOT: u64 = 1_795_413_600;
+const DAY: u64 = 86_400;
+
+/// Status and body of a success, or why there is none.
+type Answer = Result<(u16, String), Refusal>;
+/// Status and reason of a failure.
+type Refusal = (u16, &'static str);
+
+const NOT_FOUND: Refusal = (404, "not found");
+const NOT_ALLOWED: Refusal = (405, "method not allowed");
+
+const DEFAULT_LIMIT: usize = 20;
+const MAX_LIMIT: usize = 100;
+
+/// The sample shop with all its documents, rendered once at the start.
+pub struct Shop {
+    base_url: String,
+    orders: Collection,
+    customers: Collection,
+    tickets: Collection,
+    registrations: Collection,
+}
+
+/// An answer of the shop, before it is put on a connection.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The HTTP status code.
+    pub status: u16,
+    /// Header names and values, with the internal ones that a gateway has to strip.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON text.
+    pub body: String,
+}
+
+/// One rendered document, with what requests select it by.
+struct Document {
+    key: String,
+    /// Empty where documents of the kind have no status.
+    status: &'static str,
+    /// The carrier or vendor that works on it; empty where there is none.
+    party: &'static str,
+    json: String,
+}
+
+impl Document {
+    fn new(key: String, json: String) -> Document {
+        Document {
+            key,
+            status: "",
+            party: "",
+            json,
+        }
+    }
+
+    fn is_ready_for(&self, carrier: &str) -> bool {
+        self.party == carrier && self.status == "ready_to_ship"
+    }
+}
+
+/// The documents of one kind, in the order of its lists.
+struct Collection {
+    name: &'static str,
+    documents: Vec<Document>,
+    places: HashMap<String, usize>,
+}
+
+impl Collection {
+    fn new(name: &'static str, documents: Vec<Document>) -> Collection {
+        let keys = documents.iter().map(|document| document.key.clone());
+        let places = keys.zip(0..).collect();
+        Collection {
+            name,
+            documents,
+            places,
+        }
+    }
+
+    fn find(&self, key: &str) -> Result<&Document, Refusal> {
+        self.places
+            .get(key)
+            .map(|place| &self.documents[*place])
+            .ok_or(NOT_FOUND)
+    }
+
+    /// The cursor that leads to a place of the list: the first letter of the collection and the place.
+    fn cursor(&self, place: usize) -> String {
+        format!("{}{place}", &self.name[..1])
+    }
+
+    fn place_of(&self, cursor: &str) -> Option<usize> {
+        let place = cursor.strip_prefix(&self.name[..1])?.parse().ok()?;
+        (place < self.documents.len()).then_some(place)
+    }
+
+    /// The numbers of some documents, of a kind whose keys are numbers.
+    fn numbers(&self, wanted: impl Fn(&&Document) -> bool) -> Vec<u64> {
+        let documents = self.documents.iter().filter(wanted);
+        documents
+            .filter_map(|document| document.key.parse().ok())
+            .collect()
+    }
+}
+
+/// Which part of a collection a list request asks for.
+struct Page<'a> {
+    start: usize,
+    limit: usize,
+    status: Option<&'a str>,
+}
+
+impl<'a> Page<'a> {
+    /// Reads the query of a list. Unknown and empty parameters are ignored.
+    fn parse(query: &'a str, collection: &Collection) -> Result<Page<'a>, Refusal> {
+        let mut page = Page {
+            start: 0,
+            limit: DEFAULT_LIMIT,
+            status: None,
+        };
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
+            match name {
+                "cursor" => page.start = collection.place_of(value).ok_or((400, "unknown cursor"))?,
+                "limit" => page.limit = value.parse().unwrap_or_default(),
+                "status" => page.status = Some(value),
+                _ => {}
+            }
+        }
+        let known = |status| {
+            collection
+                .documents
+                .iter()
+                .any(|document| document.status == status)
+        };
+        if !(1..=MAX_LIMIT).contains(&page.limit) {
+            return Err((400, "limit must be from 1 to 100"));
+        }
+        if !page.status.is_none_or(known) {
+            return Err((400, "unknown status"));
+        }
+        Ok(page)
+    }
+}
+
+impl Shop {
+    /// Generates and renders all documents. `base_url` is where the shop is reached; the absolute `next`
+    /// links of its lists begin with it.
+    pub fn new(base_url: &str) -> Shop {
+        let customers = data::customers();
+        let registrations = tickets::registrations(&customers);
+        let profiles = customers.iter().map(Customer::profile).collect();
+        let licences = registrations.iter().map(Registration::document).collect();
+        Shop {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            orders: Collection::new("orders", data::orders(&customers)),
+            customers: Collection::new("customers", profiles),
+            tickets: Collection::new("tickets", tickets::tickets(&registrations)),
+            registrations: Collection::new("registrations", licences),
+        }
+    }
+
+    /// Answers one request. `path` is the path alone, without the query. HEAD is answered like GET; the
+    /// server that sends the reply leaves the body away.
+    pub fn respond(&self, method: &str, path: &str, query: Option<&str>, body: &[u8]) -> Reply {
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        let query = query.unwrap_or_default();
+        let service = self
+            .collection(segments[0])
+            .map_or("edge", |collection| collection.name);
+        let node = format!("{service}-{}", hash(path.as_bytes()) % 4 + 1);
+        let (status, body) = match self.answer(method, &segments, query, body) {
+            Ok(answer) => answer,
+            Err((status, reason)) => (status, failure(reason, &node, path, query)),
+        };
+        Reply {
+            status,
+            headers: headers(&node, path, query),
+            body,
+        }
+    }
+
+    /// The numbers of the orders that are assigned to a carrier and ready to ship: what it may see now.
+    pub fn orders_ready_for(&self, carrier: &str) -> Vec<u64> {
+        self.orders.numbers(|order| order.is_ready_for(carrier))
+    }
+
+    /// The numbers of all other orders: assigned to somebody else, not ready yet, or gone already.
+    pub fn orders_not_ready_for(&self, carrier: &str) -> Vec<u64> {
+        self.orders.numbers(|order| !order.is_ready_for(carrier))
+    }
+
+    /// The numbers of a vendor's tickets that are open, or of those that are not (waiting and closed).
+    pub fn tickets_of(&self, vendor: &str, open: bool) -> Vec<u64> {
+        self.tickets
+            .numbers(|ticket| ticket.party == vendor && (ticket.status == "open") == open)
+    }
+
+    /// How many customers the shop has.
+    pub fn customers(&self) -> usize {
+        self.customers.documents.len()
+    }
+
+    fn answer(&self, method: &str, segments: &[&str], query: &str, body: &[u8]) -> Answer {
+        match segments {
+            ["tickets", key, "comments"] if method == "POST" => self.comment(key, body),
+            ["tickets", _, "comments"] => Err(NOT_ALLOWED),
+            [name] | [name, _] if !matches!(method, "GET" | "HEAD") => {
+                self.collection(name).and(Err(NOT_ALLOWED))
+            }
+            ["orders", "export"] => Ok((200, self.export())),
+            [name] => self.list(self.collection(name)?, query),
+            [name, key] => Ok((200, self.collection(name)?.find(key)?.json.clone())),
+            _ => Err(NOT_FOUND),
+        }
+    }
+
+    fn collection(&self, name: &str) -> Result<&Collection, Refusal> {
+        let all = [&self.orders, &self.customers, &self.tickets, &self.registrations];
+        all.into_iter()
+            .find(|collection| collection.name == name)
+            .ok_or(NOT_FOUND)
+    }
+
+    fn list(&self, collection: &Collection, query: &str) -> Answer {
+        let page = Page::parse(query, collection)?;
+        let wanted = |document: &&Document| page.status.is_none_or(|status| document.status == status);
+        let documents = collection.documents.iter().filter(wanted);
+        let total = documents.clone().count();
+        let shown = documents.skip(page.start).take(page.limit);
+        let shown: Vec<&str> = shown.map(|document| &*document.json).collect();
+        let end = page.start + page.limit;
+        let mut next = format!(
+            "{}/{}?cursor={}",
+            self.base_url,
+            collection.name,
+            collection.cursor(end)
+        );
+        next.push_str(&format!("&limit={}", page.limit));
+        if let Some(status) = page.status {
+            next.push_str(&format!("&status={status}"));
+        }
+        let next = (end < total).then_some(&*next);
+        let body = object! { "data": array(&shown), "next": optional(next), "total": total };
+        Ok((200, body))
+    }
+
+    fn export(&self) -> String {
+        let orders: Vec<&str> = self.orders.documents.iter().map(|order| &*order.json).collect();
+        object! { "generated_at": text(&timestamp(SNAPSHOT)), "data": array(&orders) }
+    }
+
+    fn comment(&self, ticket: &str, body: &[u8]) -> Answer {
+        let ticket = self.tickets.find(ticket)?;
+        let request: Value = serde_json::from_slice(body).map_err(|_| (400, "body is not JSON"))?;
+        let comment = request["comment"].as_str().ok_or((400, "comment is missing"))?;
+        let accepted = object! {
+            "ticket_id": ticket.key, "comment_id": hash(comment.as_bytes()) % 10_000_000,
+            "accepted_at": text(&timestamp(SNAPSHOT)), "author_ip": text("10.0.3.7"),
+            "internal": object! {
+                "queue": text("helpdesk-2"), "assigned_to": text("m.hendriks"), "sla_minutes": 240,
+            },
+        };
+        Ok((201, accepted))
+    }
+}
+
+/// The headers of such a service: what a client needs, and what nobody outside should see.
+fn headers(node: &str, path: &str, query: &str) -> Vec<(&'static str, String)> {
+    let tag = hash(format!("{path}?{query}").as_bytes());
+    vec![
+        ("Content-Type", "application/json".to_owned()),
+        ("Server", "shop-api/4.2".to_owned()),
+        ("X-Internal-Node", node.to_owned()),
+        ("X-Database-Replica", "pg-replica-2.shop.internal:5432".to_owned()),
+        ("ETag", format!("\"{tag:016x}\"")),
+        ("Set-Cookie", format!("sid={tag:x}; Path=/; HttpOnly")),
+    ]
+}
+
+/// The body of an error, as chatty as such bodies are.
+fn failure(reason: &str, node: &str, path: &str, query: &str) -> String {
+    let stack = [
+        "at ShopRepository.fetchOne (/srv/shop-api/src/repository.ts:214:11)".to_owned(),
+        format!("at handler (/srv/shop-api/src/routes.ts:88:5) path={path} query={query}"),
+    ];
+    object! {
+        "error": text(reason), "node": text(&format!("{node}.shop.internal")),
+        "database": text("postgres://shop_rw@10.0.3.21:5432/shop"), "stack": texts(&stack),
+    }
+}
+
+fn write_object(fields: &[(&str, &dyn Display)]) -> String {
+    let fields = fields.iter().map(|(key, value)| format!("\"{key}\":{value}"));
+    enclosed('{', fields, '}')
+}
+
+/// Elements with commas between them, in brackets.
+fn enclosed(open: char, elements: impl IntoIterator<Item = impl AsRef<str>>, close: char) -> String {
+    let mut json = String::from(open);
+    for element in elements {
+        if json.len() > 1 {
+            json.push(',');
+        }
+        json.push_str(element.as_ref());
+    }
+    json.push(close);
+    json
+}
+
+/// A JSON string.
+fn text(value: &str) -> Value {
+    value.into()
+}
+
+/// A JSON string, or null.
+fn optional(value: Option<&str>) -> Value {
+    value.into()
+}
+
+/// A JSON array of strings.
+fn texts(values: &[String]) -> Value {
+    values.into()
+}
+
+/// A JSON array of what is JSON already.
+fn array(elements: &[impl AsRef<str>]) -> String {
+    enclosed('[', elements, ']')
+}
+
+/// An amount in hundredths as a JSON number with two decimals.
+fn decimal(hundredths: i64) -> String {
+    let sign = if hundredths < 0 { "-" } else { "" };
+    let size = hundredths.unsigned_abs();
+    format!("{sign}{}.{:02}", size / 100, size % 100)
+}
+
+/// The calendar date of a moment in seconds since 1970 (Hinnant's `civil_from_days`).
+fn date(seconds: u64) -> String {
+    let days = seconds / DAY + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A moment in seconds since 1970 in the notation of RFC 3339.
+fn timestamp(seconds: u64) -> String {
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{}T{hour:02}:{minute:02}:{second:02}Z", date(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "http://127.0.0.1:9001";
+
+    fn get(shop: &Shop, target: &str) -> (u16, Value) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let reply = shop.respond("GET", path, Some(query), b"");
+        let body = serde_json::from_str(&reply.body).expect("every body is JSON");
+        (reply.status, body)
+    }
+
+    /// The keys of all documents of a list, page by page as the `next` links lead.
+    fn walk(shop: &Shop, first: &str, key: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut target = Some(first.to_owned());
+        while let Some(page) = target {
+            let (status, body) = get(shop, &page);
+            assert_eq!(status, 200, "{page}");
+            let documents = body["data"].as_array().expect("data").iter();
+            keys.extend(documents.map(|document| document[key].to_string()));
+            target = body["next"].as_str().map(|next| next.replace(BASE, ""));
+        }
+        keys
+    }
+
+    #[test]
+    fn same_seed_gives_the_same_bytes() {
+        let (first, second) = (Shop::new(BASE), Shop::new(BASE));
+        for path in ["/orders/export", "/customers", "/tickets", "/registrations"] {
+            let body = |shop: &Shop| shop.respond("GET", path, Some("limit=100"), b"").body;
+            assert_eq!(body(&first), body(&second), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_document_parses_and_is_found_by_its_key() {
+        let shop = Shop::new(BASE);
+        for collection in [&shop.orders, &shop.customers, &shop.tickets, &shop.registrations] {
+            for document in &collection.documents {
+                let (status, body) = get(&shop, &format!("/{}/{}", collection.name, document.key));
+                assert_eq!((status, body.is_object()), (200, true), "{}", document.json);
+                for blank in ["{name}", "{s}", "{f}", "{card}", "{iban}", "{product}", "=", "|"] {
+                    assert!(!document.json.contains(blank), "{blank} in {}", document.json);
+                }
+            }
+            assert_eq!(collection.places.len(), collection.documents.len());
+        }
+    }
+
+    #[test]
+    fn cards_pass_luhn() {
+        let (_, body) = get(&Shop::new(BASE), "/customers?limit=100");
+        for customer in body["data"].as_array().expect("data") {
+            let number = customer["cards"][0]["number"].as_str().expect("number");
+            assert!(number.len() >= 15, "{number}");
+            assert_eq!(data::luhn_sum(number) % 10, 0, "{number}");
+        }
+    }
+
+    #[test]
+    fn paging_visits_every_document_once() {
+        let shop = Shop::new(BASE);
+        let open = shop.tickets.numbers(|ticket| ticket.status == "open").len();
+        for (first, key, total) in [
+            ("/orders?limit=100", "order_id", shop.orders.documents.len()),
+            ("/customers", "id", shop.customers()),
+            ("/tickets?status=open&limit=7", "ticket_id", open),
+        ] {
+            let keys = walk(&shop, first, key);
+            let distinct: std::collections::HashSet<&String> = keys.iter().collect();
+            assert_eq!((keys.len(), distinct.len()), (total, total), "{first}");
+        }
+    }
+
+    #[test]
+    fn parcelco_has_orders_to_deliver() {
+        let shop = Shop::new(BASE);
+        let ready = shop.orders_ready_for("parcelco");
+        assert!(ready.len() >= 500);
+        assert_eq!(
+            ready.len() + shop.orders_not_ready_for("parcelco").len(),
+            shop.orders.documents.len()
+        );
+        let (_, order) = get(&shop, &format!("/orders/{}", ready[0]));
+        assert_eq!(order["status"], "ready_to_ship");
+        assert_eq!(order["carrier"], "parcelco");
+    }
+
+    #[test]
+    fn bad_requests_are_refused() {
+        let shop = Shop::new(BASE);
+        for query in "cursor=t20 cursor=o-1 cursor=o9999 cursor=é limit=0 limit=101 status=lost".split(' ') {
+            assert_eq!(get(&shop, &format!("/orders?{query}")).0, 400, "{query}");
+        }
+        for path in "/ /invoices /orders/1 /orders/ /orders/export/1 /tickets/1/comments/2".split(' ') {
+            assert_eq!(get(&shop, path).0, 404, "{path}");
+        }
+        assert_eq!(shop.respond("DELETE", "/orders", None, b"").status, 405);
+    }
+
+    #[test]
+    fn comments_are_accepted_as_json_only() {
+        let shop = Shop::new(BASE);
+        let path = format!("/tickets/{}/comments", shop.tickets_of("helpdesk", true)[0]);
+        let post = |body: &[u8]| shop.respond("POST", &path, None, body).status;
+        assert_eq!(post(br#"{"comment": "Solved."}"#), 201);
+        for refused in ["Solved.", "{}", r#"{"comment": 7}"#, "[]"] {
+            assert_eq!(post(refused.as_bytes()), 400, "{refused}");
+        }
+        assert_eq!(shop.respond("GET", &path, None, b"").status, 405);
+    }
+
+    #[test]
+    fn shop_is_shared_between_threads() {
+        fn shareable<T: Send + Sync>() {}
+        shareable::<Shop>();
+    }
+}

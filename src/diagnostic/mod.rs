@@ -1,0 +1,183 @@
+//! Errors that point into files: what is wrong, where, and what would be right.
+//!
+//! **Guarantees.** A diagnostic names file, line, column and key, and shows the line. All that is
+//! wrong with a file is reported in one go.
+//!
+//! **Trusts** nobody. **Must not** know what the files mean. **Called by** `rules` and `config`,
+//! which read files through [`table`], and by the commands, which print.
+
+pub mod table;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A file's name, as it is shown, and its text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+impl Source {
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Source {
+            name: name.into(),
+            text: text.into(),
+        })
+    }
+
+    /// Line and column of a byte, both from 1; the column counts characters.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..self.floor(offset)];
+        let line = before.matches('\n').count() + 1;
+        let begin = before.rfind('\n').map_or(0, |at| at + 1);
+        (line, before[begin..].chars().count() + 1)
+    }
+
+    fn floor(&self, offset: usize) -> usize {
+        let mut at = offset.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+
+    fn line(&self, number: usize) -> &str {
+        self.text.lines().nth(number - 1).unwrap_or("")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// It can, but its author should look.
+    Warning,
+}
+
+/// One thing that is wrong, or doubtful, in one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub source: Arc<Source>,
+    /// Byte range in the source.
+    pub span: Range<usize>,
+    /// The key concerned, from the file's top: `task[0].limits.burst`.
+    pub key: String,
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+}
+
+impl Diagnostic {
+    /// Line and column, both from 1.
+    pub fn position(&self) -> (usize, usize) {
+        self.source.position(self.span.start)
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let (line, column) = self.position();
+        let text = self.source.line(line);
+        let margin = line.to_string().len();
+        let span = &self.source.text[self.source.floor(self.span.start)..self.source.floor(self.span.end)];
+        let width = span
+            .lines()
+            .next()
+            .map_or(0, |first| first.chars().count())
+            .max(1);
+        if self.key.is_empty() {
+            writeln!(f, "{severity}: {}", self.message)?;
+        } else {
+            writeln!(f, "{severity}: `{}` {}", self.key, self.message)?;
+        }
+        writeln!(f, "{:margin$}--> {}:{line}:{column}", "", self.source.name)?;
+        writeln!(f, "{:margin$} |", "")?;
+        writeln!(f, "{line} | {}", text.replace('\t', " "))?;
+        writeln!(
+            f,
+            "{:margin$} | {}{}",
+            "",
+            " ".repeat(column - 1),
+            "^".repeat(width)
+        )?;
+        write!(f, "{:margin$} = {}", "", self.help)
+    }
+}
+
+/// Collects what is found in one file.
+#[derive(Debug)]
+pub struct Report {
+    source: Arc<Source>,
+    pub found: Vec<Diagnostic>,
+}
+
+impl Report {
+    pub fn new(source: Arc<Source>) -> Self {
+        Report {
+            source,
+            found: Vec::new(),
+        }
+    }
+
+    pub fn error(
+        &mut self,
+        span: &Range<usize>,
+        key: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(Severity::Error, span, key, message.into(), help.into());
+    }
+
+    pub fn warning(
+        &mut self,
+        span: &Range<usize>,
+        key: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(Severity::Warning, span, key, message.into(), help.into());
+    }
+
+    fn add(&mut self, severity: Severity, span: &Range<usize>, key: &str, message: String, help: String) {
+        self.found.push(Diagnostic {
+            severity,
+            source: Arc::clone(&self.source),
+            span: span.clone(),
+            key: key.to_owned(),
+            message,
+            help,
+        });
+    }
+}
+
+/// Whether any of them makes the files unusable.
+pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_shows_the_line_with_a_caret_under_the_right_character() {
+        let source = Source::new("rules/x.toml", "a = 1\nnäme = \"wröng\"\n");
+        let at = source.text.find("\"wr").unwrap();
+        let mut report = Report::new(Arc::clone(&source));
+        report.error(&(at..at + 8), "name", "is wrong", "write \"right\"");
+        assert_eq!(
+            report.found[0].to_string(),
+            "error: `name` is wrong\n --> rules/x.toml:2:8\n  |\n2 | näme = \"wröng\"\n  |        ^^^^^^^\n  = write \"right\""
+        );
+    }
+}

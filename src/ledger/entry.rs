@@ -1,0 +1,352 @@
+//! What an entry says, and the bytes that stand for it.
+//!
+//! An entry is one JSON object with a fixed order of members and whole numbers only. These bytes are
+//! stored, hashed and exported as they are; nothing ever writes them again from parts.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::{digest, rand};
+use serde::Serialize;
+
+use crate::model::{Jurisdictions, SubjectPseudonym};
+
+/// Version of the entry format.
+const VERSION: u32 = 1;
+
+/// Subjects in one entry; more go into entries that follow it. C2SP tlog-tiles bounds an entry to
+/// 65,535 bytes.
+pub const SUBJECTS_PER_ENTRY: usize = 500;
+
+/// Who asked, and on what ground.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Parties<'a> {
+    pub contractor: &'a str,
+    pub credential: &'a str,
+}
+
+/// What was asked: never a raw path, query or value.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// The path template of the route.
+    pub route: Option<&'a str>,
+}
+
+/// A response that leaves.
+#[derive(Debug)]
+pub struct Disclosure<'a> {
+    pub id: String,
+    pub parties: Parties<'a>,
+    pub request: Request<'a>,
+    pub rules: &'a str,
+    pub disclosed: Disclosed<'a>,
+    pub subjects: Vec<SubjectPseudonym>,
+    /// Most distinct subjects that the contractor may see in a day.
+    pub subjects_per_day: u64,
+}
+
+/// On what ground and how much.
+#[derive(Debug, Serialize)]
+pub struct Disclosed<'a> {
+    pub task: &'a str,
+    pub purpose: &'a str,
+    pub basis: &'a str,
+    pub agreement: &'a str,
+    #[serde(serialize_with = "jurisdictions")]
+    pub jurisdictions: Jurisdictions,
+    pub transfer: Option<&'a str>,
+    pub upstream: &'a str,
+    pub status: u16,
+    /// Size of the reduced body.
+    pub bytes: u64,
+    pub records: RecordCounts,
+    /// Members and elements beside allowed ones that were left out.
+    pub members_withheld: u64,
+    pub fields: Vec<FieldEntry<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RecordCounts {
+    pub released: u64,
+    pub withheld: u64,
+    pub without_subject: u64,
+}
+
+/// One field of the rule; fields that were not met are left out.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FieldEntry<'a> {
+    pub path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<&'a str>,
+    pub disclosed: u64,
+    pub withheld: u64,
+}
+
+/// A request of a known contractor that got nothing.
+#[derive(Debug, Serialize)]
+pub struct Refused<'a> {
+    pub task: Option<&'a str>,
+    pub status: u16,
+    pub code: &'a str,
+    /// Equal refusals since the last entry that were counted instead of written.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_written: u64,
+}
+
+/// The gateway began to serve.
+#[derive(Debug, Serialize)]
+pub struct Started<'a> {
+    pub version: &'a str,
+}
+
+/// Rules came into force.
+#[derive(Debug, Serialize)]
+pub struct ActivatedRules<'a> {
+    pub rules: &'a str,
+    pub contractors: Vec<&'a str>,
+}
+
+/// An entry that waits for its number: all its bytes but the end.
+pub struct Draft {
+    pub(super) parts: Vec<Part>,
+    pub(super) contractor: Option<String>,
+    pub(super) subjects_per_day: u64,
+}
+
+/// One row to be.
+pub(super) struct Part {
+    pub kind: &'static str,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub time: i64,
+    pub id: String,
+    pub task: Option<String>,
+    pub subjects: Vec<SubjectPseudonym>,
+    /// A JSON object without its closing brace.
+    open: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Head<'a> {
+    v: u32,
+    kind: &'a str,
+    id: &'a str,
+    time: i64,
+    salt: String,
+}
+
+#[derive(Serialize)]
+struct DisclosureBody<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    #[serde(flatten)]
+    parties: Parties<'a>,
+    #[serde(flatten)]
+    request: Request<'a>,
+    rules: &'a str,
+    #[serde(flatten)]
+    disclosed: &'a Disclosed<'a>,
+    subjects_total: usize,
+    parts: usize,
+    subjects: &'a [Name],
+}
+
+#[derive(Serialize)]
+struct SubjectsBody<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    contractor: &'a str,
+    task: &'a str,
+    part: usize,
+    parts: usize,
+    subjects: &'a [Name],
+}
+
+#[derive(Serialize)]
+struct RefusalBody<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    #[serde(flatten)]
+    parties: Parties<'a>,
+    #[serde(flatten)]
+    request: Request<'a>,
+    rules: &'a str,
+    #[serde(flatten)]
+    refused: &'a Refused<'a>,
+}
+
+#[derive(Serialize)]
+struct NodeBody<'a, T> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    #[serde(flatten)]
+    event: &'a T,
+}
+
+/// A pseudonym, as text.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Name(String);
+
+impl Draft {
+    /// A disclosure; with many subjects, also the entries that list the rest of them.
+    pub fn disclosure(mut entry: Disclosure) -> Draft {
+        entry.subjects.sort_unstable();
+        entry.subjects.dedup();
+        let time = now();
+        let (contractor, task) = (entry.parties.contractor, entry.disclosed.task);
+        let count = entry.subjects.len().div_ceil(SUBJECTS_PER_ENTRY).max(1);
+        let mut chunks = entry.subjects.chunks(SUBJECTS_PER_ENTRY);
+        let first = chunks.next().unwrap_or_default();
+        let body = DisclosureBody {
+            head: Head::new("disclosure", &entry.id, time),
+            parties: entry.parties,
+            request: entry.request,
+            rules: entry.rules,
+            disclosed: &entry.disclosed,
+            subjects_total: entry.subjects.len(),
+            parts: count,
+            subjects: &names(first),
+        };
+        let mut parts = vec![Part::new("disclosure", time, &entry.id, Some(task), first, &body)];
+        for (index, chunk) in chunks.enumerate() {
+            let head = Head::new("subjects", &entry.id, time);
+            let body = SubjectsBody {
+                head,
+                contractor,
+                task,
+                part: index + 2,
+                parts: count,
+                subjects: &names(chunk),
+            };
+            parts.push(Part::new("subjects", time, &entry.id, Some(task), chunk, &body));
+        }
+        Draft {
+            parts,
+            contractor: Some(contractor.to_owned()),
+            subjects_per_day: entry.subjects_per_day,
+        }
+    }
+
+    pub fn refusal(id: String, parties: Parties, request: Request, rules: &str, refused: &Refused) -> Draft {
+        let time = now();
+        let body = RefusalBody {
+            head: Head::new("refusal", &id, time),
+            parties,
+            request,
+            rules,
+            refused,
+        };
+        let part = Part::new("refusal", time, &id, refused.task, &[], &body);
+        Draft {
+            parts: vec![part],
+            contractor: Some(parties.contractor.to_owned()),
+            subjects_per_day: u64::MAX,
+        }
+    }
+
+    pub fn started(id: String, event: &Started) -> Draft {
+        Draft::node("started", id, event)
+    }
+
+    pub fn rules(id: String, event: &ActivatedRules) -> Draft {
+        Draft::node("rules", id, event)
+    }
+
+    fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
+        let time = now();
+        let body = NodeBody {
+            head: Head::new(kind, &id, time),
+            event,
+        };
+        Draft {
+            parts: vec![Part::new(kind, time, &id, None, &[], &body)],
+            contractor: None,
+            subjects_per_day: u64::MAX,
+        }
+    }
+}
+
+impl Part {
+    fn new(
+        kind: &'static str,
+        time: i64,
+        id: &str,
+        task: Option<&str>,
+        subjects: &[SubjectPseudonym],
+        body: &impl Serialize,
+    ) -> Part {
+        // Structures of strings and numbers always serialise.
+        let mut open = serde_json::to_vec(body).unwrap_or_default();
+        open.pop();
+        Part {
+            kind,
+            time,
+            id: id.to_owned(),
+            task: task.map(str::to_owned),
+            subjects: subjects.to_vec(),
+            open,
+        }
+    }
+
+    /// The entry's bytes. `index` is its number in the ledger, `sequence` its number among its
+    /// contractor's entries.
+    pub fn leaf(&self, index: u64, sequence: Option<u64>) -> Vec<u8> {
+        let mut leaf = Vec::with_capacity(self.open.len() + 48);
+        leaf.extend_from_slice(&self.open);
+        leaf.extend_from_slice(format!(",\"index\":{index}").as_bytes());
+        if let Some(sequence) = sequence {
+            leaf.extend_from_slice(format!(",\"sequence\":{sequence}").as_bytes());
+        }
+        leaf.push(b'}');
+        leaf
+    }
+}
+
+impl<'a> Head<'a> {
+    fn new(kind: &'a str, id: &'a str, time: i64) -> Head<'a> {
+        Head {
+            v: VERSION,
+            kind,
+            id,
+            time,
+            salt: salt(),
+        }
+    }
+}
+
+/// RFC 6962, section 2.1: SHA-256 over a zero byte and the entry.
+pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&[0]);
+    context.update(leaf);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+/// Keeps the hash of a pruned entry from being confirmed by guessing its content.
+fn salt() -> String {
+    let mut bytes = [0; 16];
+    // Without randomness there is no TLS either; a zero salt is then the least of it.
+    let _ = rand::fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn names(subjects: &[SubjectPseudonym]) -> Vec<Name> {
+    subjects.iter().map(|subject| Name(subject.to_string())).collect()
+}
+
+fn jurisdictions<S: serde::Serializer>(value: &Jurisdictions, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{} to {}", value.from, value.to))
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+pub fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as i64)
+}

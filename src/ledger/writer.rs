@@ -1,0 +1,209 @@
+//! The one writer: takes drafts from a bounded queue, commits what has gathered in one transaction,
+//! wakes who waits, and starts the next at once. No timer: while one commit runs, the next batch
+//! gathers by itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::entry::Draft;
+use super::sqlite::{Sqlite, StoreError, WriterLock, Written};
+
+/// Drafts that may wait. More are refused: memory stays bounded, and so does the wait.
+const QUEUE: usize = 4096;
+/// Most drafts in one transaction.
+const BATCH: usize = 1024;
+/// How often a sick database is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Proof that an entry is on the disk. Only the writer makes one.
+#[derive(Debug)]
+pub struct Receipt {
+    /// The entry's number in the ledger.
+    pub position: u64,
+    _made_by_the_writer: (),
+}
+
+/// Why there is no receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The entry could not be made durable, or not in time. It may exist all the same.
+    #[error("the ledger is unavailable")]
+    Unavailable,
+    #[error("the ledger's queue is full")]
+    Overloaded,
+    /// Nothing was written.
+    #[error("the contractor has seen as many distinct subjects today as it may")]
+    SubjectLimit,
+}
+
+/// The ledger, open for writing. Dropping it waits for what is queued.
+pub struct Ledger {
+    queue: Option<SyncSender<Job>>,
+    healthy: Arc<AtomicBool>,
+    deadline: Duration,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Job {
+    draft: Draft,
+    answer: oneshot::Sender<Result<Receipt, RecordError>>,
+}
+
+impl Ledger {
+    /// Opens the SQLite ledger at `path` and starts its writer. An entry that is not durable within
+    /// `deadline` is given up.
+    ///
+    /// # Errors
+    /// Where the database cannot be used, or another gateway uses it.
+    pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
+        let lock = WriterLock::take(path)?;
+        let store = Sqlite::open(path)?;
+        let healthy = Arc::new(AtomicBool::new(true));
+        let (queue, jobs) = sync_channel(QUEUE);
+        let writer = Writer {
+            path: path.to_owned(),
+            store: Some(store),
+            healthy: Arc::clone(&healthy),
+            _lock: lock,
+        };
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer.run(&jobs));
+        let thread = thread.map_err(|source| StoreError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Ledger {
+            queue: Some(queue),
+            healthy,
+            deadline,
+            writer: Some(thread),
+        })
+    }
+
+    /// Whether the last commit succeeded. Asked before an upstream is called, so that a sick ledger
+    /// costs nothing.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    /// Writes an entry and waits until it is durable.
+    ///
+    /// # Errors
+    /// Where it is not; nothing may then be released.
+    pub async fn record(&self, draft: Draft) -> Result<Receipt, RecordError> {
+        let (answer, answered) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or(RecordError::Unavailable)?;
+        queue
+            .try_send(Job { draft, answer })
+            .map_err(|error| match error {
+                TrySendError::Full(_) => RecordError::Overloaded,
+                TrySendError::Disconnected(_) => RecordError::Unavailable,
+            })?;
+        match tokio::time::timeout(self.deadline, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has answered nobody: there is nothing left to save.
+            let _ = writer.join();
+        }
+    }
+}
+
+struct Writer {
+    path: PathBuf,
+    /// `None` while the database is sick.
+    store: Option<Sqlite>,
+    healthy: Arc<AtomicBool>,
+    _lock: WriterLock,
+}
+
+impl Writer {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        loop {
+            let first = if self.store.is_some() {
+                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                jobs.recv_timeout(RETRY)
+            };
+            match first {
+                Ok(job) => self.serve(job, jobs),
+                Err(RecvTimeoutError::Timeout) => self.reopen(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn serve(&mut self, first: Job, jobs: &Receiver<Job>) {
+        let (mut drafts, mut answers) = (vec![first.draft], vec![first.answer]);
+        while drafts.len() < BATCH {
+            match jobs.try_recv() {
+                Ok(job) => {
+                    drafts.push(job.draft);
+                    answers.push(job.answer);
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        let outcome = self.store.as_mut().map(|store| store.commit(&drafts));
+        match outcome {
+            Some(Ok(written)) => answer_all(answers, written),
+            Some(Err(error)) => {
+                tracing::error!(%error, lost = drafts.len(), "the ledger cannot be written: nothing is disclosed until it can");
+                self.fall_sick(answers);
+            }
+            None => self.fall_sick(answers),
+        }
+    }
+
+    /// After a failed commit nothing is known: the database is closed and read back before it is
+    /// trusted again.
+    fn fall_sick(&mut self, answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>) {
+        self.healthy.store(false, Ordering::Release);
+        self.store = None;
+        for answer in answers {
+            let _ = answer.send(Err(RecordError::Unavailable));
+        }
+    }
+
+    fn reopen(&mut self) {
+        // A file that vanished is not made again: an empty ledger in its place would hide the loss.
+        if !self.path.exists() {
+            return;
+        }
+        match Sqlite::open(&self.path).and_then(|mut store| store.commit(&[]).map(|_| store)) {
+            Ok(store) => {
+                self.store = Some(store);
+                self.healthy.store(true, Ordering::Release);
+                tracing::warn!("the ledger can be written again");
+            }
+            Err(error) => tracing::debug!(%error, "the ledger is still sick"),
+        }
+    }
+}
+
+fn answer_all(answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>, written: Vec<Written>) {
+    for (answer, written) in answers.into_iter().zip(written) {
+        // Who waited may have gone; the entry stays.
+        let _ = answer.send(match written {
+            Written::At(position) => Ok(Receipt {
+                position,
+                _made_by_the_writer: (),
+            }),
+            Written::OverSubjectLimit => Err(RecordError::SubjectLimit),
+        });
+    }
+}

@@ -1,0 +1,88 @@
+//! Rule files: what each contractor may see, from TOML text to a compiled plan.
+//!
+//! **Guarantees.** A plan exists only where every file of the directory is without error; all errors
+//! of all files come in one run. What a file does not say is not allowed. What this version cannot
+//! keep (a basis, a selector) is refused, never ignored.
+//!
+//! **Trusts** the people who can write the files. **Must not** know of requests or the ledger.
+//!
+//! **Called by** `app` at start and by `fieldgate check`: the same code.
+
+mod file;
+mod plan;
+mod query;
+mod template;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
+
+pub use file::{Limits, Method, Proof};
+pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task};
+pub use query::{Query, QueryFault};
+pub use template::{MalformedPath, PathTemplate, RequestPath};
+
+/// The outcome of reading a directory.
+#[derive(Debug)]
+pub struct Loaded {
+    /// There only where nothing is an error.
+    pub plan: Option<Plan>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads and compiles all `*.toml` files of a directory, in the order of their names.
+///
+/// # Errors
+/// Where the directory or a file cannot be read at all.
+pub fn load(directory: &Path, surroundings: &Surroundings) -> std::io::Result<Loaded> {
+    let mut sources = Vec::new();
+    for path in rule_files(directory)? {
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        sources.push(Source::new(path.display().to_string(), text));
+    }
+    Ok(compile(sources, surroundings))
+}
+
+/// The rule files of a directory, sorted.
+///
+/// # Errors
+/// Where the directory cannot be read; the message names it.
+pub fn rule_files(directory: &Path) -> std::io::Result<Vec<std::path::PathBuf>> {
+    let named = |error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(named)? {
+        let path = entry.map_err(named)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Compiles files that are read already.
+pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded {
+    let mut diagnostics = Vec::new();
+    let mut files = Vec::new();
+    for source in sources {
+        let mut report = Report::new(Arc::clone(&source));
+        if let Some(file) = file::read(&source, &mut report) {
+            files.push((source, file));
+        }
+        diagnostics.append(&mut report.found);
+    }
+    let (plan, found) = plan::compile(files, surroundings);
+    diagnostics.extend(found);
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.source.name.clone(), diagnostic.span.start));
+    let plan = (!has_errors(&diagnostics)).then_some(plan);
+    Loaded { plan, diagnostics }
+}
+
+/// Agreements begin and end with the day in UTC.
+pub fn today() -> jiff::civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
+}
