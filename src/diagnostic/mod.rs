@@ -27,6 +27,11 @@ impl Source {
         })
     }
 
+    /// The name without its folders.
+    pub fn file_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
     /// Line and column of a byte, both from 1; the column counts characters.
     fn position(&self, offset: usize) -> (usize, usize) {
         let before = &self.text[..self.floor(offset)];

@@ -39,7 +39,7 @@ pub struct Plan {
 /// Whose credential it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
-    contractor: usize,
+    pub contractor: usize,
     pub credential: usize,
 }
 
@@ -47,6 +47,8 @@ pub struct Holder {
 pub struct Contractor {
     pub id: ContractorId,
     pub name: String,
+    pub service: String,
+    pub contact: String,
     pub jurisdictions: Jurisdictions,
     pub agreement: Agreement,
     pub credentials: Vec<CredentialId>,
@@ -219,6 +221,8 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
     let mut contractor = Contractor {
         id: file.id.value.clone(),
         name: file.name,
+        service: file.service,
+        contact: file.contact,
         jurisdictions,
         agreement: Agreement {
             reference: file.agreement.reference,

@@ -1,0 +1,423 @@
+//! `fieldgate.toml`: where the gateway listens, what it stands between, and its limits.
+//!
+//! **Guarantees.** Every key is known, typed and in range, or a diagnostic says where it is not and
+//! what would be right; all of them come in one run. Paths are relative to the file. Secrets are
+//! named by file or environment variable, never written in it.
+//!
+//! **Trusts** who can write the file. **Must not** open any of the files that it names.
+//!
+//! **Called by** `app` and the commands.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diagnostic::table::{Table, Value, read_file};
+use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
+use crate::model::{ByteSize, Country, parse_duration};
+use crate::transport::{ClientFiles, ServerFiles};
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the data comes from.
+    pub jurisdiction: Country,
+    /// The folder of the rule files.
+    pub rules: PathBuf,
+    pub listen: Listen,
+    pub ledger: Ledger,
+    pub upstreams: BTreeMap<String, Upstream>,
+    pub limits: Limits,
+    /// What is logged, as a filter of `tracing`: `info`, `debug`, `fieldgate::proxy=debug`.
+    pub log: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub address: SocketAddr,
+    pub tls: ServerFiles,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// The SQLite database.
+    pub path: PathBuf,
+    pub signing_key: PathBuf,
+    pub subject_key: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Without a slash at its end.
+    pub url: String,
+    pub tls: Option<ClientFiles>,
+    pub bearer: Option<Secret>,
+    /// For the whole answer, from the request's first byte to the body's last.
+    pub timeout: Duration,
+    /// Largest body, in bytes.
+    pub max_body: ByteSize,
+}
+
+/// Where a secret is; never the secret.
+#[derive(Clone, Debug)]
+pub enum Secret {
+    File(PathBuf),
+    Environment(String),
+}
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $read:ident;)+) => {
+        /// `[limits]`.
+        #[derive(Clone, Debug)]
+        pub struct Limits { $($(#[$doc])* pub $name: $type,)+ }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Limits { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            fn read(table: &mut Table, report: &mut Report) -> Limits {
+                let mut limits = Limits::default();
+                $(if let Some(value) = table.get(stringify!($name)).and_then(|value| $read(&value, report)) {
+                    limits.$name = value;
+                })+
+                limits
+            }
+        }
+    };
+}
+
+limits! {
+    /// Open connections; more wait to be accepted.
+    connections: usize = 10_000, count;
+    /// Requests in work; more are refused (503 overloaded).
+    requests: usize = 1024, count;
+    /// For the TLS handshake.
+    handshake_timeout: Duration = Duration::from_secs(10), duration;
+    /// For the head of a request.
+    header_timeout: Duration = Duration::from_secs(10), duration;
+    /// For a connection without a request.
+    idle_timeout: Duration = Duration::from_secs(60), duration;
+    /// For a whole request.
+    request_timeout: Duration = Duration::from_secs(30), duration;
+    /// For the head of a request, in bytes.
+    header_size: ByteSize = ByteSize::kib(16), size;
+    /// For the body of a request, in bytes.
+    body_size: ByteSize = ByteSize::mib(1), size;
+    /// For a connection to an upstream.
+    connect_timeout: Duration = Duration::from_secs(3), duration;
+    /// For an entry to be durable.
+    commit_timeout: Duration = Duration::from_secs(5), duration;
+    /// For what is in work when the gateway is told to stop.
+    drain_timeout: Duration = Duration::from_secs(10), duration;
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// The outer one where the file cannot be read; the inner one holds all that is wrong with it.
+pub fn load(path: &Path) -> std::io::Result<Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let home = path.parent().unwrap_or(Path::new(""));
+    Ok(parse(&Source::new(path.display().to_string(), text), home))
+}
+
+/// Parses a configuration; `home` is the folder that its paths are relative to.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn parse(source: &Arc<Source>, home: &Path) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut report = Report::new(Arc::clone(source));
+    let config = read_file(source, &mut report, |table, report| config(table, report, home));
+    report.found.sort_by_key(|diagnostic| diagnostic.span.start);
+    match config {
+        Some(config) if !has_errors(&report.found) => Ok((config, report.found)),
+        _ => Err(report.found),
+    }
+}
+
+fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
+    let jurisdiction = top
+        .require(report, "jurisdiction", "\"US\"")
+        .and_then(|v| v.parse(report, Country::new));
+    let rules = top
+        .get("rules")
+        .map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
+    let listen = top
+        .require(report, "listen", "a table [listen]")
+        .and_then(|value| value.read_table(report, |table, report| listen(table, report, home)));
+    if let Some(admin) = top.get("admin") {
+        admin.read_table(report, |table, report| {
+            table
+                .require(report, "address", "\"127.0.0.1:8444\"")?
+                .parse(report, address)
+        });
+        report.warning(
+            &admin.span(),
+            admin.key(),
+            "is not served by this version",
+            "use the command `fieldgate ledger query`",
+        );
+    }
+    let ledger = top
+        .require(report, "ledger", "a table [ledger]")
+        .and_then(|value| value.read_table(report, |table, report| ledger(table, report, home)));
+    let upstreams = match top.require(report, "upstream", "a table [upstream.orders]") {
+        Some(value) => value.read_map(report, |name, value, report| {
+            let upstream = value.read_table(report, |table, report| upstream(table, report, home))?;
+            Some((name.to_owned(), upstream))
+        }),
+        None => Vec::new(),
+    };
+    let limits = top.table(report, "limits", |table, report| {
+        Some(Limits::read(table, report))
+    });
+    let log = top.table(report, "telemetry", |table, report| {
+        table.get("log")?.text(report).map(str::to_owned)
+    });
+    Some(Config {
+        jurisdiction: jurisdiction?.value,
+        rules: rules?,
+        listen: listen?,
+        ledger: ledger?,
+        upstreams: upstreams.into_iter().collect(),
+        limits: limits.unwrap_or_default(),
+        log: log.unwrap_or_else(|| "info".to_owned()),
+    })
+}
+
+fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen> {
+    let address = match table.get("address") {
+        Some(value) => value.parse(report, address).map(|at| at.value),
+        None => Some(SocketAddr::from(([0, 0, 0, 0], 8443))),
+    };
+    let certificate = required_path(table, report, "certificate", "\"certs/gateway.pem\"", home);
+    let key = required_path(table, report, "key", "\"certs/gateway.key\"", home);
+    let client_ca = table.get("client_ca").map(|value| path(&value, report, home));
+    let crl = table
+        .get("crl")
+        .and_then(|value| value.list(report))
+        .unwrap_or_default();
+    let crl = crl.iter().filter_map(|value| path(value, report, home)).collect();
+    Some(Listen {
+        address: address?,
+        tls: ServerFiles {
+            certificate: certificate?,
+            key: key?,
+            client_ca: client_ca.flatten(),
+            crl,
+        },
+    })
+}
+
+fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger> {
+    let store = match table.get("store") {
+        Some(value) => value.parse(report, store).map(|at| at.value),
+        None => Some(PathBuf::from("ledger/fieldgate.db")),
+    };
+    let mut key = |name, default: &str| match table.get(name) {
+        Some(value) => path(&value, report, home),
+        None => Some(home.join(default)),
+    };
+    let signing_key = key("signing_key", "ledger/signing.key");
+    let subject_key = key("subject_key", "ledger/subject.key");
+    Some(Ledger {
+        path: home.join(store?),
+        signing_key: signing_key?,
+        subject_key: subject_key?,
+    })
+}
+
+fn store(text: &str) -> Result<PathBuf, &'static str> {
+    match text.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(path.into()),
+        Some(("postgres" | "postgresql", _)) => {
+            Err("this version has the SQLite ledger only: \"sqlite:ledger/fieldgate.db\"")
+        }
+        _ => Err("\"sqlite:\" and a path, such as \"sqlite:ledger/fieldgate.db\""),
+    }
+}
+
+fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstream> {
+    let url = table
+        .require(report, "url", "\"http://127.0.0.1:9001\"")
+        .and_then(|v| v.parse(report, url));
+    let ca = table.get("ca").map(|value| path(&value, report, home));
+    let certificate = table
+        .get("client_certificate")
+        .map(|value| path(&value, report, home));
+    let key = table.get("client_key").map(|value| path(&value, report, home));
+    let server_name = table
+        .get("server_name")
+        .map(|value| value.text(report).map(str::to_owned));
+    let bearer = table
+        .get("bearer")
+        .map(|value| value.read_table(report, |table, report| secret(table, report, home)));
+    let timeout = table
+        .get("timeout")
+        .map_or(Some(Duration::from_secs(10)), |value| duration(&value, report));
+    let max_body = table
+        .get("max_body")
+        .map_or(Some(ByteSize::mib(16)), |value| size(&value, report));
+    let url = url?;
+    let https = url.value.starts_with("https://");
+    let identity = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate?, key?)),
+        (None, None) => None,
+        _ => {
+            let at = table.at(());
+            report.error(
+                &at.span,
+                &at.key,
+                "has only one of `client_certificate` and `client_key`",
+                "a certificate is shown with its key: write both",
+            );
+            return None;
+        }
+    };
+    if https != ca.is_some() {
+        let (message, help) = if https {
+            (
+                "needs `ca`",
+                "add ca = \"certs/internal-ca.pem\": the authority that signed the upstream's certificate",
+            )
+        } else {
+            (
+                "has `ca`, and its url is not https",
+                "write https:// in the url, or remove `ca`",
+            )
+        };
+        report.error(&url.span, &url.key, message, help);
+        return None;
+    }
+    let tls = match ca {
+        Some(ca) => Some(ClientFiles {
+            ca: ca?,
+            identity,
+            server_name: server_name.flatten(),
+        }),
+        None => None,
+    };
+    Some(Upstream {
+        url: url.value,
+        tls,
+        bearer: match bearer {
+            Some(secret) => Some(secret?),
+            None => None,
+        },
+        timeout: timeout?,
+        max_body: max_body?,
+    })
+}
+
+fn secret(table: &mut Table, report: &mut Report, home: &Path) -> Option<Secret> {
+    let file = table.get("file").map(|value| path(&value, report, home));
+    let env = table
+        .get("env")
+        .map(|value| value.text(report).map(str::to_owned));
+    match (file, env) {
+        (Some(file), None) => file.map(Secret::File),
+        (None, Some(env)) => env.map(Secret::Environment),
+        _ => {
+            let at = table.at(());
+            report.error(
+                &at.span,
+                &at.key,
+                "does not name one place",
+                "{ file = \"secrets/orders.token\" } or { env = \"ORDERS_TOKEN\" }; secrets are never inline",
+            );
+            None
+        }
+    }
+}
+
+/// `http://host[:port][/path]` or the same with https; no user, query or fragment.
+fn url(text: &str) -> Result<String, &'static str> {
+    const WRONG: &str =
+        "http:// or https://, a host, and perhaps a port and a path, such as \"http://127.0.0.1:9001\"";
+    let uri: http::Uri = text.parse().map_err(|_| WRONG)?;
+    let authority = uri.authority().ok_or(WRONG)?;
+    let plain = matches!(uri.scheme_str(), Some("http" | "https")) && !authority.as_str().contains('@');
+    if !plain || uri.query().is_some() || text.contains('#') {
+        return Err(WRONG);
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "an IP address and a port, such as \"0.0.0.0:8443\" or \"[::]:8443\"")
+}
+
+fn required_path(
+    table: &mut Table,
+    report: &mut Report,
+    key: &'static str,
+    example: &str,
+    home: &Path,
+) -> Option<PathBuf> {
+    path(&table.require(report, key, example)?, report, home)
+}
+
+fn path(value: &Value, report: &mut Report, home: &Path) -> Option<PathBuf> {
+    value.text(report).map(|text| home.join(text))
+}
+
+fn duration(value: &Value, report: &mut Report) -> Option<Duration> {
+    value.parse(report, parse_duration).map(|at| at.value)
+}
+
+fn size(value: &Value, report: &mut Report) -> Option<ByteSize> {
+    value.parse(report, ByteSize::parse).map(|at| at.value)
+}
+
+fn count(value: &Value, report: &mut Report) -> Option<usize> {
+    value.integer(report, 1..=1_000_000).map(|count| count as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+        parse(&Source::new("fieldgate.toml", text), Path::new("/etc/fieldgate"))
+    }
+
+    const SMALL: &str = "jurisdiction = \"US\"\n[listen]\ncertificate = \"g.pem\"\nkey = \"g.key\"\n[ledger]\n\
+                         [upstream.orders]\nurl = \"http://127.0.0.1:9001/\"\n";
+
+    #[test]
+    fn only_what_has_no_default_is_needed() {
+        let (config, warnings) = parsed(SMALL).unwrap();
+        assert_eq!(warnings, []);
+        assert_eq!(config.listen.address.port(), 8443);
+        assert_eq!(
+            config.ledger.path,
+            Path::new("/etc/fieldgate/ledger/fieldgate.db")
+        );
+        assert_eq!(config.upstreams["orders"].url, "http://127.0.0.1:9001");
+        assert_eq!(config.upstreams["orders"].max_body, ByteSize::mib(16));
+    }
+
+    #[test]
+    fn all_errors_come_in_one_run_with_their_lines() {
+        let text = SMALL.replace("\"US\"", "\"usa\"").replace("http:", "https:")
+            + "bearer = \"secret\"\n[limits]\nconections = 5\nheader_size = \"1MB\"\n";
+        let found = parsed(&text).unwrap_err();
+        let at: Vec<_> = found.iter().map(|d| (d.position().0, d.key.as_str())).collect();
+        assert_eq!(
+            at,
+            [
+                (1, "jurisdiction"),
+                (7, "upstream.orders.url"),
+                (8, "upstream.orders.bearer"),
+                (10, "limits.conections"),
+                (11, "limits.header_size")
+            ]
+        );
+    }
+}

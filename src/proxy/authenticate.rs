@@ -1,0 +1,108 @@
+//! Who is asking: a verified client certificate, an API key, or both where they agree.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::rules::{Contractor, Holder, Plan, Proof};
+use crate::transport::{ClientIdentity, Peer};
+
+use super::Refusal;
+
+/// A contractor that has proved who it is. Only [`authenticate`] makes one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    plan: Arc<Plan>,
+    holder: Holder,
+}
+
+impl Caller {
+    pub fn contractor(&self) -> &Arc<Contractor> {
+        self.plan.contractor(self.holder)
+    }
+
+    pub fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    pub fn credential(&self) -> &str {
+        self.contractor().credentials[self.holder.credential].as_str()
+    }
+
+    /// The rules that this request is decided by, to its end.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+/// # Errors
+/// Where no credential is shown, one is unknown or expired, or two contradict each other.
+pub fn authenticate(plan: &Arc<Plan>, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let by_certificate = match &peer.identity {
+        Some(identity) => Some(certificate_holder(plan, identity)?),
+        None => None,
+    };
+    let by_key = match api_key(headers)? {
+        Some(key) => Some(key_holder(plan, key)?),
+        None => None,
+    };
+    let holder = match (by_certificate, by_key) {
+        (Some(certificate), Some(key)) if !certificate.same_contractor(key) => {
+            return Err(Refusal::BadCredential);
+        }
+        (Some(holder), _) | (None, Some(holder)) => holder,
+        (None, None) => return Err(Refusal::NoCredential),
+    };
+    Ok(Caller {
+        plan: Arc::clone(plan),
+        holder,
+    })
+}
+
+fn certificate_holder(plan: &Plan, identity: &ClientIdentity) -> Result<Holder, Refusal> {
+    if identity.is_expired() {
+        return Err(Refusal::BadCredential);
+    }
+    let mut found = plan.holder(&Proof::Fingerprint(identity.fingerprint));
+    // A certificate with several URI names could speak for several parties (SPIFFE X.509-SVID, 2).
+    if let [uri] = &identity.uri_names[..] {
+        found = agreed(found, plan.holder(&Proof::SanUri(uri.clone())))?;
+    }
+    for name in &identity.dns_names {
+        found = agreed(found, plan.holder(&Proof::SanDns(name.clone())))?;
+    }
+    found.ok_or(Refusal::BadCredential)
+}
+
+/// The names of one certificate must not belong to two contractors.
+fn agreed(first: Option<Holder>, second: Option<Holder>) -> Result<Option<Holder>, Refusal> {
+    match (first, second) {
+        (Some(first), Some(second)) if !first.same_contractor(second) => Err(Refusal::BadCredential),
+        (first, second) => Ok(first.or(second)),
+    }
+}
+
+/// The one bearer token (RFC 6750, section 2.1), if there is one.
+fn api_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let value = value.as_bytes();
+    match value.split_at_checked("Bearer ".len()) {
+        Some((scheme, key))
+            if scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty() && values.next().is_none() =>
+        {
+            Ok(Some(key))
+        }
+        _ => Err(Refusal::BadCredential),
+    }
+}
+
+fn key_holder(plan: &Plan, key: &[u8]) -> Result<Holder, Refusal> {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, key).as_ref());
+    plan.holder_of_key(&hash).ok_or(Refusal::BadCredential)
+}

@@ -1,0 +1,299 @@
+//! The upstream request, built from allow-lists; the upstream's answer, bounded in size and time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
+};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::filter::Outcome;
+use crate::model::RequestId;
+
+use super::Refusal;
+use super::authorize::Permit;
+
+/// Below the keep-alive of usual servers, so that a pooled connection is rarely dead.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("fieldgate-request-id");
+
+/// One internal API, and the connections to it.
+pub struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: String,
+    bearer: Option<HeaderValue>,
+    timeout: Duration,
+    max_body: usize,
+}
+
+/// A request that a permit allows. Only [`prepare`] makes one.
+pub struct UpstreamRequest(Request<Full<Bytes>>);
+
+/// What came back, untouched and unseen: only the reduction takes it apart.
+pub struct UpstreamResponse {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+}
+
+impl Upstream {
+    /// `base` is the URL without a slash at its end. `server_name` is the name that the upstream's
+    /// certificate must have, where it is not the one in the URL.
+    pub fn new(
+        base: String,
+        tls: Option<(ClientConfig, Option<ServerName<'static>>)>,
+        connect_timeout: Duration,
+    ) -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(connect_timeout));
+        let (config, server_name) = tls.unwrap_or_else(|| (no_tls(), None));
+        let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config);
+        let https = if base.starts_with("https://") {
+            https.https_only()
+        } else {
+            https.https_or_http()
+        };
+        let connector = match server_name {
+            Some(name) => https
+                .with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name))
+                .enable_http1()
+                .wrap_connector(http),
+            None => https.enable_http1().wrap_connector(http),
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .build(connector);
+        Upstream {
+            client,
+            base,
+            bearer: None,
+            timeout: Duration::from_secs(10),
+            max_body: 16 << 20,
+        }
+    }
+
+    /// Shows `secret` to the upstream.
+    ///
+    /// # Errors
+    /// Where it cannot stand in a header.
+    pub fn with_bearer(mut self, secret: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {secret}"))?;
+        value.set_sensitive(true);
+        self.bearer = Some(value);
+        Ok(self)
+    }
+
+    /// `timeout` is for the whole answer; `max_body` in bytes.
+    #[must_use]
+    pub fn with_limits(mut self, timeout: Duration, max_body: usize) -> Self {
+        self.timeout = timeout;
+        self.max_body = max_body;
+        self
+    }
+
+    /// Sends the request and takes in the whole answer.
+    ///
+    /// # Errors
+    /// Where the upstream cannot be reached, takes too long, or sends too much.
+    pub async fn call(&self, request: UpstreamRequest) -> Result<UpstreamResponse, Refusal> {
+        let answer = async {
+            let response = self
+                .client
+                .request(request.0)
+                .await
+                .map_err(|error| unreachable(&error))?;
+            self.collect(response).await
+        };
+        tokio::time::timeout(self.timeout, answer)
+            .await
+            .unwrap_or(Err(Refusal::UpstreamTimeout))
+    }
+
+    async fn collect(&self, response: Response<Incoming>) -> Result<UpstreamResponse, Refusal> {
+        let (head, body) = response.into_parts();
+        // The body of an answer that is refused anyway is not worth reading.
+        if !head.status.is_success() {
+            return Ok(UpstreamResponse {
+                status: head.status,
+                body: Vec::new(),
+            });
+        }
+        // We asked for no coding; a coded body is not the JSON that it should be.
+        let coded = head
+            .headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        if coded {
+            return Err(Refusal::UpstreamNotJson);
+        }
+        let body = read(body, self.max_body).await.map_err(|fault| match fault {
+            ReadFault::TooLarge => Refusal::UpstreamTooLarge,
+            ReadFault::Broken => Refusal::UpstreamUnreachable,
+        })?;
+        Ok(UpstreamResponse {
+            status: head.status,
+            body,
+        })
+    }
+}
+
+/// Not used for a connection: an `http` upstream has no TLS to configure.
+fn no_tls() -> ClientConfig {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    // The provider's own versions always fit it.
+    verifier
+        .expect("the provider supports TLS 1.3 and 1.2")
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+/// The cause goes to the log: which upstream fails and how is the operator's to know.
+fn unreachable(error: &hyper_util::client::legacy::Error) -> Refusal {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(
+        connect = error.is_connect(),
+        cause = cause.as_deref().unwrap_or(""),
+        "an upstream cannot be reached"
+    );
+    Refusal::UpstreamUnreachable
+}
+
+/// Builds the upstream request: nothing of the contractor's request is in it but the method, the
+/// matched path, permitted parameters, and an accepted body.
+///
+/// # Errors
+/// Where the request has a body that the route does not take.
+pub async fn prepare(
+    permit: &Permit,
+    id: RequestId,
+    upstream: &Upstream,
+    head: &Parts,
+    body: Incoming,
+    max_body: usize,
+) -> Result<UpstreamRequest, Refusal> {
+    let body = accepted_body(permit, head, body, max_body).await?;
+    let target = format!(
+        "{}{}{}",
+        upstream.base,
+        permit.path.encode(),
+        permit.query.encode()
+    );
+    let uri = Uri::try_from(target).map_err(|_| Refusal::UriTooLong)?;
+    let method = if head.method == Method::HEAD {
+        Method::GET
+    } else {
+        head.method.clone()
+    };
+    let mut request = Request::new(Full::default());
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some(bearer) = &upstream.bearer {
+        headers.insert(AUTHORIZATION, bearer.clone());
+    }
+    if let Some(body) = body {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Full::new(body.into());
+    }
+    Ok(UpstreamRequest(request))
+}
+
+/// The request body, where the route takes one and accepts all that is in it.
+async fn accepted_body(
+    permit: &Permit,
+    head: &Parts,
+    body: Incoming,
+    max_body: usize,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let Some(accept) = &permit.route().accept else {
+        return if body.is_end_stream() {
+            Ok(None)
+        } else {
+            Err(Refusal::BadRequest("This route takes no request body."))
+        };
+    };
+    if !is_json(head) {
+        return Err(Refusal::UnsupportedMediaType);
+    }
+    let body = read(body, max_body).await.map_err(|fault| match fault {
+        ReadFault::TooLarge => Refusal::ContentTooLarge,
+        ReadFault::Broken => Refusal::BadRequest("The request body did not arrive whole."),
+    })?;
+    match accept.reduce(&body) {
+        Ok(Outcome::Reduced { body, tally }) => {
+            let complete =
+                tally.members_withheld == 0 && tally.fields.iter().all(|field| field.withheld == 0);
+            if complete {
+                Ok(Some(body))
+            } else {
+                Err(Refusal::FieldNotPermitted)
+            }
+        }
+        Ok(Outcome::Withheld) => Err(Refusal::FieldNotPermitted),
+        Err(_) => Err(Refusal::BadRequest(
+            "The request body is not one unambiguous JSON object.",
+        )),
+    }
+}
+
+fn is_json(head: &Parts) -> bool {
+    let mut types = head
+        .headers
+        .get_all(CONTENT_TYPE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let json = types.next().is_some_and(|value| {
+        value
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .eq_ignore_ascii_case("application/json")
+    });
+    json && types.next().is_none() && !head.headers.contains_key(CONTENT_ENCODING)
+}
+
+enum ReadFault {
+    TooLarge,
+    Broken,
+}
+
+/// Reads a body to its end, never more than `limit` bytes; trailers are dropped.
+async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, ReadFault> {
+    let announced = body.size_hint().lower();
+    if announced > limit as u64 {
+        return Err(ReadFault::TooLarge);
+    }
+    let mut bytes = Vec::with_capacity(announced as usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| ReadFault::Broken)?.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > limit {
+            return Err(ReadFault::TooLarge);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}

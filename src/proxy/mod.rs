@@ -1,0 +1,156 @@
+//! The life of a request: from a stranger at the door to a recorded disclosure.
+//!
+//! `Arrival → Caller → Permit → UpstreamRequest → UpstreamResponse → Disclosure → Recorded → Response`
+//!
+//! **Guarantees.** Each stage takes what only the stage before it can make: a response is built from
+//! a [`record::Recorded`] or a [`Refusal`] and from nothing else, a `Recorded` holds the ledger's
+//! receipt, a `Refusal` has no field that could hold an upstream byte. So that nothing leaves
+//! unfiltered or unlogged is checked by the compiler.
+//!
+//! **Trusts** `transport` for who is at the other end, `rules` for what that one may see.
+//!
+//! **Must not** pass a header, a path or a query on as it came, from either side.
+//!
+//! **Called by** `app`.
+
+mod authenticate;
+mod authorize;
+mod edge;
+mod forward;
+mod limits;
+mod record;
+mod reduce;
+mod refusal;
+mod respond;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+pub use edge::{EdgeLimits, edge};
+pub use forward::Upstream;
+pub use refusal::Refusal;
+
+use crate::ledger::Ledger;
+use crate::model::{RequestId, SubjectKey};
+use crate::rules::Plan;
+use crate::transport::Peer;
+
+use authenticate::Caller;
+use limits::LimitTable;
+
+/// One request, as it comes from the transport.
+pub struct Arrival {
+    pub id: RequestId,
+    pub peer: Arc<Peer>,
+    pub request: Request<Incoming>,
+}
+
+/// Everything that serving a request needs.
+pub struct Gateway {
+    plan: Arc<Plan>,
+    upstreams: HashMap<String, Upstream>,
+    ledger: Arc<Ledger>,
+    subject_key: SubjectKey,
+    limits: LimitTable,
+    /// Largest request body, in bytes.
+    body_size: usize,
+}
+
+impl Gateway {
+    pub fn new(
+        plan: Arc<Plan>,
+        upstreams: HashMap<String, Upstream>,
+        ledger: Arc<Ledger>,
+        subject_key: SubjectKey,
+        body_size: usize,
+    ) -> Self {
+        let limits = LimitTable::new(&plan);
+        Gateway {
+            plan,
+            upstreams,
+            ledger,
+            subject_key,
+            limits,
+            body_size,
+        }
+    }
+
+    async fn serve(&self, arrival: Arrival) -> Response<Full<Bytes>> {
+        let Arrival { id, peer, request } = arrival;
+        let (head, body) = request.into_parts();
+        let caller = match authenticate::authenticate(&self.plan, &peer, &head.headers) {
+            Ok(caller) => caller,
+            Err(refusal) => return respond::refuse(refusal, id),
+        };
+        match self.disclose(id, &caller, &head, body).await {
+            Ok(recorded) => respond::release(recorded),
+            Err(refused) => {
+                self.record_refusal(id, &caller, &head, &refused).await;
+                respond::refuse(refused.refusal, id)
+            }
+        }
+    }
+
+    /// The stages after the caller is known.
+    async fn disclose(
+        &self,
+        id: RequestId,
+        caller: &Caller,
+        head: &http::request::Parts,
+        body: Incoming,
+    ) -> Result<record::Recorded, Refused> {
+        let permit = authorize::authorize(caller, head, &self.limits)?;
+        let refused = |refusal| permit.refused(refusal);
+        if !self.ledger.is_healthy() {
+            return Err(refused(Refusal::LedgerUnavailable));
+        }
+        let upstream = self
+            .upstreams
+            .get(&permit.route().upstream)
+            .ok_or_else(|| refused(Refusal::Internal))?;
+        let request = forward::prepare(&permit, id, upstream, head, body, self.body_size)
+            .await
+            .map_err(refused)?;
+        let response = upstream.call(request).await.map_err(refused)?;
+        let disclosure = reduce::reduce(&permit, response).map_err(refused)?;
+        record::record(&self.ledger, &self.subject_key, id, permit, disclosure).await
+    }
+
+    async fn record_refusal(
+        &self,
+        id: RequestId,
+        caller: &Caller,
+        head: &http::request::Parts,
+        refused: &Refused,
+    ) {
+        let Some(not_written) = self.limits.may_write(caller, &refused.refusal) else {
+            return;
+        };
+        if let Err(error) = record::refusal(&self.ledger, id, caller, head, refused, not_written).await {
+            tracing::warn!(request = %id, %error, "a refusal could not be recorded");
+        }
+    }
+}
+
+/// A refusal of a known contractor, with what it was about as far as that is known.
+pub struct Refused {
+    refusal: Refusal,
+    /// Indexes into the contractor's tasks and routes.
+    task: Option<usize>,
+    route: Option<usize>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Refused {
+            refusal,
+            task: None,
+            route: None,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Everything that a request can be refused for: one list, each with its public face and its cause.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::filter::Fault;
+
+/// Why a request gets nothing. No variant can hold a byte of an upstream or of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// What is malformed, in fixed words.
+    BadRequest(&'static str),
+    ParameterNotPermitted,
+    FieldNotPermitted,
+    NoCredential,
+    BadCredential,
+    AgreementInactive,
+    NoSuchTask,
+    NotFound(Missing),
+    /// The methods that the route has, for `Allow`.
+    MethodNotAllowed(String),
+    NotAcceptable,
+    RequestTimeout,
+    ContentTooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    /// Until when to wait.
+    RateLimited(Duration),
+    SubjectLimit(Duration),
+    UpstreamNotJson,
+    UpstreamMalformed(Fault),
+    UpstreamAmbiguous,
+    UpstreamTooLarge,
+    /// The upstream's status.
+    UpstreamError(u16),
+    UpstreamUnreachable,
+    UpstreamTimeout,
+    LedgerUnavailable,
+    Overloaded,
+    Internal,
+}
+
+/// Causes that the contractor must not be able to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Route,
+    Upstream,
+    Condition,
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::BadRequest(_) | Refusal::ParameterNotPermitted | Refusal::FieldNotPermitted => {
+                StatusCode::BAD_REQUEST
+            }
+            Refusal::NoCredential | Refusal::BadCredential => StatusCode::UNAUTHORIZED,
+            Refusal::AgreementInactive | Refusal::NoSuchTask => StatusCode::FORBIDDEN,
+            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+            Refusal::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Refusal::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Refusal::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::UriTooLong => StatusCode::URI_TOO_LONG,
+            Refusal::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::RateLimited(_) | Refusal::SubjectLimit(_) => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::UpstreamNotJson
+            | Refusal::UpstreamMalformed(_)
+            | Refusal::UpstreamAmbiguous
+            | Refusal::UpstreamTooLarge
+            | Refusal::UpstreamError(_)
+            | Refusal::UpstreamUnreachable => StatusCode::BAD_GATEWAY,
+            Refusal::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::LedgerUnavailable | Refusal::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Stable: contractors program against it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::BadRequest(_) => "bad-request",
+            Refusal::ParameterNotPermitted => "parameter-not-permitted",
+            Refusal::FieldNotPermitted => "field-not-permitted",
+            Refusal::NoCredential => "no-credential",
+            Refusal::BadCredential => "bad-credential",
+            Refusal::AgreementInactive => "agreement-inactive",
+            Refusal::NoSuchTask => "no-such-task",
+            Refusal::NotFound(_) => "not-found",
+            Refusal::MethodNotAllowed(_) => "method-not-allowed",
+            Refusal::NotAcceptable => "not-acceptable",
+            Refusal::RequestTimeout => "request-timeout",
+            Refusal::ContentTooLarge => "content-too-large",
+            Refusal::UriTooLong => "uri-too-long",
+            Refusal::UnsupportedMediaType => "unsupported-media-type",
+            Refusal::RateLimited(_) => "rate-limited",
+            Refusal::SubjectLimit(_) => "subject-limit",
+            Refusal::UpstreamNotJson => "upstream-not-json",
+            Refusal::UpstreamMalformed(_) => "upstream-malformed",
+            Refusal::UpstreamAmbiguous => "upstream-ambiguous",
+            Refusal::UpstreamTooLarge => "upstream-too-large",
+            Refusal::UpstreamError(_) => "upstream-error",
+            Refusal::UpstreamUnreachable => "upstream-unreachable",
+            Refusal::UpstreamTimeout => "upstream-timeout",
+            Refusal::LedgerUnavailable => "ledger-unavailable",
+            Refusal::Overloaded => "overloaded",
+            Refusal::Internal => "internal-error",
+        }
+    }
+
+    /// For the contractor: what is wrong and what to do.
+    pub fn detail(&self) -> &'static str {
+        match self {
+            Refusal::BadRequest(what) => what,
+            Refusal::ParameterNotPermitted => "The query has a parameter that this route does not list.",
+            Refusal::FieldNotPermitted => "The request body has a member that this route does not accept.",
+            Refusal::NoCredential => {
+                "Show a client certificate, or send an API key as Authorization: Bearer."
+            }
+            Refusal::BadCredential => {
+                "The credential is unknown, expired or revoked, or contradicts another one."
+            }
+            Refusal::AgreementInactive => "The agreement is not in force today.",
+            Refusal::NoSuchTask => "The Fieldgate-Task header names a task that is not yours on this path.",
+            Refusal::NotFound(_) => "There is nothing here for you.",
+            Refusal::MethodNotAllowed(_) => "This path has other methods; see Allow.",
+            Refusal::NotAcceptable => "Responses are application/json.",
+            Refusal::RequestTimeout => "The request took too long to arrive.",
+            Refusal::ContentTooLarge => "The request body is too large.",
+            Refusal::UriTooLong => "The request target is too long.",
+            Refusal::UnsupportedMediaType => "Send the body as application/json, without content coding.",
+            Refusal::RateLimited(_) => "Too many requests; see Retry-After.",
+            Refusal::SubjectLimit(_) => "You have seen as many distinct customers today as your task allows.",
+            Refusal::UpstreamNotJson => "The upstream's answer is not JSON.",
+            Refusal::UpstreamMalformed(_) => "The upstream's answer is not usable JSON.",
+            Refusal::UpstreamAmbiguous => "The upstream's answer can be read in two ways.",
+            Refusal::UpstreamTooLarge => "The upstream's answer is too large.",
+            Refusal::UpstreamError(_) => "The upstream reported an error.",
+            Refusal::UpstreamUnreachable => "The upstream cannot be reached.",
+            Refusal::UpstreamTimeout => "The upstream took too long.",
+            Refusal::LedgerUnavailable => {
+                "The disclosure cannot be recorded now, so it is not made. Try again later."
+            }
+            Refusal::Overloaded => "The gateway has too much to do. Try again later.",
+            Refusal::Internal => "Something went wrong in the gateway; the instance names this request.",
+        }
+    }
+
+    /// For logs and the ledger: what the code does not tell.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Refusal::NotFound(Missing::Route) => Some("no route".into()),
+            Refusal::NotFound(Missing::Upstream) => Some("not in the upstream".into()),
+            Refusal::NotFound(Missing::Condition) => Some("the condition does not hold".into()),
+            Refusal::UpstreamMalformed(fault) => Some(fault.to_string()),
+            Refusal::UpstreamError(status) => Some(format!("upstream status {status}")),
+            Refusal::BadRequest(what) => Some((*what).to_owned()),
+            Refusal::ParameterNotPermitted
+            | Refusal::FieldNotPermitted
+            | Refusal::NoCredential
+            | Refusal::BadCredential
+            | Refusal::AgreementInactive
+            | Refusal::NoSuchTask
+            | Refusal::MethodNotAllowed(_)
+            | Refusal::NotAcceptable
+            | Refusal::RequestTimeout
+            | Refusal::ContentTooLarge
+            | Refusal::UriTooLong
+            | Refusal::UnsupportedMediaType
+            | Refusal::RateLimited(_)
+            | Refusal::SubjectLimit(_)
+            | Refusal::UpstreamNotJson
+            | Refusal::UpstreamAmbiguous
+            | Refusal::UpstreamTooLarge
+            | Refusal::UpstreamUnreachable
+            | Refusal::UpstreamTimeout
+            | Refusal::LedgerUnavailable
+            | Refusal::Overloaded
+            | Refusal::Internal => None,
+        }
+    }
+}
+
+impl From<Fault> for Refusal {
+    /// A fault that the filter found in an upstream's body.
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::NotJson => Refusal::UpstreamNotJson,
+            Fault::Duplicate => Refusal::UpstreamAmbiguous,
+            Fault::NotUtf8 { .. }
+            | Fault::Syntax { .. }
+            | Fault::TooDeep
+            | Fault::LoneSurrogate
+            | Fault::Shape => Refusal::UpstreamMalformed(fault),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The one place that builds a downstream response: from a recorded disclosure, or from a refusal.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use serde::Serialize;
+
+use crate::model::RequestId;
+
+use super::Refusal;
+use super::record::Recorded;
+
+const DISCLOSURE_ID: HeaderName = HeaderName::from_static("fieldgate-disclosure-id");
+const PURPOSE: HeaderName = HeaderName::from_static("fieldgate-purpose");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: String,
+}
+
+/// Releases what is recorded.
+pub fn release(recorded: Recorded) -> Response<Full<Bytes>> {
+    let Recorded {
+        disclosure,
+        id,
+        lease,
+        ..
+    } = recorded;
+    let mut headers = HeaderMap::with_capacity(8);
+    if disclosure.body.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers.insert(DISCLOSURE_ID, ascii(&id.to_string()));
+    headers.insert(PURPOSE, lease.purpose);
+    headers.insert(RATE_LIMIT_POLICY, lease.rate.policy);
+    headers.insert(RATE_LIMIT, lease.rate.state);
+    build(disclosure.status, headers, disclosure.body.unwrap_or_default())
+}
+
+/// Refuses, with a problem document that says nothing of the upstream or the request.
+pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Full<Bytes>> {
+    let (status, code) = (refusal.status(), refusal.code());
+    tracing::info!(request = %id, status = status.as_u16(), code, cause = refusal.cause(), "refused");
+    let problem = Problem {
+        r#type: format!("urn:fieldgate:problem:{code}"),
+        title: status.canonical_reason().unwrap_or("Refused"),
+        status: status.as_u16(),
+        detail: refusal.detail(),
+        instance: format!("urn:uuid:{id}"),
+    };
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    match &refusal {
+        Refusal::MethodNotAllowed(allow) => {
+            headers.insert(ALLOW, ascii(allow));
+        }
+        Refusal::RateLimited(wait) | Refusal::SubjectLimit(wait) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
+        Refusal::LedgerUnavailable | Refusal::Overloaded => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(1));
+        }
+        Refusal::NoCredential | Refusal::BadCredential => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Refusal::BadRequest(_)
+        | Refusal::ParameterNotPermitted
+        | Refusal::FieldNotPermitted
+        | Refusal::AgreementInactive
+        | Refusal::NoSuchTask
+        | Refusal::NotFound(_)
+        | Refusal::NotAcceptable
+        | Refusal::RequestTimeout
+        | Refusal::ContentTooLarge
+        | Refusal::UriTooLong
+        | Refusal::UnsupportedMediaType
+        | Refusal::UpstreamNotJson
+        | Refusal::UpstreamMalformed(_)
+        | Refusal::UpstreamAmbiguous
+        | Refusal::UpstreamTooLarge
+        | Refusal::UpstreamError(_)
+        | Refusal::UpstreamUnreachable
+        | Refusal::UpstreamTimeout
+        | Refusal::Internal => {}
+    }
+    // A structure of strings and numbers always serialises.
+    build(status, headers, serde_json::to_vec(&problem).unwrap_or_default())
+}
+
+fn build(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn ascii(text: &str) -> HeaderValue {
+    // Ids and method names are ASCII.
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

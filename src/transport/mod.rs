@@ -1,0 +1,19 @@
+//! Sockets and TLS: who is at the other end, and the bytes of HTTP.
+//!
+//! **Guarantees.** TLS 1.3 and 1.2 only; a client certificate that is shown was verified against the
+//! client CA and its revocation lists in this very handshake: nothing is resumed, no early data is
+//! taken. Every wait has an end: handshake, request head, idle connection, drain.
+//!
+//! **Trusts** rustls and hyper for the two protocols.
+//!
+//! **Must not** know what a contractor is, or of the ledger.
+//!
+//! **Called by** `app`, which hands it the service; `proxy` reads [`Peer`].
+
+mod identity;
+mod listener;
+mod tls;
+
+pub use identity::{ClientIdentity, Peer};
+pub use listener::{Drain, Listener, Timeouts};
+pub use tls::{ClientFiles, ServerFiles, TlsError, client_config, server_config};

@@ -1,0 +1,167 @@
+//! rustls configurations, from the files that `fieldgate.toml` names.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// The files of a listener.
+#[derive(Clone, Debug)]
+pub struct ServerFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Without it there are no client certificates, only API keys.
+    pub client_ca: Option<PathBuf>,
+    /// Certificate revocation lists, one for each issuer.
+    pub crl: Vec<PathBuf>,
+}
+
+/// The files of an upstream that is called over TLS.
+#[derive(Clone, Debug)]
+pub struct ClientFiles {
+    pub ca: PathBuf,
+    /// Certificate chain and key that the gateway shows.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name in the upstream's certificate, where it is not the one in the URL.
+    pub server_name: Option<String>,
+}
+
+/// Why TLS cannot be set up. Names files, never their content.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("{}: {source}", path.display())]
+    Pem {
+        path: PathBuf,
+        source: rustls::pki_types::pem::Error,
+    },
+    #[error("{} holds no certificate", .0.display())]
+    Empty(PathBuf),
+    #[error("{} can be read by others (mode {mode:03o}); run: chmod 600 {}", path.display(), path.display())]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error("{}: {source}", path.display())]
+    Refused { path: PathBuf, source: rustls::Error },
+    #[error("{}: {source}", path.display())]
+    Verifier {
+        path: PathBuf,
+        source: rustls::server::VerifierBuilderError,
+    },
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    // X25519MLKEM768 comes first in its list of key exchanges (feature prefer-post-quantum).
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// What the listener speaks: TLS 1.3 and 1.2, HTTP/2 and HTTP/1.1.
+///
+/// A client certificate is asked for where there is a client CA; who has none may still come with an
+/// API key.
+///
+/// # Errors
+/// Where a file cannot be read, is exposed, or does not fit.
+pub fn server_config(listen: &ServerFiles) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|source| refused(&listen.certificate, source))?;
+    let builder = match &listen.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(ca) => {
+            let crls = listen
+                .crl
+                .iter()
+                .map(|path| revocation_list(path))
+                .collect::<Result<Vec<_>, _>>()?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
+                .with_crls(crls)
+                // rustls accepts a list past its next update unless it is told not to.
+                .enforce_revocation_expiration()
+                .allow_unauthenticated();
+            builder.with_client_cert_verifier(verifier.build().map_err(|source| TlsError::Verifier {
+                path: ca.clone(),
+                source,
+            })?)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(certificates(&listen.certificate)?, private_key(&listen.key)?)
+        .map_err(|source| refused(&listen.certificate, source))?;
+    // A resumed session would bring back the client's certificate without looking at it again.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// How an upstream is called: its certificate must come from the named authority.
+///
+/// # Errors
+/// As [`server_config`].
+pub fn client_config(tls: &ClientFiles) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|source| refused(&tls.ca, source))?
+        .with_root_certificates(roots(&tls.ca)?);
+    match &tls.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+            .map_err(|source| refused(certificate, source)),
+    }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|source| refused(path, source))?;
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| TlsError::Pem {
+            path: path.to_owned(),
+            source,
+        })?;
+    if certificates.is_empty() {
+        return Err(TlsError::Empty(path.to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    if let Ok(metadata) = std::fs::metadata(path) {
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(TlsError::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+    }
+    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn revocation_list(path: &Path) -> Result<CertificateRevocationListDer<'static>, TlsError> {
+    CertificateRevocationListDer::from_pem_file(path).map_err(|source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn refused(path: &Path, source: rustls::Error) -> TlsError {
+    TlsError::Refused {
+        path: path.to_owned(),
+        source,
+    }
+}
