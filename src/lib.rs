@@ -1,4 +1,8 @@
+pub mod app;
+pub mod authority;
+pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod diagnostic;
 pub mod filter;
 pub mod ledger;

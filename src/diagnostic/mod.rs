@@ -6,6 +6,7 @@
 //! **Trusts** nobody. **Must not** know what the files mean. **Called by** `rules` and `config`,
 //! which read files through [`table`], and by the commands, which print.
 
+pub mod print;
 pub mod table;
 
 use std::fmt;

@@ -1,0 +1,250 @@
+//! The one place that wires everything: configuration and rules in, a running gateway out.
+//!
+//! **Guarantees.** A gateway that starts has read every rule without an error, holds the ledger's
+//! lock, has written what it started with, and listens. When it stops, it ends what is in work
+//! first and closes the ledger last.
+//!
+//! **Trusts** its configuration. **Must not** decide anything about a request. **Called by** the
+//! commands `serve` and `demo`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use rustls::pki_types::ServerName;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Config, Secret};
+use crate::ledger::{self, ActivatedRules, Draft, Ledger, Started};
+use crate::model::{RequestId, SubjectKey};
+use crate::proxy::{self, EdgeLimits, Gateway, Upstream};
+use crate::rules::{self, Loaded, Plan, Surroundings};
+use crate::transport::{self, Listener, Timeouts};
+
+/// A gateway that listens and does not serve yet.
+pub struct Server {
+    listener: Listener,
+    gateway: Arc<Gateway>,
+    ledger: Arc<Ledger>,
+    limits: EdgeLimits,
+}
+
+/// Reads and compiles the rules that `config` names.
+///
+/// # Errors
+/// Where the directory or a file cannot be read.
+pub fn load_rules(config: &Config, subject_key: SubjectKey) -> std::io::Result<Loaded> {
+    let upstreams: BTreeMap<String, String> = config
+        .upstreams
+        .iter()
+        .map(|(name, upstream)| (name.clone(), upstream.url.clone()))
+        .collect();
+    rules::load(
+        &config.rules,
+        &Surroundings {
+            jurisdiction: config.jurisdiction,
+            upstreams,
+            subject_key,
+        },
+    )
+}
+
+impl Server {
+    /// Opens the ledger, connects nothing yet, and binds the address.
+    ///
+    /// # Errors
+    /// Where a file, a key, the ledger or the address cannot be used.
+    pub async fn start(config: &Config, plan: Plan, subject_key: SubjectKey) -> anyhow::Result<Server> {
+        let tls = transport::server_config(&config.listen.tls)?;
+        let mut upstreams = HashMap::new();
+        for (name, upstream) in &config.upstreams {
+            let made = self::upstream(upstream, config).with_context(|| format!("upstream {name}"))?;
+            upstreams.insert(name.clone(), made);
+        }
+        let limits = &config.limits;
+        let timeouts = Timeouts {
+            handshake: limits.handshake_timeout,
+            header: limits.header_timeout,
+            idle: limits.idle_timeout,
+            drain: limits.drain_timeout,
+            header_size: limits.header_size.0,
+        };
+        let listener = Listener::bind(config.listen.address, tls, timeouts, limits.connections).await?;
+        // Made with the ledger, so that all of its history can be signed.
+        ledger::signing_key(&config.ledger.signing_key)?;
+        let ledger = Arc::new(Ledger::open(&config.ledger.path, limits.commit_timeout)?);
+        record_start(&ledger, &plan).await?;
+        let plan = Arc::new(plan);
+        let gateway = Gateway::new(
+            plan,
+            upstreams,
+            Arc::clone(&ledger),
+            subject_key,
+            limits.body_size.0,
+        );
+        let limits = EdgeLimits {
+            requests: limits.requests,
+            timeout: limits.request_timeout,
+        };
+        Ok(Server {
+            listener,
+            gateway: Arc::new(gateway),
+            ledger,
+            limits,
+        })
+    }
+
+    /// The real address, also where port 0 was asked for.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.address()
+    }
+
+    /// Serves until `stop` is done, then drains.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (tell, drain) = watch::channel(false);
+        let serving = self.listener.serve(proxy::edge(self.gateway, self.limits), drain);
+        let stopping = async {
+            stop.await;
+            tracing::info!("draining");
+            let _ = tell.send(true);
+            // Dropped only when serving has ended: a vanished sender would look like a stop.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = serving => {}
+            () = stopping => {}
+        }
+        // The last holder waits for the writer, which writes what is queued.
+        drop(self.ledger);
+        tracing::info!("stopped");
+    }
+}
+
+async fn record_start(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
+    let id = || RequestId::new().to_string();
+    let contractors = plan
+        .contractors
+        .iter()
+        .map(|contractor| contractor.id.as_str())
+        .collect();
+    let rules = ActivatedRules {
+        rules: plan.digest.as_str(),
+        contractors,
+    };
+    for draft in [
+        Draft::started(
+            id(),
+            &Started {
+                version: env!("CARGO_PKG_VERSION"),
+            },
+        ),
+        Draft::rules(id(), &rules),
+    ] {
+        ledger
+            .record(draft)
+            .await
+            .context("the first entries cannot be written")?;
+    }
+    Ok(())
+}
+
+fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upstream> {
+    let tls = match &upstream.tls {
+        None => None,
+        Some(files) => {
+            let name = files
+                .server_name
+                .clone()
+                .map(ServerName::try_from)
+                .transpose()
+                .context("server_name")?;
+            Some((transport::client_config(files)?, name))
+        }
+    };
+    let made = Upstream::new(upstream.url.clone(), tls, config.limits.connect_timeout);
+    let made = made.with_limits(upstream.timeout, upstream.max_body.0);
+    match &upstream.bearer {
+        None => Ok(made),
+        Some(secret) => made
+            .with_bearer(&read_secret(secret)?)
+            .context("the bearer token cannot stand in a header"),
+    }
+}
+
+/// Reads a secret; an error names its place only.
+fn read_secret(secret: &Secret) -> anyhow::Result<String> {
+    match secret {
+        Secret::Environment(name) => {
+            std::env::var(name).with_context(|| format!("environment variable {name}"))
+        }
+        Secret::File(path) => {
+            check_private(path)?;
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            Ok(text.trim_end().to_owned())
+        }
+    }
+}
+
+fn check_private(path: &Path) -> anyhow::Result<()> {
+    let mode = std::fs::metadata(path)
+        .with_context(|| path.display().to_string())?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & 0o077 != 0 {
+        bail!(
+            "{0} can be read by others (mode {mode:03o}); run: chmod 600 {0}",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// JSON lines on standard error, written by a thread of their own: a reader that hangs costs lines,
+/// never requests. The guard writes what is left when it is dropped.
+///
+/// # Errors
+/// Where `filter` is not one.
+pub fn log(filter: &str) -> anyhow::Result<tracing_appender::non_blocking::WorkerGuard> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .context("telemetry.log is not a log filter; write \"info\" or \"debug\"")?;
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .init();
+    // The message of a panic may hold a value; its place cannot.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panic");
+    }));
+    Ok(guard)
+}
+
+/// Done at SIGTERM or SIGINT.
+///
+/// # Errors
+/// Where the system does not let signals be caught.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

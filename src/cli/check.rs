@@ -1,0 +1,100 @@
+//! `fieldgate check`.
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::app;
+use crate::config;
+use crate::diagnostic::print::{print_diagnostics, summary};
+use crate::diagnostic::{Diagnostic, Severity, has_errors};
+use crate::model::SubjectKey;
+use crate::rules::Plan;
+
+use super::{Answer, ConfigPath, Format};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    severity: &'a str,
+    file: &'a str,
+    line: usize,
+    column: usize,
+    key: &'a str,
+    message: &'a str,
+    help: &'a str,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    let loaded = config::load(&arguments.config.config)
+        .context("the configuration cannot be read; name another one with --config")?;
+    let (config, mut diagnostics) = match loaded {
+        Ok((config, warnings)) => (Some(config), warnings),
+        Err(diagnostics) => (None, diagnostics),
+    };
+    let mut plan = None;
+    if let Some(config) = &config {
+        // Pseudonyms are not made here, so any key will do.
+        let rules = app::load_rules(config, SubjectKey::new(&[0; SubjectKey::LENGTH]))
+            .context("the rules cannot be read")?;
+        diagnostics.extend(rules.diagnostics);
+        plan = rules.plan;
+    }
+    match arguments.format {
+        Format::Json => diagnostics.iter().try_for_each(print_line)?,
+        Format::Table => {
+            print_diagnostics(&diagnostics);
+            println!(
+                "{}{}",
+                plan.as_ref().map(contents).unwrap_or_default(),
+                summary(&diagnostics)
+            );
+        }
+    }
+    Ok(if has_errors(&diagnostics) {
+        Answer::No
+    } else {
+        Answer::Yes
+    })
+}
+
+fn contents(plan: &Plan) -> String {
+    let tasks: usize = plan
+        .contractors
+        .iter()
+        .map(|contractor| contractor.tasks.len())
+        .sum();
+    let routes: usize = plan
+        .contractors
+        .iter()
+        .map(|contractor| contractor.routes.len())
+        .sum();
+    format!(
+        "contractors: {}, tasks: {tasks}, routes: {routes}; ",
+        plan.contractors.len()
+    )
+}
+
+fn print_line(diagnostic: &Diagnostic) -> anyhow::Result<()> {
+    let (line, column) = diagnostic.position();
+    let line = Line {
+        severity: match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        file: &diagnostic.source.name,
+        line,
+        column,
+        key: &diagnostic.key,
+        message: &diagnostic.message,
+        help: &diagnostic.help,
+    };
+    println!("{}", serde_json::to_string(&line)?);
+    Ok(())
+}

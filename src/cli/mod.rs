@@ -1,0 +1,111 @@
+//! The commands: what they take, and how they say what came of it.
+//!
+//! **Guarantees.** Results go to standard output, errors and warnings to standard error. Exit code 0:
+//! done, or the answer is yes; 1: the answer is no; 2: wrong usage, or it could not be done.
+//!
+//! **Trusts** the person at the terminal. **Must not** hold logic that a library user would miss.
+//! **Called by** `main`.
+
+mod certs;
+mod check;
+mod key;
+mod ledger;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config};
+use crate::demo;
+use crate::diagnostic::print::{ERROR, print_diagnostics, summary};
+
+/// The contractor data-sharing gateway.
+///
+/// Stands between a company's internal customer APIs and its outside contractors. Each contractor
+/// sees only the fields that its task needs, and every disclosure is in a ledger before its first
+/// byte leaves.
+#[derive(Parser)]
+#[command(name = "fieldgate", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything on one machine: certificates, a sample customer API, the gateway, curl lines
+    Demo(demo::Arguments),
+    /// Run the gateway in the foreground
+    Serve(serve::Arguments),
+    /// Check configuration and rules, without a network
+    Check(check::Arguments),
+    /// Make certificate authorities and certificates
+    Certs(certs::Arguments),
+    /// Make API keys
+    Key(key::Arguments),
+    /// Read the ledger
+    Ledger(ledger::Arguments),
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+/// Which configuration file.
+#[derive(clap::Args)]
+struct ConfigPath {
+    /// The gateway's configuration; its paths are relative to it
+    #[arg(long, value_name = "FILE", default_value = "fieldgate.toml")]
+    config: PathBuf,
+}
+
+/// What a command that ran has to say.
+enum Answer {
+    Yes,
+    No,
+}
+
+/// Reads the command line, runs the command, and gives its exit code.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(arguments).map(|()| Answer::Yes),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(arguments),
+    };
+    match result {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) => {
+            anstream::eprintln!("{ERROR}error{ERROR:#}: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl ConfigPath {
+    /// Loads the file; warnings and errors are printed.
+    ///
+    /// # Errors
+    /// Where it cannot be read or has errors.
+    fn load(&self) -> anyhow::Result<Config> {
+        let loaded = config::load(&self.config)
+            .context("the configuration cannot be read; name another one with --config")?;
+        let (config, diagnostics) = match loaded {
+            Ok((config, warnings)) => (Some(config), warnings),
+            Err(diagnostics) => (None, diagnostics),
+        };
+        print_diagnostics(&diagnostics);
+        config.with_context(|| summary(&diagnostics))
+    }
+}

@@ -1,0 +1,36 @@
+//! `fieldgate serve`.
+
+use anyhow::{Context, bail};
+
+use crate::app::{self, Server};
+use crate::ledger::subject_key;
+
+use crate::diagnostic::print::{print_diagnostics, summary};
+
+use super::{Answer, ConfigPath};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    let config = arguments.config.load()?;
+    let subject_key = subject_key(&config.ledger.subject_key)?;
+    let loaded = app::load_rules(&config, subject_key.clone()).context("the rules cannot be read")?;
+    print_diagnostics(&loaded.diagnostics);
+    let Some(plan) = loaded.plan else {
+        bail!("the rules have {}", summary(&loaded.diagnostics));
+    };
+    let _log = app::log(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let server = Server::start(&config, plan, subject_key).await?;
+            tracing::info!(address = %server.address()?, "listening");
+            server.run(app::stop_signal()?).await;
+            Ok(Answer::Yes)
+        })
+}

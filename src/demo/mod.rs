@@ -1,0 +1,262 @@
+//! `fieldgate demo`: the whole product on one machine, with a sample shop behind it.
+//!
+//! **Guarantees.** The gateway is the real one, with real certificates and the rule files that it
+//! wrote or found. What is there already is used, never written over.
+//!
+//! **Trusts** the folder that it works in. **Must not** be needed by anything else. **Called by**
+//! `cli`.
+
+mod shop;
+mod traffic;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::app::{self, Server};
+use crate::authority::Authority;
+use crate::config::{self, Config};
+use crate::diagnostic::print::{print_diagnostics, summary};
+use crate::ledger::subject_key;
+use shop::Shop;
+
+/// The files that the demo needs and writes where they are missing.
+const FILES: [(&str, &str); 3] = [
+    ("fieldgate.toml", include_str!("../../fieldgate.toml")),
+    ("rules/parcelco.toml", include_str!("../../rules/parcelco.toml")),
+    ("rules/helpdesk.toml", include_str!("../../rules/helpdesk.toml")),
+];
+
+/// The client certificates of the sample contractors, with the names that their rules know.
+const CLIENTS: [(&str, &str); 2] = [
+    ("parcelco", "URI:spiffe://parcelco.example/gateway"),
+    ("helpdesk", "URI:spiffe://helpdesk.example/desk"),
+];
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder for configuration, rules, certificates and ledger
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    dir: PathBuf,
+    /// Listen here instead of at the configured address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Serve the sample shop here instead of at the configured upstream; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    shop: Option<SocketAddr>,
+    /// Play a day of requests, good and bad
+    #[arg(long)]
+    traffic: bool,
+}
+
+/// Runs the demonstration until Ctrl-C.
+///
+/// # Errors
+/// Where a file, a port or the ledger cannot be had; the message names it.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    write_missing_files(&arguments.dir)?;
+    let certificates = make_certificates(&arguments.dir)?;
+    let mut config = load_config(&arguments.dir)?;
+    if let Some(address) = arguments.listen {
+        config.listen.address = address;
+    }
+    let _log = app::log("warn")?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
+            let socket = upstream::bind(wanted).await?;
+            let address = socket.local_addr()?;
+            for upstream in config.upstreams.values_mut() {
+                upstream.url = format!("http://{address}");
+            }
+            let shop = Arc::new(Shop::new(&format!("http://{address}")));
+            tokio::spawn(upstream::serve(socket, Arc::clone(&shop)));
+            let server = start(&config).await?;
+            let gateway = server.address()?;
+            print_guide(&arguments.dir, gateway, address, &shop);
+            let stop = app::stop_signal()?;
+            let serving = server.run(stop);
+            if arguments.traffic {
+                let day = traffic::Day {
+                    certificates,
+                    gateway,
+                    shop,
+                };
+                tokio::spawn(async move {
+                    if let Err(error) = day.play().await {
+                        eprintln!("the traffic stopped: {error:#}");
+                    }
+                });
+            }
+            serving.await;
+            Ok(())
+        })
+}
+
+async fn start(config: &Config) -> anyhow::Result<Server> {
+    let key = subject_key(&config.ledger.subject_key)?;
+    let loaded = app::load_rules(config, key.clone()).context("the rules cannot be read")?;
+    print_diagnostics(&loaded.diagnostics);
+    let Some(plan) = loaded.plan else {
+        bail!("the rules have {}", summary(&loaded.diagnostics));
+    };
+    Server::start(config, plan, key).await
+}
+
+fn write_missing_files(folder: &Path) -> anyhow::Result<()> {
+    for (name, content) in FILES {
+        let path = folder.join(name);
+        // Where there are rules already, they are the ones to be used.
+        if path.exists() || (name.starts_with("rules/") && folder.join("rules").exists() && !is_new(folder)) {
+            continue;
+        }
+        let parent = path.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        std::fs::write(&path, content).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// No rule file is there yet, or only ones that this program wrote.
+fn is_new(folder: &Path) -> bool {
+    let files = crate::rules::rule_files(&folder.join("rules")).unwrap_or_default();
+    files
+        .iter()
+        .all(|file| FILES.iter().any(|(name, _)| file.ends_with(name)))
+}
+
+fn make_certificates(folder: &Path) -> anyhow::Result<PathBuf> {
+    let folder = folder.join("certs");
+    let authority = Authority::new(&folder);
+    authority.init(&["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()])?;
+    for (name, san) in CLIENTS {
+        authority.issue_client(name, san)?;
+    }
+    Ok(folder)
+}
+
+fn load_config(folder: &Path) -> anyhow::Result<Config> {
+    match config::load(&folder.join("fieldgate.toml"))? {
+        Ok((config, _)) => Ok(config),
+        Err(diagnostics) => {
+            print_diagnostics(&diagnostics);
+            bail!("the configuration has {}", summary(&diagnostics))
+        }
+    }
+}
+
+/// The shop stands where the configuration says that the first upstream is.
+fn shop_address(config: &Config) -> anyhow::Result<SocketAddr> {
+    let url = config
+        .upstreams
+        .values()
+        .next()
+        .map_or("", |upstream| &upstream.url);
+    let address = url.strip_prefix("http://").and_then(|rest| rest.parse().ok());
+    address.with_context(|| {
+        format!(
+            "the demo serves its shop at an address such as http://127.0.0.1:9001, not at {url}; use --shop"
+        )
+    })
+}
+
+fn print_guide(folder: &Path, gateway: SocketAddr, shop_address: SocketAddr, shop: &Shop) {
+    let certs = folder.join("certs");
+    let certs = certs.strip_prefix(".").unwrap_or(&certs).display();
+    let port = gateway.port();
+    let ready = shop
+        .orders_ready_for("parcelco")
+        .first()
+        .copied()
+        .unwrap_or_default();
+    let other = shop
+        .orders_not_ready_for("parcelco")
+        .first()
+        .copied()
+        .unwrap_or_default();
+    let ticket = shop
+        .tickets_of("helpdesk", true)
+        .first()
+        .copied()
+        .unwrap_or_default();
+    let curl = |who: &str, rest: &str| {
+        format!(
+            "curl -s --cacert {certs}/company-ca.pem --cert {certs}/{who}.pem --key {certs}/{who}.key {rest}"
+        )
+    };
+    let url = |path: String| format!("'https://localhost:{port}{path}'");
+    println!(
+        "Fieldgate listens on https://localhost:{port}; the sample shop ({} customers) is at http://{shop_address}.\n",
+        shop.customers()
+    );
+    let lines = [
+        (
+            "The order as the shop has it: everything".to_owned(),
+            format!("curl -s 'http://{shop_address}/orders/{ready}'"),
+        ),
+        (
+            "The same order for the shipping partner: number, name, address, last digits of the phone".into(),
+            curl("parcelco", &url(format!("/orders/{ready}"))),
+        ),
+        (
+            "An order that is not the partner's to ship: nothing, not even that it exists".into(),
+            curl("parcelco", &url(format!("/orders/{other}"))),
+        ),
+        (
+            "A page of orders: only the partner's own, with a link that leads through the gateway".into(),
+            curl("parcelco", &url("/orders?limit=20".into())),
+        ),
+        (
+            "A parameter that the rule does not list: refused, so that nothing can be probed".into(),
+            curl("parcelco", &url("/orders?sort=recipient.phone".into())),
+        ),
+        (
+            "A ticket for the support vendor: contact details, no date of birth, no notes".into(),
+            curl("helpdesk", &url(format!("/tickets/{ticket}"))),
+        ),
+        (
+            "The vendor answers; a field that the rule does not accept would be refused".into(),
+            curl(
+                "helpdesk",
+                &format!(
+                    "-H 'Content-Type: application/json' -d '{{\"comment\":\"We are on it.\"}}' {}",
+                    url(format!("/tickets/{ticket}/comments"))
+                ),
+            ),
+        ),
+        (
+            "Without a certificate or key: nothing".into(),
+            format!(
+                "curl -s --cacert {certs}/company-ca.pem {}",
+                url(format!("/orders/{ready}"))
+            ),
+        ),
+        (
+            "What was disclosed, to whom, and why".into(),
+            format!(
+                "{} ledger query --config {}",
+                program(),
+                config_path(folder).display()
+            ),
+        ),
+    ];
+    for (what, command) in lines {
+        println!("# {what}\n{command}\n");
+    }
+    println!("Ctrl-C ends it.");
+}
+
+fn config_path(folder: &Path) -> PathBuf {
+    let path = folder.join("fieldgate.toml");
+    path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path)
+}
+
+/// How this program was called.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "fieldgate".to_owned())
+}
