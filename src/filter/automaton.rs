@@ -364,15 +364,28 @@ impl Builder<'_> {
 
     fn emits(&self, items: &Items, meets: fn(&Selector) -> bool) -> bool {
         self.pending(items).any(|(owner, step, _)| {
-            matches!(owner, Owner::Field(_)) && (step.descendant || step.selectors.iter().any(meets))
+            self.discloses(owner) && (step.descendant || step.selectors.iter().any(meets))
         })
+    }
+
+    /// The owner's path leads to something that leaves: a field, or records with fields in them.
+    fn discloses(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Field(_) => true,
+            Owner::Capture(_) => false,
+            Owner::Records => self
+                .wanted
+                .fields
+                .iter()
+                .any(|(path, _)| path.origin == Origin::Record),
+        }
     }
 
     /// A container stays empty where a path names it; not where a search only passes through.
     fn keeps(&self, items: &Items, meets: fn(&Selector) -> bool) -> bool {
         let named = self.pending(items).any(|(owner, step, searching)| {
             let on_the_way = step.descendant || step.selectors.iter().any(meets);
-            matches!(owner, Owner::Field(_)) && !searching && on_the_way
+            self.discloses(owner) && !searching && on_the_way
         });
         named || self.is_whole(items)
     }

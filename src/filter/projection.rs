@@ -192,6 +192,10 @@ impl<'f, 'b> Projection<'f, 'b> {
         } else {
             self.value(next, depth)?
         };
+        debug_assert!(
+            counts || !kept,
+            "a value was written inside a container that was not"
+        );
         if !kept {
             self.out.truncate(before);
             let withheld_record = self.filter.automaton.state(next).record;
