@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -70,6 +70,7 @@ impl Ledger {
             path: path.to_owned(),
             store: Some(store),
             healthy: Arc::clone(&healthy),
+            retry_at: None,
             _lock: lock,
         };
         let thread = std::thread::Builder::new()
@@ -128,20 +129,25 @@ struct Writer {
     /// `None` while the database is sick.
     store: Option<Sqlite>,
     healthy: Arc<AtomicBool>,
+    /// When a sick database is tried again.
+    retry_at: Option<Instant>,
     _lock: WriterLock,
 }
 
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         loop {
-            let first = if self.store.is_some() {
-                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                jobs.recv_timeout(RETRY)
+            let next = match self.retry_at {
+                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
-            match first {
+            // Also where drafts keep coming: their refusals must not put off the recovery.
+            if self.retry_at.is_some_and(|at| Instant::now() >= at) {
+                self.reopen();
+            }
+            match next {
                 Ok(job) => self.serve(job, jobs),
-                Err(RecvTimeoutError::Timeout) => self.reopen(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -174,12 +180,14 @@ impl Writer {
     fn fall_sick(&mut self, answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>) {
         self.healthy.store(false, Ordering::Release);
         self.store = None;
+        self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
         for answer in answers {
             let _ = answer.send(Err(RecordError::Unavailable));
         }
     }
 
     fn reopen(&mut self) {
+        self.retry_at = Some(Instant::now() + RETRY);
         // A file that vanished is not made again: an empty ledger in its place would hide the loss.
         if !self.path.exists() {
             return;
@@ -187,6 +195,7 @@ impl Writer {
         match Sqlite::open(&self.path).and_then(|mut store| store.commit(&[]).map(|_| store)) {
             Ok(store) => {
                 self.store = Some(store);
+                self.retry_at = None;
                 self.healthy.store(true, Ordering::Release);
                 tracing::warn!("the ledger can be written again");
             }

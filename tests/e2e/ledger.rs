@@ -1,0 +1,200 @@
+//! The ledger decides: what it cannot hold does not leave.
+
+use std::process::Command;
+
+use crate::support::{Answer, CONFIG, Client, House, RULES, order};
+
+async fn status(client: &Client) -> (u16, String) {
+    let response = client.try_send(http::Method::GET, "/orders/1", "").await.unwrap();
+    let code = if response.status.is_success() {
+        String::new()
+    } else {
+        response.code()
+    };
+    (response.status.as_u16(), code)
+}
+
+fn unavailable() -> (u16, String) {
+    (503, "ledger-unavailable".to_owned())
+}
+
+/// Asks until it is served again: the ledger is tried anew every quarter of a second.
+async fn served_again(client: &Client) {
+    for _ in 0..200 {
+        if status(client).await.0 == 200 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("not served again");
+}
+
+#[tokio::test]
+async fn a_locked_ledger_releases_nothing_and_recovers_by_itself() {
+    let house = House::new().await;
+    house
+        .upstream
+        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let client = house.parcelco();
+    assert_eq!(status(&client).await.0, 200);
+    let other = rusqlite::Connection::open(house.ledger_path()).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert_eq!(status(&client).await, unavailable());
+    // Now it is known to be sick: the upstream is not even asked.
+    let asked = house.upstream.requests().len();
+    assert_eq!(status(&client).await, unavailable());
+    assert_eq!(house.upstream.requests().len(), asked);
+    other.execute_batch("ROLLBACK").unwrap();
+    served_again(&client).await;
+    house.entries();
+    house.assert_clean();
+}
+
+#[tokio::test]
+async fn a_deleted_ledger_releases_nothing_and_is_not_made_anew() {
+    let house = House::new().await;
+    house
+        .upstream
+        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let client = house.parcelco();
+    assert_eq!(status(&client).await.0, 200);
+    std::fs::remove_file(house.ledger_path()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(status(&client).await, unavailable());
+    }
+    assert!(!house.ledger_path().exists());
+}
+
+#[tokio::test]
+async fn a_full_disk_releases_nothing() {
+    let mut house = House::closed(CONFIG, &[("parcelco", RULES)]).await;
+    // No file may grow over 200 KiB; the signal for it is ignored, so that writes fail as on a full disk.
+    let mut command = Command::new("bash");
+    command.args([
+        "-c",
+        "trap '' XFSZ; ulimit -f 200; exec \"$0\" serve --config \"$1\"",
+        env!("CARGO_BIN_EXE_fieldgate"),
+    ]);
+    command.arg(house.path("fieldgate.toml"));
+    house.open_as(command);
+    house
+        .upstream
+        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let client = house.parcelco();
+    let mut received = Vec::new();
+    for _ in 0..2000 {
+        let response = client.try_send(http::Method::GET, "/orders/1", "").await.unwrap();
+        if response.status != 200 {
+            assert_eq!(response.code(), "ledger-unavailable");
+            break;
+        }
+        received.push(response.disclosure_id());
+    }
+    assert!(
+        (1..2000).contains(&received.len()),
+        "{} before the disk was full",
+        received.len()
+    );
+    assert_eq!(status(&client).await.0, 503);
+    let entries = house.entries();
+    for id in &received {
+        assert!(
+            entries.iter().any(|entry| entry["id"] == id.as_str()),
+            "{id} has its entry"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_gateways_do_not_share_a_ledger() {
+    let house = House::new().await;
+    let output = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
+        .args(["serve", "--config"])
+        .arg(house.path("fieldgate.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("in use by another gateway"), "{error}");
+}
+
+#[tokio::test]
+async fn a_ledger_with_a_gap_is_not_written_on() {
+    let mut house = House::new().await;
+    house
+        .upstream
+        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.get(&house.parcelco(), "/orders/1").await;
+    house.kill();
+    rusqlite::Connection::open(house.ledger_path())
+        .unwrap()
+        .execute("DELETE FROM entry WHERE position = 1", [])
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
+        .args(["serve", "--config"])
+        .arg(house.path("fieldgate.toml"))
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && error.contains("has a gap"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn entries_are_found_by_time_contractor_task_and_subject() {
+    let house = House::new().await;
+    for id in 1..=2 {
+        house.upstream.on(
+            &format!("/orders/{id}"),
+            Answer::json(order(id, "parcelco", "ready_to_ship")),
+        );
+        house.get(&house.parcelco(), &format!("/orders/{id}")).await;
+    }
+    let query = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
+            .args(["ledger", "query", "--config"])
+            .arg(house.path("fieldgate.toml"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let count = |arguments: &[&str]| {
+        query(&[arguments, &["--format", "json"]].concat())
+            .lines()
+            .count()
+    };
+    assert_eq!(count(&[]), 4, "started, rules, two disclosures");
+    assert_eq!(count(&["--contractor", "parcelco"]), 2);
+    assert_eq!(count(&["--contractor", "helpdesk"]), 0);
+    assert_eq!(count(&["--task", "deliver-order", "--since", "1h"]), 2);
+    assert_eq!(count(&["--until", "2026-01-01"]), 0);
+    assert_eq!(
+        count(&[
+            "--subject",
+            "c-2",
+            "--contractor",
+            "parcelco",
+            "--kind",
+            "disclosure",
+            "--since",
+            "1h"
+        ]),
+        1
+    );
+    assert_eq!(count(&["--subject", "c-3"]), 0);
+    assert_eq!(count(&["--limit", "1", "--before", "3"]), 1);
+    let line = query(&["--subject", "c-2", "--format", "json"]);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&line).unwrap(),
+        house.entries()[3]
+    );
+    let table = query(&[]);
+    assert!(
+        table.contains("200 disclosed") && table.contains("/orders/{order_id}"),
+        "{table}"
+    );
+}

@@ -1,0 +1,148 @@
+//! Every wait has an end, and a gateway that is told to stop finishes what it began.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::support::{Answer, CONFIG, House, RULES, order};
+
+/// Far above every limit that these tests set, far below every default.
+const SOON: Duration = Duration::from_secs(5);
+
+async fn impatient() -> House {
+    let config = format!(
+        "{CONFIG}\n[limits]\nhandshake_timeout = \"300ms\"\nheader_timeout = \"300ms\"\nidle_timeout = \"600ms\"\nrequest_timeout = \"900ms\"\n"
+    );
+    House::with(&config, &[("parcelco", RULES)]).await
+}
+
+/// Reads until the other side closes; what came before.
+async fn until_closed(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+    let mut bytes = Vec::new();
+    // An abrupt close is a close.
+    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut bytes))
+        .await
+        .expect("closed in time");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn a_stalled_handshake_is_closed() {
+    let house = impatient().await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream.write_all(&[0x16, 0x03]).await.unwrap();
+    until_closed(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_stalled_request_head_is_closed() {
+    let house = impatient().await;
+    let mut stream = house.parcelco().raw().await.unwrap();
+    stream
+        .write_all(b"GET /orders/1 HTTP/1.1\r\nHost: local")
+        .await
+        .unwrap();
+    until_closed(&mut stream).await;
+    assert!(house.upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let house = impatient().await;
+    house
+        .upstream
+        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let mut stream = house.parcelco().raw().await.unwrap();
+    stream
+        .write_all(b"GET /orders/1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(until_closed(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn a_stalled_request_body_is_a_refusal() {
+    let house = impatient().await;
+    let mut stream = house.parcelco().raw().await.unwrap();
+    let head = "POST /orders/1/notes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"note\":";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = until_closed(&mut stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout"),
+        "{answer}"
+    );
+    assert!(house.upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_in_work_is_finished_before_the_gateway_stops() {
+    let mut house = House::new().await;
+    let go = Arc::new(Notify::new());
+    house.upstream.on(
+        "/orders/1",
+        Answer::Held(
+            go.clone(),
+            Box::new(Answer::json(order(1, "parcelco", "ready_to_ship"))),
+        ),
+    );
+    let (client, arrival) = (house.parcelco(), house.upstream.arrival());
+    // An idle connection must not hold the gateway up.
+    let mut idle = house.parcelco().raw().await.unwrap();
+    let begun = client.clone();
+    let request = tokio::spawn(async move {
+        begun
+            .try_send(http::Method::GET, "/orders/1", "")
+            .await
+            .unwrap()
+            .disclosure_id()
+    });
+    arrival.await;
+    house.signal("-TERM");
+    until_closed(&mut idle).await;
+    assert!(
+        TcpStream::connect(house.address).await.is_err() || client.raw().await.is_err(),
+        "nobody new is let in"
+    );
+    go.notify_one();
+    let id = request.await.unwrap();
+    let began = Instant::now();
+    assert!(house.wait().success());
+    assert!(began.elapsed() < SOON);
+    assert_eq!(house.entries().pop().unwrap()["id"], id);
+}
+
+#[tokio::test]
+async fn more_than_the_gateway_can_do_is_refused_at_once() {
+    let config = format!("{CONFIG}\n[limits]\nrequests = 1\n");
+    let house = House::with(&config, &[("parcelco", RULES)]).await;
+    let go = Arc::new(Notify::new());
+    house.upstream.on(
+        "/orders/1",
+        Answer::Held(
+            go.clone(),
+            Box::new(Answer::json(order(1, "parcelco", "ready_to_ship"))),
+        ),
+    );
+    let (client, arrival) = (house.parcelco(), house.upstream.arrival());
+    let begun = client.clone();
+    let first = tokio::spawn(async move {
+        begun
+            .try_send(http::Method::GET, "/orders/1", "")
+            .await
+            .unwrap()
+            .status
+    });
+    arrival.await;
+    let response = house
+        .send_unknown(&client, http::Method::GET, "/orders/1", "")
+        .await;
+    assert_eq!(
+        (response.status.as_u16(), response.code().as_str()),
+        (503, "overloaded")
+    );
+    go.notify_one();
+    assert_eq!(first.await.unwrap(), 200);
+}

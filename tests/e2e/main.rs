@@ -1,0 +1,15 @@
+//! The gateway as its users meet it: the real program, real TLS, real certificates, a real ledger, and
+//! an upstream that says whatever the test wants.
+
+mod support;
+
+mod crash;
+mod demonstration;
+mod disclosure;
+mod identity;
+mod leaks;
+mod ledger;
+mod limits;
+mod liveness;
+mod refusals;
+mod upstreams;

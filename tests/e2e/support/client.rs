@@ -1,0 +1,113 @@
+//! Clients: a pooled one for whole requests, and a raw TLS stream for the rest.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client as Pooled;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+#[derive(Clone)]
+pub struct Client {
+    pooled: Pooled<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    config: Arc<ClientConfig>,
+    pub address: SocketAddr,
+    headers: HeaderMap,
+}
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Client {
+    pub fn new(config: ClientConfig, address: SocketAddr) -> Client {
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(config.clone())
+            .https_only();
+        let connector = connector.enable_http1().build();
+        Client {
+            pooled: Pooled::builder(TokioExecutor::new()).build(connector),
+            config: Arc::new(config),
+            address,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// The same client, with a header on every request.
+    pub fn with(&self, name: &'static str, value: &str) -> Client {
+        let mut client = self.clone();
+        client.headers.append(name, value.parse().unwrap());
+        client
+    }
+
+    /// One request, to its last byte; an error where it does not come to that.
+    pub async fn try_send(
+        &self,
+        method: Method,
+        target: &str,
+        body: &str,
+    ) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
+        let mut request = Request::new(Full::from(body.to_owned()));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("https://localhost:{}{target}", self.address.port()).parse()?;
+        *request.headers_mut() = self.headers.clone();
+        let (head, body) = self.pooled.request(request).await?.into_parts();
+        let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        Ok(Response {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// A TLS connection, for bytes that no client library would send.
+    pub async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(ServerName::try_from("localhost").unwrap(), stream)
+            .await
+    }
+}
+
+impl Response {
+    /// The `type` of a problem, without its prefix.
+    pub fn code(&self) -> String {
+        assert_eq!(
+            self.headers["content-type"], "application/problem+json",
+            "{self:?}"
+        );
+        let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(problem["status"], self.status.as_u16());
+        for member in ["title", "detail", "instance"] {
+            assert!(
+                problem[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{member} in {problem}"
+            );
+        }
+        problem["type"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("urn:fieldgate:problem:")
+            .unwrap()
+            .to_owned()
+    }
+
+    pub fn disclosure_id(&self) -> String {
+        self.headers["fieldgate-disclosure-id"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    }
+}

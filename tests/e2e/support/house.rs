@@ -1,0 +1,337 @@
+//! One company: a folder with certificates, rules and ledger, an upstream, and a running gateway.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use fieldgate::authority::Authority;
+use fieldgate::transport::{ClientFiles, client_config};
+use http::Method;
+use tempfile::TempDir;
+
+use super::{Client, PLANTED, Response, StubUpstream};
+
+/// `UPSTREAM` becomes the stub's address.
+pub const CONFIG: &str = r#"
+jurisdiction = "US"
+[listen]
+address = "127.0.0.1:0"
+certificate = "certs/gateway.pem"
+key = "certs/gateway.key"
+client_ca = "certs/contractor-ca.pem"
+[ledger]
+[upstream.orders]
+url = "http://UPSTREAM"
+max_body = "64KiB"
+timeout = "2s"
+[telemetry]
+log = "debug"
+"#;
+
+pub const RULES: &str = r#"
+[contractor]
+id = "parcelco"
+name = "ParcelCo"
+service = "Shipping"
+jurisdiction = "NL"
+contact = "privacy@parcelco.example"
+[contractor.agreement]
+reference = "DPA-1"
+effective = 2026-01-01
+expires = 2099-12-31
+transfer = "scc"
+[[contractor.credential]]
+id = "parcelco-gateway"
+mtls_san = "URI:spiffe://parcelco.example/gateway"
+[[contractor.credential]]
+id = "parcelco-batch"
+api_key_sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" # "test"
+[[task]]
+id = "deliver-order"
+purpose = "Deliver the customer's parcel"
+basis = "contract"
+[task.limits]
+requests = "100000/s"
+burst = 100000
+[[task.route]]
+path = "/orders/{order_id}"
+upstream = "orders"
+subject = "@.customer.id"
+when = "@.carrier == 'parcelco' && @.status == 'ready_to_ship'"
+disclose = [
+  "@.order_id",
+  "@.recipient.name",
+  "@.shipping_address['street','city','postal_code','country']",
+  { path = "@.recipient.phone", transform = "last4" },
+]
+[[task.route]]
+path = "/orders"
+query = ["cursor", "limit"]
+upstream = "orders"
+records = "$.data[*]"
+subject = "@.customer.id"
+when = "@.carrier == 'parcelco' && @.status == 'ready_to_ship'"
+disclose = ["@.order_id", "@.recipient.name", { path = "$.next", transform = "rewrite-url" }]
+[[task.route]]
+path = "/orders/{order_id}/notes"
+methods = ["POST"]
+accept = ["$.note", "$.tags"]
+upstream = "orders"
+disclose = ["$.note_id"]
+[[task.route]]
+path = "/customers/{id}/name"
+upstream = "orders"
+subject = "@.id"
+disclose = ["@.name", { path = "@.id", transform = "pseudonym" }]
+"#;
+
+/// Headers that a response may have (contract, section 5) and HTTP's own.
+const HEADERS: [&str; 12] = [
+    "content-type",
+    "content-length",
+    "date",
+    "cache-control",
+    "fieldgate-disclosure-id",
+    "fieldgate-purpose",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "allow",
+    "www-authenticate",
+    "connection",
+];
+
+pub struct House {
+    pub folder: TempDir,
+    pub upstream: StubUpstream,
+    gateway: Option<Gateway>,
+    pub address: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+struct Gateway(Child);
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl House {
+    pub async fn new() -> House {
+        House::with(CONFIG, &[("parcelco", RULES)]).await
+    }
+
+    /// A house with its own configuration and rule files.
+    pub async fn with(config: &str, rules: &[(&str, &str)]) -> House {
+        let mut house = House::closed(config, rules).await;
+        house.open();
+        house
+    }
+
+    /// All that is needed, and no gateway running yet.
+    pub async fn closed(config: &str, rules: &[(&str, &str)]) -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let upstream = StubUpstream::start().await;
+        let authority = Authority::new(folder.path().join("certs"));
+        authority.init(&["localhost".to_owned()]).unwrap();
+        for name in ["parcelco", "helpdesk", "stranger"] {
+            authority
+                .issue_client(name, &format!("URI:spiffe://{name}.example/gateway"))
+                .unwrap();
+        }
+        let config = config.replace("UPSTREAM", &upstream.address.to_string());
+        std::fs::write(folder.path().join("fieldgate.toml"), config).unwrap();
+        std::fs::create_dir(folder.path().join("rules")).unwrap();
+        for (name, text) in rules {
+            std::fs::write(folder.path().join(format!("rules/{name}.toml")), text).unwrap();
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        House {
+            folder,
+            upstream,
+            gateway: None,
+            address,
+            log: Arc::default(),
+        }
+    }
+
+    /// Starts the gateway and waits until it says that it listens.
+    pub fn open(&mut self) {
+        let config = self.folder.path().join("fieldgate.toml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+        command.args(["serve", "--config"]).arg(config);
+        self.open_as(command);
+    }
+
+    /// Starts the gateway by another command line.
+    pub fn open_as(&mut self, mut command: Command) {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        self.gateway = Some(Gateway(child));
+        let mut before = String::new();
+        self.address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                panic!("the gateway did not start:\n{before}")
+            };
+            before.push_str(&line);
+            before.push('\n');
+            if let Some(address) = listening(&line) {
+                break address;
+            }
+        };
+        let log = Arc::clone(&self.log);
+        log.lock().unwrap().push_str(&before);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                log.lock().unwrap().push_str(&line);
+            }
+        });
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.gateway.as_ref().unwrap().0.id()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill")
+            .args([signal, &self.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the gateway to end by itself.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        let mut gateway = self.gateway.take().unwrap();
+        gateway.0.wait().unwrap()
+    }
+
+    /// Ends the gateway as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.gateway = None;
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn ledger_path(&self) -> PathBuf {
+        self.path("ledger/fieldgate.db")
+    }
+
+    /// A client with the certificate of `name`, or with none.
+    pub fn client(&self, name: Option<&str>) -> Client {
+        let file = |name: String| self.path("certs").join(name);
+        let identity = name.map(|name| (file(format!("{name}.pem")), file(format!("{name}.key"))));
+        let files = ClientFiles {
+            ca: file("company-ca.pem".into()),
+            identity,
+            server_name: None,
+        };
+        Client::new(client_config(&files).unwrap(), self.address)
+    }
+
+    pub fn parcelco(&self) -> Client {
+        self.client(Some("parcelco"))
+    }
+
+    /// A GET by a known contractor: checked, and with exactly one entry more.
+    pub async fn get(&self, client: &Client, target: &str) -> Response {
+        self.send(client, Method::GET, target, "").await
+    }
+
+    pub async fn send(&self, client: &Client, method: Method, target: &str, body: &str) -> Response {
+        let before = self.entries().len();
+        let response = self.send_unknown(client, method, target, body).await;
+        let entries = self.entries();
+        assert_eq!(
+            entries.len(),
+            before + 1,
+            "one entry more for {target}: {response:?}"
+        );
+        if response.status.is_success() {
+            assert_eq!(entries[before]["id"], response.disclosure_id());
+        }
+        response
+    }
+
+    /// A request by somebody whom the ledger need not know.
+    pub async fn send_unknown(&self, client: &Client, method: Method, target: &str, body: &str) -> Response {
+        let response = client.try_send(method, target, body).await.unwrap();
+        for (name, value) in &response.headers {
+            assert!(
+                HEADERS.contains(&name.as_str()),
+                "{name} must not be there: {response:?}"
+            );
+            assert!(!value.to_str().unwrap().contains(PLANTED), "{name}: {value:?}");
+        }
+        assert_eq!(response.headers["cache-control"], "no-store");
+        assert!(!response.body.contains(PLANTED), "{response:?}");
+        response
+    }
+
+    /// All entries; each is checked to be intact and in its place.
+    pub fn entries(&self) -> Vec<serde_json::Value> {
+        let ledger = rusqlite::Connection::open(self.ledger_path()).unwrap();
+        ledger.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        let mut statement = ledger
+            .prepare("SELECT position, leaf, hash FROM entry ORDER BY position")
+            .unwrap();
+        let rows = statement.query_map([], |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, Vec<u8>>(1)?,
+                row.get::<_, Vec<u8>>(2)?,
+            ))
+        });
+        let mut entries = Vec::new();
+        for row in rows.unwrap() {
+            let (position, leaf, hash) = row.unwrap();
+            assert_eq!(position, entries.len() as i64, "no gap");
+            assert_eq!(hash, leaf_hash(&leaf), "RFC 6962 hash of entry {position}");
+            let entry: serde_json::Value = serde_json::from_slice(&leaf).unwrap();
+            assert_eq!(entry["index"], position);
+            entries.push(entry);
+        }
+        entries
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Ends the gateway and looks for the planted word in all that it wrote.
+    pub fn assert_clean(mut self) {
+        self.signal("-TERM");
+        assert!(self.wait().success());
+        assert!(!self.log().contains(PLANTED), "{}", self.log());
+        for file in std::fs::read_dir(self.path("ledger")).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes
+                .windows(PLANTED.len())
+                .any(|window| window == PLANTED.as_bytes());
+            assert!(!found, "{}", path.display());
+        }
+    }
+}
+
+fn listening(line: &str) -> Option<SocketAddr> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    (line["message"] == "listening").then(|| line["address"].as_str().unwrap().parse().unwrap())
+}
+
+fn leaf_hash(leaf: &[u8]) -> Vec<u8> {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    context.update(&[0]);
+    context.update(leaf);
+    context.finish().as_ref().to_vec()
+}

@@ -1,0 +1,32 @@
+//! The harness. Every response that passes through it is checked: only headers that the contract
+//! knows, no planted value, and one intact entry more in the ledger where the caller is known.
+
+mod client;
+mod house;
+mod upstream;
+
+pub use client::{Client, Response};
+pub use house::{CONFIG, House, RULES};
+pub use upstream::{Answer, StubUpstream};
+
+/// Stands in everything that must never leave the upstream.
+pub const PLANTED: &str = "PLANTED";
+
+/// An order as an upstream could send it: what no rule allows carries the planted word.
+pub fn order(id: u64, carrier: &str, status: &str) -> String {
+    format!(
+        r#"{{"order_id":{id},"carrier":"{carrier}","status":"{status}",
+        "customer":{{"id":"c-{id}","name":"PLANTED name","email":"PLANTED@example.com"}},
+        "recipient":{{"name":"Anna Jansen","phone":"+31 6 1234 5678","company":"PLANTED"}},
+        "shipping_address":{{"street":"Keizersgracht 1","city":"Amsterdam","postal_code":"1015 CJ","country":"NL","instructions":"PLANTED"}},
+        "payment":{{"card":{{"number":"PLANTED4111111111111111","expiry":"PLANTED"}}}},
+        "PLANTED":{{"deep":["PLANTED",{{"PLANTED":"PLANTED"}}]}},"total":1.10}}"#
+    )
+}
+
+/// What ParcelCo gets of [`order`], without white space.
+pub fn reduced_order(id: u64) -> String {
+    format!(
+        r#"{{"order_id":{id},"recipient":{{"name":"Anna Jansen","phone":"5678"}},"shipping_address":{{"street":"Keizersgracht 1","city":"Amsterdam","postal_code":"1015 CJ","country":"NL"}}}}"#
+    )
+}

@@ -1,0 +1,168 @@
+//! An upstream over a raw socket: it can say what no HTTP library would.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// What the upstream does with a request to one path.
+#[derive(Clone)]
+pub enum Answer {
+    /// These bytes, then the connection closes.
+    Raw(Vec<u8>),
+    /// Status line, headers, and a body with its length; the connection stays.
+    Http {
+        status: String,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    },
+    /// Nothing, ever.
+    Silence,
+    /// Waits until it is told to go on, then answers.
+    Held(Arc<Notify>, Box<Answer>),
+}
+
+impl Answer {
+    pub fn json(body: impl Into<Vec<u8>>) -> Answer {
+        Answer::Http {
+            status: "200 OK".into(),
+            headers: vec![("Content-Type".into(), "application/json".into())],
+            body: body.into(),
+        }
+    }
+
+    pub fn status(status: &str, body: &str) -> Answer {
+        Answer::Http {
+            status: status.into(),
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    pub fn with_header(self, name: &str, value: &str) -> Answer {
+        match self {
+            Answer::Http {
+                status,
+                mut headers,
+                body,
+            } => {
+                headers.push((name.into(), value.into()));
+                Answer::Http {
+                    status,
+                    headers,
+                    body,
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct StubUpstream {
+    pub address: SocketAddr,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
+    /// Heads and bodies of the requests that came, as text.
+    requests: Arc<Mutex<Vec<String>>>,
+    arrived: Arc<Notify>,
+}
+
+impl StubUpstream {
+    pub async fn start() -> StubUpstream {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = StubUpstream {
+            address: socket.local_addr().unwrap(),
+            answers: Arc::default(),
+            requests: Arc::default(),
+            arrived: Arc::default(),
+        };
+        let serving = upstream.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = socket.accept().await {
+                let serving = serving.clone();
+                tokio::spawn(async move { serving.converse(stream).await });
+            }
+        });
+        upstream
+    }
+
+    /// `target` is path and query, as the upstream sees them.
+    pub fn on(&self, target: &str, answer: Answer) {
+        self.answers.lock().unwrap().insert(target.to_owned(), answer);
+    }
+
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Waits for the next request to arrive.
+    pub fn arrival(&self) -> impl Future<Output = ()> + use<> {
+        let arrived = Arc::clone(&self.arrived);
+        async move { arrived.notified().await }
+    }
+
+    async fn converse(&self, mut stream: TcpStream) -> Option<()> {
+        let mut buffer = Vec::new();
+        loop {
+            let (request, target) = read_request(&mut stream, &mut buffer).await?;
+            self.requests.lock().unwrap().push(request);
+            self.arrived.notify_one();
+            let answer = self.answers.lock().unwrap().get(&target).cloned();
+            let mut answer =
+                answer.unwrap_or_else(|| Answer::status("404 Not Found", "{\"error\":\"PLANTED\"}"));
+            if let Answer::Held(go, then) = answer {
+                go.notified().await;
+                answer = *then;
+            }
+            match answer {
+                Answer::Raw(bytes) => {
+                    stream.write_all(&bytes).await.ok()?;
+                    stream.shutdown().await.ok()?;
+                    return None;
+                }
+                Answer::Http {
+                    status,
+                    headers,
+                    body,
+                } => {
+                    let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+                    for (name, value) in headers {
+                        head.push_str(&format!("{name}: {value}\r\n"));
+                    }
+                    head.push_str("\r\n");
+                    stream.write_all(&[head.as_bytes(), &body].concat()).await.ok()?;
+                }
+                Answer::Silence | Answer::Held(..) => std::future::pending::<()>().await,
+            }
+        }
+    }
+}
+
+/// One request with its body, and its target; the rest stays in `buffer`.
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String, String)> {
+    loop {
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+            let length = head.lines().find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length:")?
+                    .trim()
+                    .parse()
+                    .ok()
+            });
+            let whole = end + 4 + length.unwrap_or(0);
+            if buffer.len() >= whole {
+                let request = String::from_utf8_lossy(&buffer[..whole]).into_owned();
+                buffer.drain(..whole);
+                let target = head.split(' ').nth(1)?.to_owned();
+                return Some((request, target));
+            }
+        }
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
