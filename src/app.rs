@@ -10,8 +10,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -25,6 +23,7 @@ use crate::ledger::{self, ActivatedRules, Draft, Ledger, Started};
 use crate::model::{RequestId, SubjectKey};
 use crate::proxy::{self, EdgeLimits, Gateway, Upstream};
 use crate::rules::{self, Loaded, Plan, Surroundings};
+use crate::secrets;
 use crate::transport::{self, Listener, Timeouts};
 
 /// A gateway that listens and does not serve yet.
@@ -40,19 +39,9 @@ pub struct Server {
 /// # Errors
 /// Where the directory or a file cannot be read.
 pub fn load_rules(config: &Config, subject_key: SubjectKey) -> std::io::Result<Loaded> {
-    let upstreams: BTreeMap<String, String> = config
-        .upstreams
-        .iter()
-        .map(|(name, upstream)| (name.clone(), upstream.url.clone()))
-        .collect();
-    rules::load(
-        &config.rules,
-        &Surroundings {
-            jurisdiction: config.jurisdiction,
-            upstreams,
-            subject_key,
-        },
-    )
+    let upstreams: BTreeMap<String, String> =
+        config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.url.clone())).collect();
+    rules::load(&config.rules, &Surroundings { jurisdiction: config.jurisdiction, upstreams, subject_key })
 }
 
 impl Server {
@@ -81,23 +70,9 @@ impl Server {
         let ledger = Arc::new(Ledger::open(&config.ledger.path, limits.commit_timeout)?);
         record_start(&ledger, &plan).await?;
         let plan = Arc::new(plan);
-        let gateway = Gateway::new(
-            plan,
-            upstreams,
-            Arc::clone(&ledger),
-            subject_key,
-            limits.body_size.0,
-        );
-        let limits = EdgeLimits {
-            requests: limits.requests,
-            timeout: limits.request_timeout,
-        };
-        Ok(Server {
-            listener,
-            gateway: Arc::new(gateway),
-            ledger,
-            limits,
-        })
+        let gateway = Gateway::new(plan, upstreams, Arc::clone(&ledger), subject_key, limits.body_size.0);
+        let limits = EdgeLimits { requests: limits.requests, timeout: limits.request_timeout };
+        Ok(Server { listener, gateway: Arc::new(gateway), ledger, limits })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -131,28 +106,12 @@ impl Server {
 
 async fn record_start(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
     let id = || RequestId::new().to_string();
-    let contractors = plan
-        .contractors
-        .iter()
-        .map(|contractor| contractor.id.as_str())
-        .collect();
-    let rules = ActivatedRules {
-        rules: plan.digest.as_str(),
-        contractors,
-    };
-    for draft in [
-        Draft::started(
-            id(),
-            &Started {
-                version: env!("CARGO_PKG_VERSION"),
-            },
-        ),
-        Draft::rules(id(), &rules),
-    ] {
-        ledger
-            .record(draft)
-            .await
-            .context("the first entries cannot be written")?;
+    let contractors = plan.contractors.iter().map(|contractor| contractor.id.as_str()).collect();
+    let rules = ActivatedRules { rules: plan.digest.as_str(), contractors };
+    for draft in
+        [Draft::started(id(), &Started { version: env!("CARGO_PKG_VERSION") }), Draft::rules(id(), &rules)]
+    {
+        ledger.record(draft).await.context("the first entries cannot be written")?;
     }
     Ok(())
 }
@@ -161,12 +120,8 @@ fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upst
     let tls = match &upstream.tls {
         None => None,
         Some(files) => {
-            let name = files
-                .server_name
-                .clone()
-                .map(ServerName::try_from)
-                .transpose()
-                .context("server_name")?;
+            let name =
+                files.server_name.clone().map(ServerName::try_from).transpose().context("server_name")?;
             Some((transport::client_config(files)?, name))
         }
     };
@@ -174,9 +129,9 @@ fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upst
     let made = made.with_limits(upstream.timeout, upstream.max_body.0);
     match &upstream.bearer {
         None => Ok(made),
-        Some(secret) => made
-            .with_bearer(&read_secret(secret)?)
-            .context("the bearer token cannot stand in a header"),
+        Some(secret) => {
+            made.with_bearer(&read_secret(secret)?).context("the bearer token cannot stand in a header")
+        }
     }
 }
 
@@ -187,26 +142,12 @@ fn read_secret(secret: &Secret) -> anyhow::Result<String> {
             std::env::var(name).with_context(|| format!("environment variable {name}"))
         }
         Secret::File(path) => {
-            check_private(path)?;
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let text = String::from_utf8(secrets::read(path)?);
+            // The error of a conversion would hold the secret.
+            let text = text.ok().with_context(|| format!("{} is not text", path.display()))?;
             Ok(text.trim_end().to_owned())
         }
     }
-}
-
-fn check_private(path: &Path) -> anyhow::Result<()> {
-    let mode = std::fs::metadata(path)
-        .with_context(|| path.display().to_string())?
-        .permissions()
-        .mode()
-        & 0o777;
-    if mode & 0o077 != 0 {
-        bail!(
-            "{0} can be read by others (mode {mode:03o}); run: chmod 600 {0}",
-            path.display()
-        );
-    }
-    Ok(())
 }
 
 /// JSON lines on standard error, written by a thread of their own: a reader that hangs costs lines,

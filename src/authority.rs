@@ -5,7 +5,7 @@
 //! **Trusts** the folder that it works in. **Must not** be part of serving. **Called by** `certs` and
 //! `demo`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use rcgen::{
@@ -13,7 +13,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use crate::ledger::write_secret;
+use crate::secrets;
 
 /// The company's own authority: it signs the gateway's certificate.
 pub const COMPANY_CA: &str = "company-ca";
@@ -40,9 +40,7 @@ pub enum Made {
 
 impl Authority {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Authority {
-            folder: folder.into(),
-        }
+        Authority { folder: folder.into() }
     }
 
     pub fn certificate(&self, name: &str) -> PathBuf {
@@ -59,20 +57,13 @@ impl Authority {
     /// Where a file is there without its partner, or cannot be written.
     pub fn init(&self, hosts: &[String]) -> anyhow::Result<Vec<(&'static str, Made)>> {
         let mut made = Vec::new();
-        for (name, common_name) in [
-            (COMPANY_CA, "Company internal CA"),
-            (CONTRACTOR_CA, "Company contractor CA"),
-        ] {
+        for (name, common_name) in
+            [(COMPANY_CA, "Company internal CA"), (CONTRACTOR_CA, "Company contractor CA")]
+        {
             made.push((name, self.root(name, common_name)?));
         }
-        let names = hosts
-            .iter()
-            .map(|host| host_name(host))
-            .collect::<anyhow::Result<_>>()?;
-        made.push((
-            GATEWAY,
-            self.issue(GATEWAY, COMPANY_CA, names, ExtendedKeyUsagePurpose::ServerAuth)?,
-        ));
+        let names = hosts.iter().map(|host| host_name(host)).collect::<anyhow::Result<_>>()?;
+        made.push((GATEWAY, self.issue(GATEWAY, COMPANY_CA, names, ExtendedKeyUsagePurpose::ServerAuth)?));
         Ok(made)
     }
 
@@ -86,12 +77,7 @@ impl Authority {
             Some(("DNS", host)) => SanType::DnsName(host.try_into()?),
             _ => bail!("a name is URI:… or DNS:…, such as URI:spiffe://parcelco.example/gateway"),
         };
-        self.issue(
-            name,
-            CONTRACTOR_CA,
-            vec![san],
-            ExtendedKeyUsagePurpose::ClientAuth,
-        )
+        self.issue(name, CONTRACTOR_CA, vec![san], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     fn root(&self, name: &str, common_name: &str) -> anyhow::Result<Made> {
@@ -156,7 +142,7 @@ impl Authority {
 
     fn write(&self, name: &str, certificate: &Certificate, key: &KeyPair) -> anyhow::Result<Made> {
         let (path, pem) = (self.key(name), key.serialize_pem());
-        write_secret(&path, pem.as_bytes()).with_context(|| path.display().to_string())?;
+        secrets::write(&path, pem.as_bytes()).with_context(|| path.display().to_string())?;
         let path = self.certificate(name);
         std::fs::write(&path, certificate.pem()).with_context(|| path.display().to_string())?;
         Ok(Made::New)
@@ -176,14 +162,6 @@ fn params(common_name: &str, days: i64) -> CertificateParams {
 fn host_name(host: &str) -> anyhow::Result<SanType> {
     Ok(match host.parse() {
         Ok(address) => SanType::IpAddress(address),
-        Err(_) => SanType::DnsName(
-            host.try_into()
-                .with_context(|| format!("{host} is not a host name"))?,
-        ),
+        Err(_) => SanType::DnsName(host.try_into().with_context(|| format!("{host} is not a host name"))?),
     })
-}
-
-/// The folder of certificates beside a configuration file.
-pub fn folder_beside(config: &Path) -> PathBuf {
-    config.parent().unwrap_or(Path::new("")).join("certs")
 }

@@ -141,20 +141,15 @@ pub fn parse(source: &Arc<Source>, home: &Path) -> Result<(Config, Vec<Diagnosti
 }
 
 fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
-    let jurisdiction = top
-        .require(report, "jurisdiction", "\"US\"")
-        .and_then(|v| v.parse(report, Country::new));
-    let rules = top
-        .get("rules")
-        .map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
+    let jurisdiction =
+        top.require(report, "jurisdiction", "\"US\"").and_then(|v| v.parse(report, Country::new));
+    let rules = top.get("rules").map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
     let listen = top
         .require(report, "listen", "a table [listen]")
         .and_then(|value| value.read_table(report, |table, report| listen(table, report, home)));
     if let Some(admin) = top.get("admin") {
         admin.read_table(report, |table, report| {
-            table
-                .require(report, "address", "\"127.0.0.1:8444\"")?
-                .parse(report, address)
+            table.require(report, "address", "\"127.0.0.1:8444\"")?.parse(report, address)
         });
         report.warning(
             &admin.span(),
@@ -173,12 +168,9 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         }),
         None => Vec::new(),
     };
-    let limits = top.table(report, "limits", |table, report| {
-        Some(Limits::read(table, report))
-    });
-    let log = top.table(report, "telemetry", |table, report| {
-        table.get("log")?.text(report).map(str::to_owned)
-    });
+    let limits = top.table(report, "limits", |table, report| Some(Limits::read(table, report)));
+    let log =
+        top.table(report, "telemetry", |table, report| table.get("log")?.text(report).map(str::to_owned));
     Some(Config {
         jurisdiction: jurisdiction?.value,
         rules: rules?,
@@ -198,19 +190,11 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
     let certificate = required_path(table, report, "certificate", "\"certs/gateway.pem\"", home);
     let key = required_path(table, report, "key", "\"certs/gateway.key\"", home);
     let client_ca = table.get("client_ca").map(|value| path(&value, report, home));
-    let crl = table
-        .get("crl")
-        .and_then(|value| value.list(report))
-        .unwrap_or_default();
+    let crl = table.get("crl").and_then(|value| value.list(report)).unwrap_or_default();
     let crl = crl.iter().filter_map(|value| path(value, report, home)).collect();
     Some(Listen {
         address: address?,
-        tls: ServerFiles {
-            certificate: certificate?,
-            key: key?,
-            client_ca: client_ca.flatten(),
-            crl,
-        },
+        tls: ServerFiles { certificate: certificate?, key: key?, client_ca: client_ca.flatten(), crl },
     })
 }
 
@@ -225,11 +209,7 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
     };
     let signing_key = key("signing_key", "ledger/signing.key");
     let subject_key = key("subject_key", "ledger/subject.key");
-    Some(Ledger {
-        path: home.join(store?),
-        signing_key: signing_key?,
-        subject_key: subject_key?,
-    })
+    Some(Ledger { path: home.join(store?), signing_key: signing_key?, subject_key: subject_key? })
 }
 
 fn store(text: &str) -> Result<PathBuf, &'static str> {
@@ -243,26 +223,17 @@ fn store(text: &str) -> Result<PathBuf, &'static str> {
 }
 
 fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstream> {
-    let url = table
-        .require(report, "url", "\"http://127.0.0.1:9001\"")
-        .and_then(|v| v.parse(report, url));
+    let url = table.require(report, "url", "\"http://127.0.0.1:9001\"").and_then(|v| v.parse(report, url));
     let ca = table.get("ca").map(|value| path(&value, report, home));
-    let certificate = table
-        .get("client_certificate")
-        .map(|value| path(&value, report, home));
+    let certificate = table.get("client_certificate").map(|value| path(&value, report, home));
     let key = table.get("client_key").map(|value| path(&value, report, home));
-    let server_name = table
-        .get("server_name")
-        .map(|value| value.text(report).map(str::to_owned));
+    let server_name = table.get("server_name").map(|value| value.text(report).map(str::to_owned));
     let bearer = table
         .get("bearer")
         .map(|value| value.read_table(report, |table, report| secret(table, report, home)));
-    let timeout = table
-        .get("timeout")
-        .map_or(Some(Duration::from_secs(10)), |value| duration(&value, report));
-    let max_body = table
-        .get("max_body")
-        .map_or(Some(ByteSize::mib(16)), |value| size(&value, report));
+    let timeout =
+        table.get("timeout").map_or(Some(Duration::from_secs(10)), |value| duration(&value, report));
+    let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| size(&value, report));
     let url = url?;
     let https = url.value.starts_with("https://");
     let identity = match (certificate, key) {
@@ -286,20 +257,13 @@ fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstr
                 "add ca = \"certs/internal-ca.pem\": the authority that signed the upstream's certificate",
             )
         } else {
-            (
-                "has `ca`, and its url is not https",
-                "write https:// in the url, or remove `ca`",
-            )
+            ("has `ca`, and its url is not https", "write https:// in the url, or remove `ca`")
         };
         report.error(&url.span, &url.key, message, help);
         return None;
     }
     let tls = match ca {
-        Some(ca) => Some(ClientFiles {
-            ca: ca?,
-            identity,
-            server_name: server_name.flatten(),
-        }),
+        Some(ca) => Some(ClientFiles { ca: ca?, identity, server_name: server_name.flatten() }),
         None => None,
     };
     Some(Upstream {
@@ -316,9 +280,7 @@ fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstr
 
 fn secret(table: &mut Table, report: &mut Report, home: &Path) -> Option<Secret> {
     let file = table.get("file").map(|value| path(&value, report, home));
-    let env = table
-        .get("env")
-        .map(|value| value.text(report).map(str::to_owned));
+    let env = table.get("env").map(|value| value.text(report).map(str::to_owned));
     match (file, env) {
         (Some(file), None) => file.map(Secret::File),
         (None, Some(env)) => env.map(Secret::Environment),
@@ -349,8 +311,7 @@ fn url(text: &str) -> Result<String, &'static str> {
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse()
-        .map_err(|_| "an IP address and a port, such as \"0.0.0.0:8443\" or \"[::]:8443\"")
+    text.parse().map_err(|_| "an IP address and a port, such as \"0.0.0.0:8443\" or \"[::]:8443\"")
 }
 
 fn required_path(
@@ -395,10 +356,7 @@ mod tests {
         let (config, warnings) = parsed(SMALL).unwrap();
         assert_eq!(warnings, []);
         assert_eq!(config.listen.address.port(), 8443);
-        assert_eq!(
-            config.ledger.path,
-            Path::new("/etc/fieldgate/ledger/fieldgate.db")
-        );
+        assert_eq!(config.ledger.path, Path::new("/etc/fieldgate/ledger/fieldgate.db"));
         assert_eq!(config.upstreams["orders"].url, "http://127.0.0.1:9001");
         assert_eq!(config.upstreams["orders"].max_body, ByteSize::mib(16));
     }

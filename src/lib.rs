@@ -9,4 +9,5 @@ pub mod ledger;
 pub mod model;
 pub mod proxy;
 pub mod rules;
+pub mod secrets;
 pub mod transport;

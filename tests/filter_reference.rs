@@ -61,26 +61,16 @@ fn reference(document: &Value, rule: &Rule) -> Expected {
     if withheld.contains(&Location::new()) {
         return Expected::Withheld;
     }
-    let mut reference = Reference {
-        document,
-        leaves: BTreeSet::new(),
-        last4: BTreeSet::new(),
-        kept: BTreeSet::new(),
-    };
+    let mut reference =
+        Reference { document, leaves: BTreeSet::new(), last4: BTreeSet::new(), kept: BTreeSet::new() };
     for (path, kind) in &rule.disclose {
-        let bases = if path.starts_with('@') {
-            records.clone()
-        } else {
-            vec![Location::new()]
-        };
+        let bases = if path.starts_with('@') { records.clone() } else { vec![Location::new()] };
         for base in bases {
             reference.field(&base, path, *kind);
         }
     }
-    if let Some(records) = rule
-        .records
-        .as_ref()
-        .filter(|_| rule.disclose.iter().any(|(path, _)| path.starts_with('@')))
+    if let Some(records) =
+        rule.records.as_ref().filter(|_| rule.disclose.iter().any(|(path, _)| path.starts_with('@')))
     {
         reference.way(&Location::new(), records);
     }
@@ -190,9 +180,7 @@ impl Reference<'_> {
             }
             Value::String(text) if self.last4.contains(place) => {
                 let significant: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
-                Some(Value::String(
-                    significant[significant.len() - 4..].iter().collect(),
-                ))
+                Some(Value::String(significant[significant.len() - 4..].iter().collect()))
             }
             scalar => self.leaves.contains(place).then(|| scalar.clone()),
         }
@@ -203,10 +191,7 @@ impl Reference<'_> {
 fn holds(record: &Value, when: Option<&str>) -> bool {
     let Some(when) = when else { return true };
     let list = Value::Array(vec![record.clone()]);
-    !serde_json_path::JsonPath::parse(&format!("$[?{when}]"))
-        .unwrap()
-        .query(&list)
-        .is_empty()
+    !serde_json_path::JsonPath::parse(&format!("$[?{when}]")).unwrap().query(&list).is_empty()
 }
 
 fn child(place: &Location, key: Key) -> Location {
@@ -229,10 +214,7 @@ fn locations(document: &Value, path: &str) -> Vec<Location> {
 
 /// `$['a'][0]`; the names of these tests need no escapes.
 fn location(normalised: &str) -> Location {
-    let keys = normalised[1..]
-        .split(']')
-        .filter(|part| !part.is_empty())
-        .map(|part| &part[1..]);
+    let keys = normalised[1..].split(']').filter(|part| !part.is_empty()).map(|part| &part[1..]);
     keys.map(|key| match key.strip_prefix('\'') {
         Some(name) => Key::Name(name.trim_end_matches('\'').to_owned()),
         None => Key::Index(key.parse().unwrap()),
@@ -276,12 +258,8 @@ fn document() -> impl Strategy<Value = Value> {
         (-3i64..4).prop_map(Value::from),
         (-3i64..4).prop_map(|n| Value::from(n as f64 + 0.5)),
         "[a-c]{0,2}".prop_map(Value::from),
-        prop_oneof![
-            Just("+31 6 1234 5678"),
-            Just("tab\t\"quote\" \u{1F600}"),
-            Just("é\u{0}")
-        ]
-        .prop_map(Value::from),
+        prop_oneof![Just("+31 6 1234 5678"), Just("tab\t\"quote\" \u{1F600}"), Just("é\u{0}")]
+            .prop_map(Value::from),
     ];
     scalar.prop_recursive(4, 40, 5, |inner| {
         prop_oneof![
@@ -327,22 +305,10 @@ fn condition() -> impl Strategy<Value = String> {
     ];
     // serde_json_path says that two missing operands are not `<=`; the cases in `tests/cases` hold that they are.
     let comparison = prop_oneof![
-        (
-            operand.clone(),
-            prop::sample::select(&["==", "!=", "<", ">"][..]),
-            operand.clone()
-        ),
+        (operand.clone(), prop::sample::select(&["==", "!=", "<", ">"][..]), operand.clone()),
         (operand, prop::sample::select(&["<=", ">="][..]), literal.boxed()),
     ];
-    let tests = [
-        "@.a",
-        "@.b[*]",
-        "@..c",
-        "@['a','b']",
-        "!@.d",
-        "match(@.a, 'a.?')",
-        "search(@.b, '[bc]')",
-    ];
+    let tests = ["@.a", "@.b[*]", "@..c", "@['a','b']", "!@.d", "match(@.a, 'a.?')", "search(@.b, '[bc]')"];
     let atom = prop_oneof![
         4 => comparison.prop_map(|(left, operator, right)| format!("{left} {operator} {right}")),
         2 => prop::sample::select(tests.map(str::to_owned).to_vec()),
@@ -362,11 +328,7 @@ fn rule() -> impl Strategy<Value = Rule> {
     (records, prop::option::of(condition()), fields('@'), fields('$')).prop_map(
         |(records, when, mut disclose, body)| {
             disclose.extend(body);
-            Rule {
-                records,
-                when,
-                disclose,
-            }
+            Rule { records, when, disclose }
         },
     )
 }

@@ -48,17 +48,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     };
     for (name, made) in made {
         let (certificate, key) = (authority.certificate(name), authority.key(name));
-        let state = if made == Made::New {
-            "made"
-        } else {
-            "already there"
-        };
+        let state = if made == Made::New { "made" } else { "already there" };
         match arguments.format {
             Format::Table => println!("{state}: {} and {}", certificate.display(), key.display()),
-            Format::Json => println!(
-                "{}",
-                serde_json::json!({ "certificate": certificate, "key": key, "state": state })
-            ),
+            Format::Json => {
+                println!("{}", serde_json::json!({ "certificate": certificate, "key": key, "state": state }))
+            }
         }
     }
     Ok(Answer::Yes)

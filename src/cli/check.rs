@@ -50,35 +50,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         Format::Json => diagnostics.iter().try_for_each(print_line)?,
         Format::Table => {
             print_diagnostics(&diagnostics);
-            println!(
-                "{}{}",
-                plan.as_ref().map(contents).unwrap_or_default(),
-                summary(&diagnostics)
-            );
+            println!("{}{}", plan.as_ref().map(contents).unwrap_or_default(), summary(&diagnostics));
         }
     }
-    Ok(if has_errors(&diagnostics) {
-        Answer::No
-    } else {
-        Answer::Yes
-    })
+    Ok(if has_errors(&diagnostics) { Answer::No } else { Answer::Yes })
 }
 
 fn contents(plan: &Plan) -> String {
-    let tasks: usize = plan
-        .contractors
-        .iter()
-        .map(|contractor| contractor.tasks.len())
-        .sum();
-    let routes: usize = plan
-        .contractors
-        .iter()
-        .map(|contractor| contractor.routes.len())
-        .sum();
-    format!(
-        "contractors: {}, tasks: {tasks}, routes: {routes}; ",
-        plan.contractors.len()
-    )
+    let tasks: usize = plan.contractors.iter().map(|contractor| contractor.tasks.len()).sum();
+    let routes: usize = plan.contractors.iter().map(|contractor| contractor.routes.len()).sum();
+    format!("contractors: {}, tasks: {tasks}, routes: {routes}; ", plan.contractors.len())
 }
 
 fn print_line(diagnostic: &Diagnostic) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use aws_lc_rs::{digest, rand};
 use clap::Subcommand;
 
-use crate::ledger::write_secret;
+use crate::secrets;
 
 use super::{Answer, Format};
 
@@ -37,20 +37,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let Command::New { id, out, format } = &arguments.command;
     let id = crate::model::CredentialId::new(id)?;
     let mut random = [0; 32];
-    rand::fill(&mut random)
-        .ok()
-        .context("the operating system gives no random numbers")?;
+    rand::fill(&mut random).ok().context("the operating system gives no random numbers")?;
     let key = format!("fg_{}", hex(&random));
     let hash = hex(digest::digest(&digest::SHA256, key.as_bytes()).as_ref());
-    let path = out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("secrets").join(format!("{id}.key")));
-    write_secret(&path, key.as_bytes()).with_context(|| path.display().to_string())?;
+    let path = out.clone().unwrap_or_else(|| PathBuf::from("secrets").join(format!("{id}.key")));
+    secrets::write(&path, key.as_bytes()).with_context(|| path.display().to_string())?;
     match format {
-        Format::Json => println!(
-            "{}",
-            serde_json::json!({ "id": id.as_str(), "file": path, "api_key_sha256": hash })
-        ),
+        Format::Json => {
+            println!("{}", serde_json::json!({ "id": id.as_str(), "file": path, "api_key_sha256": hash }))
+        }
         Format::Table => {
             println!("The key is in {}. Add to the rule file:\n", path.display());
             println!("[[contractor.credential]]\nid             = \"{id}\"\napi_key_sha256 = \"{hash}\"");

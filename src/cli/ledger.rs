@@ -82,10 +82,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         Format::Json => rows.iter().for_each(|row| println!("{}", row.leaf)),
         Format::Table => print_table(&rows)?,
     }
-    let next = rows
-        .last()
-        .filter(|_| more)
-        .map(|row| format!("; there are more: --before {}", row.position));
+    let next = rows.last().filter(|_| more).map(|row| format!("; there are more: --before {}", row.position));
     eprintln!("{} of {size} entries{}", rows.len(), next.unwrap_or_default());
     Ok(Answer::Yes)
 }
@@ -93,16 +90,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
 fn print_table(rows: &[Row]) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header([
-        "NUMBER",
-        "TIME",
-        "CONTRACTOR",
-        "TASK",
-        "REQUEST",
-        "OUTCOME",
-        "RECORDS",
-        "FIELDS",
-    ]);
+    table.set_header(["NUMBER", "TIME", "CONTRACTOR", "TASK", "REQUEST", "OUTCOME", "RECORDS", "FIELDS"]);
     for row in rows {
         let entry: Value =
             serde_json::from_str(&row.leaf).with_context(|| format!("entry {} is damaged", row.position))?;
@@ -133,19 +121,13 @@ fn cells(position: u64, entry: &Value) -> [String; 8] {
         format!("{} {}", text("method"), text("route")).trim().to_owned(),
         outcome,
         records,
-        if fields == 0 {
-            String::new()
-        } else {
-            fields.to_string()
-        },
+        if fields == 0 { String::new() } else { fields.to_string() },
     ]
 }
 
 /// RFC 3339, UTC.
 fn moment(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros)
-        .map(|time| format!("{time:.3}"))
-        .unwrap_or_default()
+    jiff::Timestamp::from_microsecond(micros).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
 /// A day, a moment, or how long ago; in microseconds since 1970.
@@ -155,10 +137,6 @@ fn time(text: &str) -> Result<i64, String> {
     if let Ok(ago) = crate::model::parse_duration(text) {
         return Ok(jiff::Timestamp::now().as_microsecond() - ago.as_micros() as i64);
     }
-    let moment = text
-        .parse::<jiff::Timestamp>()
-        .or_else(|_| format!("{text}T00:00:00Z").parse());
-    moment
-        .map(|moment| moment.as_microsecond())
-        .map_err(|_| WRONG.to_owned())
+    let moment = text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
+    moment.map(|moment| moment.as_microsecond()).map_err(|_| WRONG.to_owned())
 }

@@ -24,13 +24,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
     let _log = app::log(&config.log)?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let server = Server::start(&config, plan, subject_key).await?;
-            tracing::info!(address = %server.address()?, "listening");
-            server.run(app::stop_signal()?).await;
-            Ok(Answer::Yes)
-        })
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let server = Server::start(&config, plan, subject_key).await?;
+        tracing::info!(address = %server.address()?, "listening");
+        server.run(app::stop_signal()?).await;
+        Ok(Answer::Yes)
+    })
 }

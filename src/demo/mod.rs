@@ -64,38 +64,31 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         config.listen.address = address;
     }
     let _log = app::log("warn")?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
-            let socket = upstream::bind(wanted).await?;
-            let address = socket.local_addr()?;
-            for upstream in config.upstreams.values_mut() {
-                upstream.url = format!("http://{address}");
-            }
-            let shop = Arc::new(Shop::new(&format!("http://{address}")));
-            tokio::spawn(upstream::serve(socket, Arc::clone(&shop)));
-            let server = start(&config).await?;
-            let gateway = server.address()?;
-            print_guide(&arguments.dir, gateway, address, &shop);
-            let stop = app::stop_signal()?;
-            let serving = server.run(stop);
-            if arguments.traffic {
-                let day = traffic::Day {
-                    certificates,
-                    gateway,
-                    shop,
-                };
-                tokio::spawn(async move {
-                    if let Err(error) = day.play().await {
-                        eprintln!("the traffic stopped: {error:#}");
-                    }
-                });
-            }
-            serving.await;
-            Ok(())
-        })
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
+        let socket = upstream::bind(wanted).await?;
+        let address = socket.local_addr()?;
+        for upstream in config.upstreams.values_mut() {
+            upstream.url = format!("http://{address}");
+        }
+        let shop = Arc::new(Shop::new(&format!("http://{address}")));
+        tokio::spawn(upstream::serve(socket, Arc::clone(&shop)));
+        let server = start(&config).await?;
+        let gateway = server.address()?;
+        print_guide(&arguments.dir, gateway, address, &shop);
+        let stop = app::stop_signal()?;
+        let serving = server.run(stop);
+        if arguments.traffic {
+            let day = traffic::Day { certificates, gateway, shop };
+            tokio::spawn(async move {
+                if let Err(error) = day.play().await {
+                    eprintln!("the traffic stopped: {error:#}");
+                }
+            });
+        }
+        serving.await;
+        Ok(())
+    })
 }
 
 async fn start(config: &Config) -> anyhow::Result<Server> {
@@ -125,9 +118,7 @@ fn write_missing_files(folder: &Path) -> anyhow::Result<()> {
 /// No rule file is there yet, or only ones that this program wrote.
 fn is_new(folder: &Path) -> bool {
     let files = crate::rules::rule_files(&folder.join("rules")).unwrap_or_default();
-    files
-        .iter()
-        .all(|file| FILES.iter().any(|(name, _)| file.ends_with(name)))
+    files.iter().all(|file| FILES.iter().any(|(name, _)| file.ends_with(name)))
 }
 
 fn make_certificates(folder: &Path) -> anyhow::Result<PathBuf> {
@@ -152,11 +143,7 @@ fn load_config(folder: &Path) -> anyhow::Result<Config> {
 
 /// The shop stands where the configuration says that the first upstream is.
 fn shop_address(config: &Config) -> anyhow::Result<SocketAddr> {
-    let url = config
-        .upstreams
-        .values()
-        .next()
-        .map_or("", |upstream| &upstream.url);
+    let url = config.upstreams.values().next().map_or("", |upstream| &upstream.url);
     let address = url.strip_prefix("http://").and_then(|rest| rest.parse().ok());
     address.with_context(|| {
         format!(
@@ -169,21 +156,9 @@ fn print_guide(folder: &Path, gateway: SocketAddr, shop_address: SocketAddr, sho
     let certs = folder.join("certs");
     let certs = certs.strip_prefix(".").unwrap_or(&certs).display();
     let port = gateway.port();
-    let ready = shop
-        .orders_ready_for("parcelco")
-        .first()
-        .copied()
-        .unwrap_or_default();
-    let other = shop
-        .orders_not_ready_for("parcelco")
-        .first()
-        .copied()
-        .unwrap_or_default();
-    let ticket = shop
-        .tickets_of("helpdesk", true)
-        .first()
-        .copied()
-        .unwrap_or_default();
+    let ready = shop.orders_ready_for("parcelco").first().copied().unwrap_or_default();
+    let other = shop.orders_not_ready_for("parcelco").first().copied().unwrap_or_default();
+    let ticket = shop.tickets_of("helpdesk", true).first().copied().unwrap_or_default();
     let curl = |who: &str, rest: &str| {
         format!(
             "curl -s --cacert {certs}/company-ca.pem --cert {certs}/{who}.pem --key {certs}/{who}.key {rest}"
@@ -231,18 +206,11 @@ fn print_guide(folder: &Path, gateway: SocketAddr, shop_address: SocketAddr, sho
         ),
         (
             "Without a certificate or key: nothing".into(),
-            format!(
-                "curl -s --cacert {certs}/company-ca.pem {}",
-                url(format!("/orders/{ready}"))
-            ),
+            format!("curl -s --cacert {certs}/company-ca.pem {}", url(format!("/orders/{ready}"))),
         ),
         (
             "What was disclosed, to whom, and why".into(),
-            format!(
-                "{} ledger query --config {}",
-                program(),
-                config_path(folder).display()
-            ),
+            format!("{} ledger query --config {}", program(), config_path(folder).display()),
         ),
     ];
     for (what, command) in lines {

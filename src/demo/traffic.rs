@@ -72,10 +72,7 @@ impl Day {
     async fn call(&self, caller: &Caller, method: Method, path: &str) -> anyhow::Result<bool> {
         let url = format!("https://localhost:{}{path}", self.gateway.port());
         let request = Request::builder().method(method).uri(url).body(Full::default())?;
-        let response = caller
-            .request(request)
-            .await
-            .context("the gateway does not answer")?;
+        let response = caller.request(request).await.context("the gateway does not answer")?;
         let disclosed = response.status().is_success();
         response.into_body().collect().await?;
         Ok(disclosed)
@@ -84,11 +81,7 @@ impl Day {
     fn caller(&self, name: Option<&str>) -> anyhow::Result<Caller> {
         let file = |name: &str| self.certificates.join(name);
         let identity = name.map(|name| (file(&format!("{name}.pem")), file(&format!("{name}.key"))));
-        let files = ClientFiles {
-            ca: file("company-ca.pem"),
-            identity,
-            server_name: None,
-        };
+        let files = ClientFiles { ca: file("company-ca.pem"), identity, server_name: None };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(client_config(&files)?)
             .https_only()
@@ -99,7 +92,5 @@ impl Day {
 }
 
 fn style() -> anyhow::Result<ProgressStyle> {
-    Ok(ProgressStyle::with_template(
-        "{bar:30} {pos}/{len} requests of the day  {msg}",
-    )?)
+    Ok(ProgressStyle::with_template("{bar:30} {pos}/{len} requests of the day  {msg}")?)
 }

@@ -32,21 +32,14 @@ pub async fn serve(socket: TcpListener, shop: Arc<Shop>) {
         let service = service_fn(move |request| answer(Arc::clone(&shop), request));
         // A connection that breaks is the client's business.
         tokio::spawn(async move {
-            http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-                .ok()
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok()
         });
     }
 }
 
 async fn answer(shop: Arc<Shop>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(|body| body.to_bytes())
-        .unwrap_or_default();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let reply = shop.respond(head.method.as_str(), head.uri.path(), head.uri.query(), &body);
     let mut response = Response::builder().status(reply.status);
     for (name, value) in reply.headers {

@@ -22,10 +22,7 @@ pub struct Source {
 
 impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Source {
-            name: name.into(),
-            text: text.into(),
-        })
+        Arc::new(Source { name: name.into(), text: text.into() })
     }
 
     /// The name without its folders.
@@ -93,11 +90,7 @@ impl fmt::Display for Diagnostic {
         let text = self.source.line(line);
         let margin = line.to_string().len();
         let span = &self.source.text[self.source.floor(self.span.start)..self.source.floor(self.span.end)];
-        let width = span
-            .lines()
-            .next()
-            .map_or(0, |first| first.chars().count())
-            .max(1);
+        let width = span.lines().next().map_or(0, |first| first.chars().count()).max(1);
         if self.key.is_empty() {
             writeln!(f, "{severity}: {}", self.message)?;
         } else {
@@ -106,13 +99,7 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "{:margin$}--> {}:{line}:{column}", "", self.source.name)?;
         writeln!(f, "{:margin$} |", "")?;
         writeln!(f, "{line} | {}", text.replace('\t', " "))?;
-        writeln!(
-            f,
-            "{:margin$} | {}{}",
-            "",
-            " ".repeat(column - 1),
-            "^".repeat(width)
-        )?;
+        writeln!(f, "{:margin$} | {}{}", "", " ".repeat(column - 1), "^".repeat(width))?;
         write!(f, "{:margin$} = {}", "", self.help)
     }
 }
@@ -126,10 +113,7 @@ pub struct Report {
 
 impl Report {
     pub fn new(source: Arc<Source>) -> Self {
-        Report {
-            source,
-            found: Vec::new(),
-        }
+        Report { source, found: Vec::new() }
     }
 
     pub fn error(
@@ -166,9 +150,7 @@ impl Report {
 
 /// Whether any of them makes the files unusable.
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 #[cfg(test)]

@@ -14,25 +14,13 @@ pub fn print_diagnostics(diagnostics: &[Diagnostic]) {
             Severity::Error => (ERROR, "error"),
             Severity::Warning => (WARNING, "warning"),
         };
-        anstream::eprintln!(
-            "{style}{word}{style:#}{}\n",
-            text.strip_prefix(word).unwrap_or(&text)
-        );
+        anstream::eprintln!("{style}{word}{style:#}{}\n", text.strip_prefix(word).unwrap_or(&text));
     }
 }
 
 /// `2 errors, 1 warning`.
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
-    let count = |severity| {
-        diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.severity == severity)
-            .count()
-    };
+    let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    format!(
-        "{}, {}",
-        plural(count(Severity::Error), "error"),
-        plural(count(Severity::Warning), "warning")
-    )
+    format!("{}, {}", plural(count(Severity::Error), "error"), plural(count(Severity::Warning), "warning"))
 }

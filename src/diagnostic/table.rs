@@ -20,11 +20,7 @@ pub struct At<T> {
 
 impl<T> At<T> {
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
-        At {
-            value: change(self.value),
-            span: self.span,
-            key: self.key,
-        }
+        At { value: change(self.value), span: self.span, key: self.key }
     }
 }
 
@@ -62,12 +58,7 @@ pub fn read_file<T>(
     if !errors.is_empty() {
         return None;
     }
-    let mut table = Table {
-        entries: root.get_ref(),
-        span: 0..0,
-        path: String::new(),
-        asked: Vec::new(),
-    };
+    let mut table = Table { entries: root.get_ref(), span: 0..0, path: String::new(), asked: Vec::new() };
     let result = read(&mut table, report);
     table.finish(report);
     result
@@ -78,22 +69,14 @@ impl<'t> Table<'t> {
     pub fn get(&mut self, key: &'static str) -> Option<Value<'t>> {
         self.asked.push(key);
         let value = self.entries.get(key)?;
-        Some(Value {
-            value,
-            path: self.path_of(key),
-        })
+        Some(Value { value, path: self.path_of(key) })
     }
 
     /// The value of `key`; reports where it is missing. `example` is what could stand there.
     pub fn require(&mut self, report: &mut Report, key: &'static str, example: &str) -> Option<Value<'t>> {
         let value = self.get(key);
         if value.is_none() {
-            report.error(
-                &self.span,
-                &self.path_of(key),
-                "is missing",
-                format!("add {key} = {example}"),
-            );
+            report.error(&self.span, &self.path_of(key), "is missing", format!("add {key} = {example}"));
         }
         value
     }
@@ -120,35 +103,20 @@ impl<'t> Table<'t> {
             return Vec::new();
         };
         let elements = value.list(report).unwrap_or_default();
-        elements
-            .iter()
-            .filter_map(|element| element.read_table(report, &mut read))
-            .collect()
+        elements.iter().filter_map(|element| element.read_table(report, &mut read)).collect()
     }
 
     /// Every entry, for tables whose keys are the user's own.
     pub fn entries(&mut self) -> Vec<(&'t str, Value<'t>)> {
         let entries = self.entries.iter();
         entries
-            .map(|(key, value)| {
-                (
-                    key.get_ref().as_ref(),
-                    Value {
-                        value,
-                        path: self.path_of(key.get_ref()),
-                    },
-                )
-            })
+            .map(|(key, value)| (key.get_ref().as_ref(), Value { value, path: self.path_of(key.get_ref()) }))
             .collect()
     }
 
     /// The place of the table itself, for errors about the whole.
     pub fn at<T>(&self, value: T) -> At<T> {
-        At {
-            value,
-            span: self.span.clone(),
-            key: self.path.clone(),
-        }
+        At { value, span: self.span.clone(), key: self.path.clone() }
     }
 
     /// Reports the keys that nobody asked for.
@@ -184,23 +152,14 @@ impl<'t> Value<'t> {
     }
 
     pub fn at<T>(&self, value: T) -> At<T> {
-        At {
-            value,
-            span: self.span(),
-            key: self.path.clone(),
-        }
+        At { value, span: self.span(), key: self.path.clone() }
     }
 
     pub fn text(&self, report: &mut Report) -> Option<&'t str> {
         match self.value.get_ref() {
             DeValue::String(text) if !text.trim().is_empty() => Some(text),
             DeValue::String(_) => {
-                report.error(
-                    &self.span(),
-                    &self.path,
-                    "is empty",
-                    "write what it is, in quotes",
-                );
+                report.error(&self.span(), &self.path, "is empty", "write what it is, in quotes");
                 None
             }
             _ => self.wrong_type(report, "a string in quotes"),
@@ -229,9 +188,7 @@ impl<'t> Value<'t> {
         words: &[&str],
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<At<T>> {
-        self.parse(report, |text| {
-            parse(text).ok_or_else(|| format!("one of: {}", words.join(", ")))
-        })
+        self.parse(report, |text| parse(text).ok_or_else(|| format!("one of: {}", words.join(", "))))
     }
 
     pub fn integer(&self, report: &mut Report, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
@@ -275,12 +232,7 @@ impl<'t> Value<'t> {
         };
         let elements = array.iter().enumerate();
         Some(
-            elements
-                .map(|(index, value)| Value {
-                    value,
-                    path: format!("{}[{index}]", self.path),
-                })
-                .collect(),
+            elements.map(|(index, value)| Value { value, path: format!("{}[{index}]", self.path) }).collect(),
         )
     }
 
@@ -296,12 +248,7 @@ impl<'t> Value<'t> {
         let DeValue::Table(entries) = self.value.get_ref() else {
             return self.wrong_type(report, "a table");
         };
-        let mut table = Table {
-            entries,
-            span: self.span(),
-            path: self.path.clone(),
-            asked: Vec::new(),
-        };
+        let mut table = Table { entries, span: self.span(), path: self.path.clone(), asked: Vec::new() };
         let result = read(&mut table, report);
         table.finish(report);
         result
@@ -316,37 +263,20 @@ impl<'t> Value<'t> {
         let DeValue::Table(entries) = self.value.get_ref() else {
             return self.wrong_type::<Vec<T>>(report, "a table").unwrap_or_default();
         };
-        let mut table = Table {
-            entries,
-            span: self.span(),
-            path: self.path.clone(),
-            asked: Vec::new(),
-        };
-        table
-            .entries()
-            .into_iter()
-            .filter_map(|(key, value)| read(key, value, report))
-            .collect()
+        let mut table = Table { entries, span: self.span(), path: self.path.clone(), asked: Vec::new() };
+        table.entries().into_iter().filter_map(|(key, value)| read(key, value, report)).collect()
     }
 
     fn wrong_type<T>(&self, report: &mut Report, expected: &str) -> Option<T> {
         let found = self.value.get_ref().type_str();
-        report.error(
-            &self.span(),
-            &self.path,
-            format!("is of type {found}"),
-            format!("write {expected}"),
-        );
+        report.error(&self.span(), &self.path, format!("is of type {found}"), format!("write {expected}"));
         None
     }
 }
 
 /// The known word that `word` is most likely a slip of.
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let best = known
-        .iter()
-        .map(|candidate| (distance(word, candidate), *candidate))
-        .min()?;
+    let best = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (best.0 <= 1 + word.len() / 4).then_some(best.1)
 }
 
@@ -387,11 +317,7 @@ mod tests {
             table.get("c")?.date(report);
             Some(())
         });
-        let keys: Vec<_> = report
-            .found
-            .iter()
-            .map(|d| (d.key.as_str(), d.position().0))
-            .collect();
+        let keys: Vec<_> = report.found.iter().map(|d| (d.key.as_str(), d.position().0)).collect();
         assert_eq!(keys, [("a", 1), ("b", 2), ("name", 1), ("c", 4), ("nmae", 3)]);
     }
 }

@@ -104,11 +104,7 @@ enum Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Item {
     /// Before step `step`; `searching`: below the place where a `..` began.
-    At {
-        owner: Owner,
-        step: usize,
-        searching: bool,
-    },
+    At { owner: Owner, step: usize, searching: bool },
     /// Inside a subtree that leaves as a whole.
     Inside(usize),
     /// An element of an array that a plain path selected.
@@ -121,11 +117,7 @@ impl Automaton {
     pub const START: StateId = StateId(1);
 
     pub fn compile(wanted: &Wanted) -> Result<Automaton, Conflict> {
-        let mut builder = Builder {
-            wanted,
-            ids: HashMap::new(),
-            queue: Vec::new(),
-        };
+        let mut builder = Builder { wanted, ids: HashMap::new(), queue: Vec::new() };
         builder.id(Items::new())?;
         builder.id(builder.start())?;
         let mut states = Vec::new();
@@ -157,9 +149,8 @@ impl State {
             Elements::Each(state) => *state,
             Elements::BySelector(selectors, states) => {
                 let taken = selectors.iter().enumerate();
-                let set = taken.fold(0, |set, (bit, selector)| {
-                    set | usize::from(selector.takes_index(index)) << bit
-                });
+                let set = taken
+                    .fold(0, |set, (bit, selector)| set | usize::from(selector.takes_index(index)) << bit);
                 states[set]
             }
         }
@@ -202,10 +193,8 @@ impl Builder<'_> {
     fn start(&self) -> Items {
         let mut items = Items::new();
         self.reach(&mut items, Owner::Records, 0, false);
-        let from_body: Vec<_> = self
-            .owners()
-            .filter(|owner| self.path(*owner).origin == Origin::Body)
-            .collect();
+        let from_body: Vec<_> =
+            self.owners().filter(|owner| self.path(*owner).origin == Origin::Body).collect();
         for owner in from_body {
             self.reach(&mut items, owner, 0, false);
         }
@@ -214,16 +203,10 @@ impl Builder<'_> {
 
     /// Adds an item; where it completes the records path, the paths from `@` begin here.
     fn reach(&self, items: &mut Items, owner: Owner, step: usize, searching: bool) {
-        items.insert(Item::At {
-            owner,
-            step,
-            searching,
-        });
+        items.insert(Item::At { owner, step, searching });
         if owner == Owner::Records && step == self.path(owner).steps.len() {
-            let from_record: Vec<_> = self
-                .owners()
-                .filter(|owner| self.path(*owner).origin == Origin::Record)
-                .collect();
+            let from_record: Vec<_> =
+                self.owners().filter(|owner| self.path(*owner).origin == Origin::Record).collect();
             for owner in from_record {
                 self.reach(items, owner, 0, false);
             }
@@ -279,10 +262,7 @@ impl Builder<'_> {
         let other = self.advance(items, false, &|selector| *selector == Selector::Wildcard);
         let other = self.id(other)?;
         Ok(State {
-            names: names
-                .into_iter()
-                .map(|(name, state)| (name.into_boxed_str(), state))
-                .collect(),
+            names: names.into_iter().map(|(name, state)| (name.into_boxed_str(), state)).collect(),
             other,
             elements: self.elements(items)?,
             action: self.action(items)?,
@@ -300,9 +280,7 @@ impl Builder<'_> {
                 || self.is_plain(items),
             keeps_object: self.keeps(items, Selector::meets_objects),
             keeps_array: self.keeps(items, Selector::meets_arrays) || self.is_plain(items),
-            looks_below: self
-                .pending(items)
-                .any(|(owner, _, _)| !matches!(owner, Owner::Field(_))),
+            looks_below: self.pending(items).any(|(owner, _, _)| !matches!(owner, Owner::Field(_))),
         })
     }
 
@@ -345,11 +323,9 @@ impl Builder<'_> {
     /// Paths that have further to go: their owner, the step before them, and whether they search.
     fn pending<'s>(&'s self, items: &'s Items) -> impl Iterator<Item = (Owner, &'s Step, bool)> {
         items.iter().filter_map(|item| match *item {
-            Item::At {
-                owner,
-                step,
-                searching,
-            } => Some((owner, self.path(owner).steps.get(step)?, searching)),
+            Item::At { owner, step, searching } => {
+                Some((owner, self.path(owner).steps.get(step)?, searching))
+            }
             _ => None,
         })
     }
@@ -373,11 +349,7 @@ impl Builder<'_> {
         match owner {
             Owner::Field(_) => true,
             Owner::Capture(_) => false,
-            Owner::Records => self
-                .wanted
-                .fields
-                .iter()
-                .any(|(path, _)| path.origin == Origin::Record),
+            Owner::Records => self.wanted.fields.iter().any(|(path, _)| path.origin == Origin::Record),
         }
     }
 
@@ -391,8 +363,7 @@ impl Builder<'_> {
     }
 
     fn is_whole(&self, items: &Items) -> bool {
-        self.treatments(items)
-            .any(|(_, treatment)| matches!(treatment, Treatment::Whole))
+        self.treatments(items).any(|(_, treatment)| matches!(treatment, Treatment::Whole))
     }
 
     /// A plain path ends here, so an array's scalars leave. (Not for an element of such an array.)
@@ -405,11 +376,9 @@ impl Builder<'_> {
     fn treatments<'s>(&'s self, items: &'s Items) -> impl Iterator<Item = (usize, &'s Treatment)> {
         items.iter().filter_map(|item| {
             let field = match *item {
-                Item::At {
-                    owner: Owner::Field(field),
-                    step,
-                    ..
-                } => (step == self.path(Owner::Field(field)).steps.len()).then_some(field)?,
+                Item::At { owner: Owner::Field(field), step, .. } => {
+                    (step == self.path(Owner::Field(field)).steps.len()).then_some(field)?
+                }
                 Item::At { .. } => return None,
                 Item::Inside(field) | Item::Element(field) => field,
             };
@@ -428,18 +397,12 @@ impl Builder<'_> {
                 Some(first) => agree(first, (field, treatment))?,
             });
         }
-        Ok(agreed.map(|(field, treatment)| Action {
-            field,
-            treatment: treatment.clone(),
-        }))
+        Ok(agreed.map(|(field, treatment)| Action { field, treatment: treatment.clone() }))
     }
 }
 
 /// The whole body as the one record.
-static BODY: Path = Path {
-    origin: Origin::Body,
-    steps: Vec::new(),
-};
+static BODY: Path = Path { origin: Origin::Body, steps: Vec::new() };
 
 fn agree<'t>(
     first: (usize, &'t Treatment),

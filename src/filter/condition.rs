@@ -119,23 +119,13 @@ impl Condition {
     /// What cannot be decided for certain (a number beyond every range, a lone surrogate) is false
     /// as a whole: the record is withheld.
     pub fn holds(&self, body: &str, slots: &[Slot]) -> bool {
-        decide(
-            &self.expression,
-            &Operands {
-                body: body.as_bytes(),
-                slots,
-            },
-        )
-        .unwrap_or(false)
+        decide(&self.expression, &Operands { body: body.as_bytes(), slots }).unwrap_or(false)
     }
 }
 
 fn logical(filter: &parsed::Filter, queries: &mut Vec<Path>) -> Result<Expression, PathError> {
     let mut all = |parts: &[parsed::Filter]| {
-        parts
-            .iter()
-            .map(|part| logical(part, queries))
-            .collect::<Result<Vec<_>, _>>()
+        parts.iter().map(|part| logical(part, queries)).collect::<Result<Vec<_>, _>>()
     };
     match filter {
         parsed::Filter::Or(parts) => Ok(Expression::Or(all(parts)?)),
@@ -150,11 +140,7 @@ fn atom(atom: &parsed::FilterAtom, queries: &mut Vec<Path>) -> Result<Expression
         parsed::FilterAtom::Test { expr, not } => (test(expr, queries)?, *not),
         parsed::FilterAtom::Comparison(comparison) => (compare(comparison, queries)?, false),
     };
-    Ok(if not {
-        Expression::Not(Box::new(expression))
-    } else {
-        expression
-    })
+    Ok(if not { Expression::Not(Box::new(expression)) } else { expression })
 }
 
 fn test(test: &parsed::Test, queries: &mut Vec<Path>) -> Result<Expression, PathError> {
@@ -182,11 +168,7 @@ fn compare(comparison: &parsed::Comparison, queries: &mut Vec<Path>) -> Result<E
         parsed::Comparison::Gt(..) => Operator::Greater,
         parsed::Comparison::Gte(..) => Operator::GreaterOrEqual,
     };
-    Ok(Expression::Compare(
-        operator,
-        operand(left, queries)?,
-        operand(right, queries)?,
-    ))
+    Ok(Expression::Compare(operator, operand(left, queries)?, operand(right, queries)?))
 }
 
 fn operand(comparable: &parsed::Comparable, queries: &mut Vec<Path>) -> Result<Operand, PathError> {
@@ -217,14 +199,12 @@ fn value_function(function: &parsed::TestFunction, queries: &mut Vec<Path>) -> R
         }
         parsed::TestFunction::Count(argument) => Ok(Operand::Count(nodes_argument(argument, queries)?)),
         parsed::TestFunction::Value(argument) => Ok(Operand::Value(nodes_argument(argument, queries)?)),
-        parsed::TestFunction::Match(..) | parsed::TestFunction::Search(..) => Err(PathError::new(
-            0,
-            "compares the result of match() or search(), which is not a value",
-        )),
-        parsed::TestFunction::Custom(name, _) => Err(PathError::new(
-            0,
-            format!("uses `{name}`, which RFC 9535 does not know"),
-        )),
+        parsed::TestFunction::Match(..) | parsed::TestFunction::Search(..) => {
+            Err(PathError::new(0, "compares the result of match() or search(), which is not a value"))
+        }
+        parsed::TestFunction::Custom(name, _) => {
+            Err(PathError::new(0, format!("uses `{name}`, which RFC 9535 does not know")))
+        }
     }
 }
 
@@ -236,10 +216,7 @@ fn value_argument(argument: &parsed::FnArg, queries: &mut Vec<Path>) -> Result<O
             parsed::Test::RelQuery(segments) => {
                 let slot = query(segments, queries)?;
                 if !queries[slot].is_singular() {
-                    return Err(PathError::new(
-                        0,
-                        "gives a function a path that can select several nodes",
-                    ));
+                    return Err(PathError::new(0, "gives a function a path that can select several nodes"));
                 }
                 Ok(Operand::Value(slot))
             }
@@ -253,27 +230,20 @@ fn value_argument(argument: &parsed::FnArg, queries: &mut Vec<Path>) -> Result<O
 /// An argument of NodesType: any query.
 fn nodes_argument(argument: &parsed::FnArg, queries: &mut Vec<Path>) -> Result<usize, PathError> {
     let parsed::FnArg::Test(test) = argument else {
-        return Err(PathError::new(
-            0,
-            "gives count() or value() something that is not a path",
-        ));
+        return Err(PathError::new(0, "gives count() or value() something that is not a path"));
     };
     match &**test {
         parsed::Test::RelQuery(segments) => query(segments, queries),
         parsed::Test::AbsQuery(_) => Err(body_path()),
-        parsed::Test::Function(_) => Err(PathError::new(
-            0,
-            "gives count() or value() something that is not a path",
-        )),
+        parsed::Test::Function(_) => {
+            Err(PathError::new(0, "gives count() or value() something that is not a path"))
+        }
     }
 }
 
 fn query(segments: &[parsed::Segment], queries: &mut Vec<Path>) -> Result<usize, PathError> {
     let steps = path::steps(segments)?;
-    queries.push(Path {
-        origin: Origin::Record,
-        steps,
-    });
+    queries.push(Path { origin: Origin::Record, steps });
     Ok(queries.len() - 1)
 }
 
@@ -299,10 +269,7 @@ fn regex(
 ) -> Result<Expression, PathError> {
     let value = value_argument(value, queries)?;
     let parsed::FnArg::Literal(parsed::Literal::String(pattern)) = pattern else {
-        return Err(PathError::new(
-            0,
-            "takes a pattern from the data; a pattern is a string in the rule",
-        ));
+        return Err(PathError::new(0, "takes a pattern from the data; a pattern is a string in the rule"));
     };
     let body = i_regexp(pattern);
     let anchored = if whole { format!(r"\A(?:{body})\z") } else { body };
@@ -344,12 +311,12 @@ struct Operands<'b, 's> {
 /// `None`: cannot be decided.
 fn decide(expression: &Expression, operands: &Operands) -> Option<bool> {
     match expression {
-        Expression::Or(parts) => parts
-            .iter()
-            .try_fold(false, |any, part| Some(any | decide(part, operands)?)),
-        Expression::And(parts) => parts
-            .iter()
-            .try_fold(true, |all, part| Some(all & decide(part, operands)?)),
+        Expression::Or(parts) => {
+            parts.iter().try_fold(false, |any, part| Some(any | decide(part, operands)?))
+        }
+        Expression::And(parts) => {
+            parts.iter().try_fold(true, |all, part| Some(all & decide(part, operands)?))
+        }
         Expression::Not(inner) => Some(!decide(inner, operands)?),
         Expression::Exists(slot) => Some(operands.slots[*slot].count > 0),
         Expression::Compare(operator, left, right) => {
@@ -398,11 +365,7 @@ impl<'b> Operands<'b, '_> {
     }
 
     fn captured(&self, slot: usize) -> Option<Value<'b>> {
-        let Slot {
-            count: 1,
-            first: Some(found),
-        } = self.slots[slot]
-        else {
+        let Slot { count: 1, first: Some(found) } = self.slots[slot] else {
             return Some(Value::Nothing);
         };
         let bytes = &self.body[found.start..found.end];

@@ -149,11 +149,7 @@ impl Filter {
         let wanted = Wanted {
             records: selection.records.as_ref(),
             captures,
-            fields: selection
-                .disclose
-                .iter()
-                .map(|(path, treatment)| (path, treatment))
-                .collect(),
+            fields: selection.disclose.iter().map(|(path, treatment)| (path, treatment)).collect(),
         };
         let automaton = Automaton::compile(&wanted).map_err(|conflict| match conflict {
             Conflict::Treatments(first, second) => SelectionError::Treatments(first, second),
@@ -173,9 +169,8 @@ impl Filter {
     /// # Errors
     /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
     pub fn reduce(&self, body: &[u8]) -> Result<Outcome, Fault> {
-        let body = std::str::from_utf8(body).map_err(|error| Fault::NotUtf8 {
-            offset: error.valid_up_to(),
-        })?;
+        let body =
+            std::str::from_utf8(body).map_err(|error| Fault::NotUtf8 { offset: error.valid_up_to() })?;
         let mut projection = projection::Projection::new(self, body);
         let kept = projection.run()?;
         if projection.body_withheld {
@@ -184,9 +179,6 @@ impl Filter {
         if !kept {
             return Err(Fault::Shape);
         }
-        Ok(Outcome::Reduced {
-            body: projection.out,
-            tally: projection.tally,
-        })
+        Ok(Outcome::Reduced { body: projection.out, tally: projection.tally })
     }
 }

@@ -19,10 +19,7 @@ pub struct PathError {
 
 impl PathError {
     pub fn new(offset: usize, message: impl Into<String>) -> Self {
-        PathError {
-            offset,
-            message: message.into(),
-        }
+        PathError { offset, message: message.into() }
     }
 }
 
@@ -82,18 +79,12 @@ impl Path {
             Some(b'$') => Origin::Body,
             Some(b'@') => Origin::Record,
             _ => {
-                return Err(PathError::new(
-                    0,
-                    "begins with neither `$` (the body) nor `@` (the record)",
-                ));
+                return Err(PathError::new(0, "begins with neither `$` (the body) nor `@` (the record)"));
             }
         };
         syntax::check(text)?;
         let query = parse_json_path(&format!("${}", &text[1..])).map_err(|error| parser_error(&error, 0))?;
-        Ok(Path {
-            origin,
-            steps: steps(&query.segments)?,
-        })
+        Ok(Path { origin, steps: steps(&query.segments)? })
     }
 
     /// At most one node can be selected (RFC 9535, section 2.3.5.1).
@@ -117,10 +108,7 @@ pub(super) fn parser_error(error: &jsonpath_rust::parser::errors::JsonPathError,
             let offset = match pest.location {
                 pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
             };
-            PathError::new(
-                offset.saturating_sub(shift),
-                "is not RFC 9535 JSONPath from here on",
-            )
+            PathError::new(offset.saturating_sub(shift), "is not RFC 9535 JSONPath from here on")
         }
         other => PathError::new(0, format!("is not RFC 9535 JSONPath: {other}").replace('\n', " ")),
     }
@@ -141,18 +129,12 @@ pub(super) fn steps(segments: &[parsed::Segment]) -> Result<Vec<Step>, PathError
 fn step(segment: &parsed::Segment) -> Result<Step, PathError> {
     let (descendant, selectors) = match segment {
         parsed::Segment::Descendant(inner) => {
-            return Ok(Step {
-                descendant: true,
-                ..step(inner)?
-            });
+            return Ok(Step { descendant: true, ..step(inner)? });
         }
         parsed::Segment::Selector(one) => (false, vec![selector(one)?]),
         parsed::Segment::Selectors(many) => (false, many.iter().map(selector).collect::<Result<_, _>>()?),
     };
-    Ok(Step {
-        descendant,
-        selectors,
-    })
+    Ok(Step { descendant, selectors })
 }
 
 fn selector(selector: &parsed::Selector) -> Result<Selector, PathError> {
@@ -171,10 +153,7 @@ fn selector(selector: &parsed::Selector) -> Result<Selector, PathError> {
             step: forward(step.unwrap_or(1), "slice step")?,
         },
         parsed::Selector::Filter(_) => {
-            return Err(PathError::new(
-                0,
-                "has a filter selector; put the condition into `when`",
-            ));
+            return Err(PathError::new(0, "has a filter selector; put the condition into `when`"));
         }
     })
 }
@@ -221,14 +200,7 @@ mod tests {
         assert_eq!(path.origin, Origin::Record);
         assert_eq!(path.steps.len(), 5);
         assert_eq!(path.steps[1].selectors.len(), 2);
-        assert_eq!(
-            path.steps[3].selectors[0],
-            Selector::Slice {
-                start: 1,
-                end: 9,
-                step: 2
-            }
-        );
+        assert_eq!(path.steps[3].selectors[0], Selector::Slice { start: 1, end: 9, step: 2 });
         assert!(path.steps[4].descendant);
         assert!(!path.is_singular());
         assert!(Path::parse("$.a['b c'][0]").unwrap().is_singular());
@@ -242,9 +214,7 @@ mod tests {
 
     #[test]
     fn what_one_pass_cannot_decide_is_refused() {
-        for text in [
-            "$[-1]", "$[-2:]", "$[::-1]", "$[?@.a]", "$..a..b", "a.b", "", "$.a[", "$[",
-        ] {
+        for text in ["$[-1]", "$[-2:]", "$[::-1]", "$[?@.a]", "$..a..b", "a.b", "", "$.a[", "$["] {
             assert!(Path::parse(text).is_err(), "{text}");
         }
     }

@@ -60,11 +60,7 @@ impl<'f, 'b> Projection<'f, 'b> {
     fn value(&mut self, place: StateId, depth: usize) -> Result<bool, Fault> {
         let filter = self.filter;
         let state = filter.automaton.state(place);
-        if state.record {
-            self.record(state, depth)
-        } else {
-            self.place(state, depth)
-        }
+        if state.record { self.record(state, depth) } else { self.place(state, depth) }
     }
 
     fn place(&mut self, state: &State, depth: usize) -> Result<bool, Fault> {
@@ -192,10 +188,7 @@ impl<'f, 'b> Projection<'f, 'b> {
         } else {
             self.value(next, depth)?
         };
-        debug_assert!(
-            counts || !kept,
-            "a value was written inside a container that was not"
-        );
+        debug_assert!(counts || !kept, "a value was written inside a container that was not");
         if !kept {
             self.out.truncate(before);
             let withheld_record = self.filter.automaton.state(next).record;

@@ -41,10 +41,7 @@ pub struct Scanner<'b> {
 impl<'b> Scanner<'b> {
     /// Starts at the first byte. `text` must be UTF-8: the type says so.
     pub fn new(text: &'b str) -> Self {
-        Scanner {
-            text: text.as_bytes(),
-            position: 0,
-        }
+        Scanner { text: text.as_bytes(), position: 0 }
     }
 
     pub fn position(&self) -> usize {
@@ -128,12 +125,7 @@ impl<'b> Scanner<'b> {
             Kind::Null => self.literal(b"null")?,
             Kind::Object | Kind::Array => return Err(self.syntax()),
         }
-        Ok(Token {
-            kind,
-            start,
-            end: self.position,
-            escaped,
-        })
+        Ok(Token { kind, start, end: self.position, escaped })
     }
 
     /// Takes a member name and its colon. The range is without the quotes.
@@ -146,12 +138,7 @@ impl<'b> Scanner<'b> {
         let escaped = self.string()?;
         let end = self.position - 1;
         self.expect(b':')?;
-        Ok(Token {
-            kind: Kind::String,
-            start,
-            end,
-            escaped,
-        })
+        Ok(Token { kind: Kind::String, start, end, escaped })
     }
 
     /// Nothing but white space may follow.
@@ -218,9 +205,7 @@ impl<'b> Scanner<'b> {
     }
 
     pub fn syntax(&self) -> Fault {
-        Fault::Syntax {
-            offset: self.position,
-        }
+        Fault::Syntax { offset: self.position }
     }
 
     fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {

@@ -22,10 +22,7 @@ const LITERALS: [&str; 3] = ["true", "false", "null"];
 /// Says what is wrong and at which byte of `text`.
 pub fn check(text: &str) -> Result<(), PathError> {
     if text.len() > MAX_LENGTH {
-        return Err(PathError::new(
-            MAX_LENGTH,
-            format!("is longer than {MAX_LENGTH} bytes"),
-        ));
+        return Err(PathError::new(MAX_LENGTH, format!("is longer than {MAX_LENGTH} bytes")));
     }
     if let Some(at) = text.find(|c: char| c.is_control()) {
         return Err(PathError::new(at, "holds a control character"));
@@ -70,23 +67,14 @@ impl Lexer<'_> {
                     self.at += 1
                 }
                 _ => {
-                    return Err(PathError::new(
-                        start,
-                        "holds a character that JSONPath has no use for",
-                    ));
+                    return Err(PathError::new(start, "holds a character that JSONPath has no use for"));
                 }
             }
             if open.len() > MAX_BRACKETS {
-                return Err(PathError::new(
-                    start,
-                    format!("nests brackets deeper than {MAX_BRACKETS}"),
-                ));
+                return Err(PathError::new(start, format!("nests brackets deeper than {MAX_BRACKETS}")));
             }
             if open.iter().filter(|call| **call).count() > MAX_CALLS {
-                return Err(PathError::new(
-                    start,
-                    format!("nests more than {MAX_CALLS} function calls"),
-                ));
+                return Err(PathError::new(start, format!("nests more than {MAX_CALLS} function calls")));
             }
         }
         Ok(())
@@ -123,18 +111,12 @@ impl Lexer<'_> {
                 self.name();
                 self.no_second_word()
             }
-            _ => Err(PathError::new(
-                self.at,
-                "needs a member name or `*` after the dot",
-            )),
+            _ => Err(PathError::new(self.at, "needs a member name or `*` after the dot")),
         }
     }
 
     fn name(&mut self) {
-        while self
-            .peek()
-            .is_some_and(|byte| begins_name(byte) || byte.is_ascii_digit())
-        {
+        while self.peek().is_some_and(|byte| begins_name(byte) || byte.is_ascii_digit()) {
             self.at += 1;
         }
     }

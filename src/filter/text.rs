@@ -66,13 +66,9 @@ mod tests {
 
     #[test]
     fn escapes_mean_what_serde_json_says() {
-        for raw in [
-            r"plain",
-            r"\n\t\r\b\f\/\\\x22",
-            r"\u00e9\u20AC",
-            r"\ud83d\ude00 \u0000",
-            r"a\u0061\\u0061",
-        ] {
+        for raw in
+            [r"plain", r"\n\t\r\b\f\/\\\x22", r"\u00e9\u20AC", r"\ud83d\ude00 \u0000", r"a\u0061\\u0061"]
+        {
             let raw = raw.replace(r"\x22", "\\\"");
             let oracle: String = serde_json::from_str(&format!("\"{raw}\"")).unwrap();
             assert_eq!(unescape(raw.as_bytes()).unwrap(), oracle);

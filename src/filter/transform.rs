@@ -86,10 +86,7 @@ impl Transform {
     fn apply(&self, value: &str) -> Option<String> {
         match self {
             Transform::Last4 => last4(value),
-            Transform::Mask {
-                keep_first,
-                keep_last,
-            } => Some(mask(value, *keep_first, *keep_last)),
+            Transform::Mask { keep_first, keep_last } => Some(mask(value, *keep_first, *keep_last)),
             Transform::Initials => Some(initials(value)),
             Transform::EmailDomain => email_domain(value),
             Transform::Year => year(value),
@@ -104,14 +101,8 @@ impl Transform {
     pub(super) fn same_as(&self, other: &Transform) -> bool {
         match (self, other) {
             (
-                Transform::Mask {
-                    keep_first: a,
-                    keep_last: b,
-                },
-                Transform::Mask {
-                    keep_first: c,
-                    keep_last: d,
-                },
+                Transform::Mask { keep_first: a, keep_last: b },
+                Transform::Mask { keep_first: c, keep_last: d },
             ) => a == c && b == d,
             (Transform::Truncate { length: a }, Transform::Truncate { length: b }) => a == b,
             _ => self.name() == other.name(),
@@ -145,12 +136,8 @@ fn mask(value: &str, keep_first: usize, keep_last: usize) -> String {
 }
 
 fn initials(value: &str) -> String {
-    let letters = value
-        .split_whitespace()
-        .filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
-    letters
-        .flat_map(|letter| letter.to_uppercase().chain(['.']))
-        .collect()
+    let letters = value.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
+    letters.flat_map(|letter| letter.to_uppercase().chain(['.'])).collect()
 }
 
 fn email_domain(value: &str) -> Option<String> {
@@ -172,9 +159,7 @@ mod tests {
 
     fn written(transform: &Transform, kind: Kind, token: &str) -> Option<String> {
         let mut out = Vec::new();
-        transform
-            .write(&mut out, kind, token.as_bytes())
-            .then(|| String::from_utf8(out).unwrap())
+        transform.write(&mut out, kind, token.as_bytes()).then(|| String::from_utf8(out).unwrap())
     }
 
     fn of_string(transform: &Transform, value: &str) -> Option<String> {
@@ -184,10 +169,7 @@ mod tests {
 
     #[test]
     fn each_transform_gives_less_than_it_got() {
-        let mask = |keep_first, keep_last| Transform::Mask {
-            keep_first,
-            keep_last,
-        };
+        let mask = |keep_first, keep_last| Transform::Mask { keep_first, keep_last };
         let cases: [(Transform, &str, Option<&str>); 18] = [
             (Transform::Last4, "+31 6 1234 5678", Some("5678")),
             (Transform::Last4, "4111-1111-1111-11 11", Some("1111")),
@@ -209,11 +191,7 @@ mod tests {
             (Transform::Redact, "anything", Some("[redacted]")),
         ];
         for (transform, value, expected) in cases {
-            assert_eq!(
-                of_string(&transform, value).as_deref(),
-                expected,
-                "{transform:?} of {value:?}"
-            );
+            assert_eq!(of_string(&transform, value).as_deref(), expected, "{transform:?} of {value:?}");
         }
     }
 
@@ -223,10 +201,7 @@ mod tests {
             assert_eq!(written(&Transform::Last4, kind.0, kind.1), None);
             assert_eq!(written(&Transform::Year, kind.0, kind.1), None);
         }
-        assert_eq!(
-            written(&Transform::Last4, Kind::String, r#""\ud800abcdef""#),
-            None
-        );
+        assert_eq!(written(&Transform::Last4, Kind::String, r#""\ud800abcdef""#), None);
         assert_eq!(written(&Transform::Last4, Kind::Null, "null"), None);
     }
 }

@@ -222,22 +222,12 @@ impl Draft {
             };
             parts.push(Part::new("subjects", time, &entry.id, Some(task), chunk, &body));
         }
-        Draft {
-            parts,
-            contractor: Some(contractor.to_owned()),
-            subjects_per_day: entry.subjects_per_day,
-        }
+        Draft { parts, contractor: Some(contractor.to_owned()), subjects_per_day: entry.subjects_per_day }
     }
 
     pub fn refusal(id: String, parties: Parties, request: Request, rules: &str, refused: &Refused) -> Draft {
         let time = now();
-        let body = RefusalBody {
-            head: Head::new("refusal", &id, time),
-            parties,
-            request,
-            rules,
-            refused,
-        };
+        let body = RefusalBody { head: Head::new("refusal", &id, time), parties, request, rules, refused };
         let part = Part::new("refusal", time, &id, refused.task, &[], &body);
         Draft {
             parts: vec![part],
@@ -256,10 +246,7 @@ impl Draft {
 
     fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
         let time = now();
-        let body = NodeBody {
-            head: Head::new(kind, &id, time),
-            event,
-        };
+        let body = NodeBody { head: Head::new(kind, &id, time), event };
         Draft {
             parts: vec![Part::new(kind, time, &id, None, &[], &body)],
             contractor: None,
@@ -306,13 +293,7 @@ impl Part {
 
 impl<'a> Head<'a> {
     fn new(kind: &'a str, id: &'a str, time: i64) -> Head<'a> {
-        Head {
-            v: VERSION,
-            kind,
-            id,
-            time,
-            salt: salt(),
-        }
+        Head { v: VERSION, kind, id, time, salt: salt() }
     }
 }
 
@@ -348,7 +329,5 @@ fn is_zero(count: &u64) -> bool {
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros() as i64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }

@@ -22,7 +22,7 @@ pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, Parties, RecordCounts, Refused, Request,
     Started,
 };
-pub use keys::{KeyError, signing_key, subject_key, write_secret};
+pub use keys::{KeyError, signing_key, subject_key};
 pub use query::{Query, Row, read};
 pub use sqlite::StoreError;
 pub use writer::{Ledger, Receipt, RecordError};

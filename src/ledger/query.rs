@@ -37,30 +37,20 @@ pub struct Row {
 /// # Errors
 /// Where the ledger cannot be read.
 pub fn read(path: &Path, query: &Query) -> Result<(Vec<Row>, bool, u64), StoreError> {
-    let database = |source| StoreError::Database {
-        path: path.to_owned(),
-        source,
-    };
+    let database = |source| StoreError::Database { path: path.to_owned(), source };
     let mut connection = open_for_reading(path)?;
     // One transaction, so that all answers are about one state.
     let connection = connection.transaction().map_err(database)?;
     let size: i64 = connection
-        .query_row("SELECT coalesce(max(position) + 1, 0) FROM entry", [], |row| {
-            row.get(0)
-        })
+        .query_row("SELECT coalesce(max(position) + 1, 0) FROM entry", [], |row| row.get(0))
         .map_err(database)?;
     let (sql, parameters) = statement(query);
     let mut statement = connection.prepare(&sql).map_err(database)?;
     let rows = statement.query_map(rusqlite::params_from_iter(parameters), |row| {
         let leaf: Vec<u8> = row.get(1)?;
-        Ok(Row {
-            position: row.get::<_, i64>(0)? as u64,
-            leaf: String::from_utf8_lossy(&leaf).into_owned(),
-        })
+        Ok(Row { position: row.get::<_, i64>(0)? as u64, leaf: String::from_utf8_lossy(&leaf).into_owned() })
     });
-    let mut rows = rows
-        .and_then(Iterator::collect::<rusqlite::Result<Vec<Row>>>)
-        .map_err(database)?;
+    let mut rows = rows.and_then(Iterator::collect::<rusqlite::Result<Vec<Row>>>).map_err(database)?;
     let more = rows.len() > query.limit;
     rows.truncate(query.limit);
     Ok((rows, more, size as u64))
@@ -77,14 +67,8 @@ fn statement(query: &Query) -> (String, Vec<Value>) {
         ("contractor = ?", query.contractor.clone().map(Value::Text)),
         ("task = ?", query.task.clone().map(Value::Text)),
         ("kind = ?", query.kind.clone().map(Value::Text)),
-        (
-            "entry_subject.subject = ?",
-            query.subject.map(|subject| Value::Blob(subject.0.to_vec())),
-        ),
-        (
-            "entry.position < ?",
-            query.before.map(|before| Value::Integer(before as i64)),
-        ),
+        ("entry_subject.subject = ?", query.subject.map(|subject| Value::Blob(subject.0.to_vec()))),
+        ("entry.position < ?", query.before.map(|before| Value::Integer(before as i64))),
     ];
     let mut parameters = Vec::new();
     for (condition, parameter) in conditions {

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+
+use crate::secrets;
 
 use super::entry::{self, Draft};
 
@@ -59,11 +61,7 @@ pub enum StoreError {
     #[error("the ledger {} was deleted or replaced while it was open", .0.display())]
     Replaced(PathBuf),
     #[error("the ledger {} has version {found}; this gateway knows {known}: use a newer one", path.display())]
-    TooNew {
-        path: PathBuf,
-        found: usize,
-        known: usize,
-    },
+    TooNew { path: PathBuf, found: usize, known: usize },
     #[error("the ledger {} has a gap: {entries} entries, the last one is number {last}", path.display())]
     Gap { path: PathBuf, entries: u64, last: u64 },
 }
@@ -95,19 +93,8 @@ impl WriterLock {
     /// # Errors
     /// Where another process holds it, or its file cannot be made.
     pub fn take(path: &Path) -> Result<Self, StoreError> {
-        let io = |source| StoreError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(io)?;
+        let io = |source| StoreError::File { path: path.to_owned(), source };
+        secrets::make_folder_of(path).map_err(io)?;
         let mut options = File::options();
         let file = options
             .create(true)
@@ -130,21 +117,14 @@ impl Sqlite {
     /// # Errors
     /// Where it cannot be opened, is too new, or is not whole.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        make_private(path).map_err(|source| StoreError::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        let database = |source| StoreError::Database {
-            path: path.to_owned(),
-            source,
-        };
+        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let database = |source| StoreError::Database { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(database)?;
         prepare(&connection).map_err(database)?;
         migrate(&mut connection, path)?;
         let counts = "SELECT count(*), coalesce(max(position), -1) FROM entry";
-        let (entries, last): (i64, i64) = connection
-            .query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(database)?;
+        let (entries, last): (i64, i64) =
+            connection.query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(database)?;
         if entries != last + 1 {
             return Err(StoreError::Gap {
                 path: path.to_owned(),
@@ -171,23 +151,18 @@ impl Sqlite {
         if inode(&self.path) != Some(self.inode) {
             return Err(StoreError::Replaced(self.path.clone()));
         }
-        self.write(drafts).map_err(|source| StoreError::Database {
-            path: self.path.clone(),
-            source,
-        })
+        self.write(drafts).map_err(|source| StoreError::Database { path: self.path.clone(), source })
     }
 
     fn write(&mut self, drafts: &[Draft]) -> rusqlite::Result<Vec<Written>> {
         let today = entry::now() / MICROS_PER_DAY;
         if today != self.day {
             self.subjects.clear();
-            self.connection
-                .execute("DELETE FROM subject_day WHERE day < ?1", [today])?;
+            self.connection.execute("DELETE FROM subject_day WHERE day < ?1", [today])?;
             self.day = today;
         }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let mut next = self.next;
         let mut written = Vec::with_capacity(drafts.len());
         for draft in drafts {
@@ -247,18 +222,9 @@ fn insert(transaction: &Transaction, draft: &Draft, next: &mut u64) -> rusqlite:
         };
         let leaf = part.leaf(*next, sequence);
         let hash = entry::leaf_hash(&leaf);
-        transaction
-            .prepare_cached("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-            .execute(params![
-                *next as i64,
-                part.time,
-                part.kind,
-                part.id,
-                draft.contractor,
-                part.task,
-                leaf,
-                hash
-            ])?;
+        transaction.prepare_cached("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+            params![*next as i64, part.time, part.kind, part.id, draft.contractor, part.task, leaf, hash],
+        )?;
         let mut index = transaction.prepare_cached("INSERT INTO entry_subject VALUES (?1, ?2)")?;
         for subject in &part.subjects {
             index.execute(params![subject.0, *next as i64])?;
@@ -271,9 +237,7 @@ fn insert(transaction: &Transaction, draft: &Draft, next: &mut u64) -> rusqlite:
 fn next_sequence(transaction: &Transaction, contractor: &str) -> rusqlite::Result<u64> {
     let count = "INSERT INTO contractor VALUES (?1, 1) \
                  ON CONFLICT (contractor) DO UPDATE SET sequence = sequence + 1 RETURNING sequence";
-    let sequence: i64 = transaction
-        .prepare_cached(count)?
-        .query_row([contractor], |row| row.get(0))?;
+    let sequence: i64 = transaction.prepare_cached(count)?.query_row([contractor], |row| row.get(0))?;
     Ok(sequence as u64)
 }
 
@@ -282,10 +246,7 @@ fn next_sequence(transaction: &Transaction, contractor: &str) -> rusqlite::Resul
 /// # Errors
 /// Where there is none, or it cannot be read.
 pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
-    let database = |source| StoreError::Database {
-        path: path.to_owned(),
-        source,
-    };
+    let database = |source| StoreError::Database { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(database)?;
     connection.busy_timeout(BUSY).map_err(database)?;
@@ -303,13 +264,9 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let database = |source| StoreError::Database {
-        path: path.to_owned(),
-        source,
-    };
-    let transaction = connection
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .map_err(database)?;
+    let database = |source| StoreError::Database { path: path.to_owned(), source };
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(database)?;
     let found: i64 = transaction
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .optional()
@@ -318,30 +275,18 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     let known = MIGRATIONS.len();
     if found > known {
-        return Err(StoreError::TooNew {
-            path: path.to_owned(),
-            found,
-            known,
-        });
+        return Err(StoreError::TooNew { path: path.to_owned(), found, known });
     }
     for migration in &MIGRATIONS[found..] {
         transaction.execute_batch(migration).map_err(database)?;
     }
-    transaction
-        .pragma_update(None, "user_version", known as i64)
-        .map_err(database)?;
+    transaction.pragma_update(None, "user_version", known as i64).map_err(database)?;
     transaction.commit().map_err(database)
 }
 
 /// SQLite gives its write-ahead log the mode of the database file.
 fn make_private(path: &Path) -> std::io::Result<()> {
-    File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 fn inode(path: &Path) -> Option<u64> {

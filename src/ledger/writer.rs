@@ -73,19 +73,9 @@ impl Ledger {
             retry_at: None,
             _lock: lock,
         };
-        let thread = std::thread::Builder::new()
-            .name("ledger".into())
-            .spawn(move || writer.run(&jobs));
-        let thread = thread.map_err(|source| StoreError::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Ledger {
-            queue: Some(queue),
-            healthy,
-            deadline,
-            writer: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&jobs));
+        let thread = thread.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        Ok(Ledger { queue: Some(queue), healthy, deadline, writer: Some(thread) })
     }
 
     /// Whether the last commit succeeded. Asked before an upstream is called, so that a sick ledger
@@ -101,12 +91,10 @@ impl Ledger {
     pub async fn record(&self, draft: Draft) -> Result<Receipt, RecordError> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(RecordError::Unavailable)?;
-        queue
-            .try_send(Job { draft, answer })
-            .map_err(|error| match error {
-                TrySendError::Full(_) => RecordError::Overloaded,
-                TrySendError::Disconnected(_) => RecordError::Unavailable,
-            })?;
+        queue.try_send(Job { draft, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => RecordError::Overloaded,
+            TrySendError::Disconnected(_) => RecordError::Unavailable,
+        })?;
         match tokio::time::timeout(self.deadline, answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
@@ -208,10 +196,7 @@ fn answer_all(answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>, writt
     for (answer, written) in answers.into_iter().zip(written) {
         // Who waited may have gone; the entry stays.
         let _ = answer.send(match written {
-            Written::At(position) => Ok(Receipt {
-                position,
-                _made_by_the_writer: (),
-            }),
+            Written::At(position) => Ok(Receipt { position, _made_by_the_writer: () }),
             Written::OverSubjectLimit => Err(RecordError::SubjectLimit),
         });
     }

@@ -64,9 +64,7 @@ impl Country {
     pub fn new(text: &str) -> Result<Self, InvalidName> {
         match text.as_bytes() {
             [a @ b'A'..=b'Z', b @ b'A'..=b'Z'] => Ok(Country([*a, *b])),
-            _ => Err(InvalidName(
-                "a country is two upper-case letters (ISO 3166-1 alpha-2), such as \"NL\"",
-            )),
+            _ => Err(InvalidName("a country is two upper-case letters (ISO 3166-1 alpha-2), such as \"NL\"")),
         }
     }
 
@@ -160,12 +158,7 @@ impl RulesDigest {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
-        let hex: String = context
-            .finish()
-            .as_ref()
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let hex: String = context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
         RulesDigest(hex.into())
     }
 

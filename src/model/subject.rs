@@ -55,10 +55,7 @@ impl SubjectKey {
 
     /// Names for one contractor: another contractor's names for the same customers do not match.
     pub fn for_contractor(&self, contractor: &super::ContractorId) -> Pseudonymiser {
-        let tag = self.tag(&[
-            b"fieldgate/contractor/pseudonym/v1",
-            contractor.as_str().as_bytes(),
-        ]);
+        let tag = self.tag(&[b"fieldgate/contractor/pseudonym/v1", contractor.as_str().as_bytes()]);
         Pseudonymiser(hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref()))
     }
 
@@ -111,16 +108,11 @@ mod tests {
     #[test]
     fn two_contractors_know_one_customer_by_different_names() {
         let key = SubjectKey::new(&[7; 32]);
-        let name = |contractor: &str| {
-            key.for_contractor(&ContractorId::new(contractor).unwrap())
-                .pseudonym("c-1")
-        };
+        let name =
+            |contractor: &str| key.for_contractor(&ContractorId::new(contractor).unwrap()).pseudonym("c-1");
         assert_eq!(name("parcelco"), name("parcelco"));
         assert_ne!(name("parcelco"), name("helpdesk"));
-        assert_ne!(
-            name("parcelco")[2..],
-            key.pseudonym(&Subject::new("c-1".into())).to_string()
-        );
+        assert_ne!(name("parcelco")[2..], key.pseudonym(&Subject::new("c-1".into())).to_string());
     }
 
     #[test]

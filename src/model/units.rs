@@ -35,10 +35,8 @@ impl ByteSize {
             "GiB" => 30,
             _ => return Err(WRONG),
         };
-        let size = usize::try_from(count)
-            .ok()
-            .and_then(|count| count.checked_mul(1 << shift))
-            .ok_or(WRONG)?;
+        let size =
+            usize::try_from(count).ok().and_then(|count| count.checked_mul(1 << shift)).ok_or(WRONG)?;
         Ok(ByteSize(size))
     }
 }
@@ -84,10 +82,7 @@ pub struct Rate {
 
 impl Rate {
     /// 100 a second.
-    pub const DEFAULT: Rate = Rate {
-        count: NonZeroU32::new(100).unwrap(),
-        per: Duration::from_secs(1),
-    };
+    pub const DEFAULT: Rate = Rate { count: NonZeroU32::new(100).unwrap(), per: Duration::from_secs(1) };
 
     /// # Errors
     /// Where `text` is not a whole number above zero with `/s`, `/m` or `/h`.
@@ -102,10 +97,7 @@ impl Rate {
             _ => return Err(WRONG),
         };
         let count = u32::try_from(count).ok().and_then(NonZeroU32::new).ok_or(WRONG)?;
-        Ok(Rate {
-            count,
-            per: Duration::from_secs(per),
-        })
+        Ok(Rate { count, per: Duration::from_secs(per) })
     }
 }
 
@@ -136,17 +128,7 @@ mod tests {
         assert_eq!(ByteSize::parse("3B").unwrap().to_string(), "3B");
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(Rate::parse("50/s").unwrap().to_string(), "50/s");
-        for bad in [
-            "",
-            "5",
-            "MiB",
-            "-1s",
-            "1.5s",
-            "0s",
-            "5 s",
-            "99999999999999999999s",
-            "10MB",
-        ] {
+        for bad in ["", "5", "MiB", "-1s", "1.5s", "0s", "5 s", "99999999999999999999s", "10MB"] {
             assert!(
                 ByteSize::parse(bad).is_err() && parse_duration(bad).is_err() && Rate::parse(bad).is_err(),
                 "{bad}"

@@ -55,10 +55,7 @@ pub fn authenticate(plan: &Arc<Plan>, peer: &Peer, headers: &HeaderMap) -> Resul
         (Some(holder), _) | (None, Some(holder)) => holder,
         (None, None) => return Err(Refusal::NoCredential),
     };
-    Ok(Caller {
-        plan: Arc::clone(plan),
-        holder,
-    })
+    Ok(Caller { plan: Arc::clone(plan), holder })
 }
 
 fn certificate_holder(plan: &Plan, identity: &ClientIdentity) -> Result<Holder, Refusal> {

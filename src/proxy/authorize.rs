@@ -45,11 +45,7 @@ impl Permit {
     }
 
     pub fn refused(&self, refusal: Refusal) -> Refused {
-        Refused {
-            refusal,
-            task: Some(self.route().task),
-            route: Some(self.route),
-        }
+        Refused { refusal, task: Some(self.route().task), route: Some(self.route) }
     }
 }
 
@@ -71,11 +67,8 @@ pub fn authorize(caller: &Caller, head: &Parts, limits: &LimitTable) -> Result<P
     }
     let candidates = of_task(contractor, candidates, &head.headers)?;
     let route = of_method(contractor, &candidates, &head.method)?;
-    let refused = |refusal| Refused {
-        refusal,
-        task: Some(contractor.routes[route].task),
-        route: Some(route),
-    };
+    let refused =
+        |refusal| Refused { refusal, task: Some(contractor.routes[route].task), route: Some(route) };
     check_agreement(contractor).map_err(refused)?;
     if !accepts_json(&head.headers) {
         return Err(refused(Refusal::NotAcceptable));
@@ -89,17 +82,8 @@ pub fn authorize(caller: &Caller, head: &Parts, limits: &LimitTable) -> Result<P
                 }
             })
         })?;
-    let lease = limits
-        .enter(caller.holder(), contractor.routes[route].task)
-        .map_err(refused)?;
-    Ok(Permit {
-        caller: caller.clone(),
-        route,
-        method: head.method.clone(),
-        path,
-        query,
-        lease,
-    })
+    let lease = limits.enter(caller.holder(), contractor.routes[route].task).map_err(refused)?;
+    Ok(Permit { caller: caller.clone(), route, method: head.method.clone(), path, query, lease })
 }
 
 /// Keeps the routes of the task that the request names.
@@ -116,34 +100,17 @@ fn of_task(
         return Err(Refusal::BadRequest("Fieldgate-Task occurs twice."));
     }
     let of_task = |route: &usize| {
-        contractor.tasks[contractor.routes[*route].task]
-            .id
-            .as_str()
-            .as_bytes()
-            == name.as_bytes()
+        contractor.tasks[contractor.routes[*route].task].id.as_str().as_bytes() == name.as_bytes()
     };
     let kept: Vec<usize> = candidates.into_iter().filter(of_task).collect();
-    if kept.is_empty() {
-        Err(Refusal::NoSuchTask)
-    } else {
-        Ok(kept)
-    }
+    if kept.is_empty() { Err(Refusal::NoSuchTask) } else { Ok(kept) }
 }
 
 /// The one route for the method; several tasks on one path must be told apart by the request.
 fn of_method(contractor: &Contractor, candidates: &[usize], method: &Method) -> Result<usize, Refusal> {
     // HEAD is GET without the body (RFC 9110, section 9.3.2).
-    let wanted = if method == Method::HEAD {
-        "GET"
-    } else {
-        method.as_str()
-    };
-    let serves = |route: &&usize| {
-        contractor.routes[**route]
-            .methods
-            .iter()
-            .any(|own| own.as_str() == wanted)
-    };
+    let wanted = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let serves = |route: &&usize| contractor.routes[**route].methods.iter().any(|own| own.as_str() == wanted);
     let mut serving = candidates.iter().filter(serves);
     match (serving.next(), serving.next()) {
         (Some(route), None) => Ok(*route),
@@ -151,9 +118,7 @@ fn of_method(contractor: &Contractor, candidates: &[usize], method: &Method) -> 
             "You have several tasks on this path: name one in a Fieldgate-Task header.",
         )),
         (None, _) => {
-            let methods = candidates
-                .iter()
-                .flat_map(|route| &contractor.routes[*route].methods);
+            let methods = candidates.iter().flat_map(|route| &contractor.routes[*route].methods);
             let mut allow: Vec<&str> = methods.map(|method| method.as_str()).collect();
             if allow.contains(&"GET") {
                 allow.push("HEAD");
@@ -180,26 +145,17 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     if values.peek().is_none() {
         return true;
     }
-    let ranges = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    let mut wanted = ranges
-        .filter(|range| !refuses(range))
-        .map(|range| range.split(';').next().unwrap_or("").trim());
+    let ranges = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut wanted =
+        ranges.filter(|range| !refuses(range)).map(|range| range.split(';').next().unwrap_or("").trim());
     wanted.any(|range| {
-        ["*/*", "application/*", "application/json"]
-            .iter()
-            .any(|json| range.eq_ignore_ascii_case(json))
+        ["*/*", "application/*", "application/json"].iter().any(|json| range.eq_ignore_ascii_case(json))
     })
 }
 
 /// A weight of zero means: not this one.
 fn refuses(range: &str) -> bool {
-    let weight = range
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.trim().strip_prefix("q="))
-        .next();
+    let weight = range.split(';').skip(1).filter_map(|parameter| parameter.trim().strip_prefix("q=")).next();
     weight.is_some_and(|weight| weight.trim().parse::<f32>() == Ok(0.0))
 }
 
@@ -214,12 +170,9 @@ mod tests {
             headers.insert(ACCEPT, http::HeaderValue::from_static(value));
             accepts_json(&headers)
         };
-        for json in [
-            "*/*",
-            "application/json",
-            "text/html, application/*;q=0.1",
-            "Application/JSON; charset=utf-8",
-        ] {
+        for json in
+            ["*/*", "application/json", "text/html, application/*;q=0.1", "Application/JSON; charset=utf-8"]
+        {
             assert!(accepts(json), "{json}");
         }
         for other in ["text/html", "application/json;q=0", "application/xml, text/*", ""] {

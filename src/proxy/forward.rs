@@ -58,11 +58,7 @@ impl Upstream {
         http.set_connect_timeout(Some(connect_timeout));
         let (config, server_name) = tls.unwrap_or_else(|| (no_tls(), None));
         let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config);
-        let https = if base.starts_with("https://") {
-            https.https_only()
-        } else {
-            https.https_or_http()
-        };
+        let https = if base.starts_with("https://") { https.https_only() } else { https.https_or_http() };
         let connector = match server_name {
             Some(name) => https
                 .with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name))
@@ -75,13 +71,7 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(connector);
-        Upstream {
-            client,
-            base,
-            bearer: None,
-            timeout: Duration::from_secs(10),
-            max_body: 16 << 20,
-        }
+        Upstream { client, base, bearer: None, timeout: Duration::from_secs(10), max_body: 16 << 20 }
     }
 
     /// Shows `secret` to the upstream.
@@ -109,26 +99,17 @@ impl Upstream {
     /// Where the upstream cannot be reached, takes too long, or sends too much.
     pub async fn call(&self, request: UpstreamRequest) -> Result<UpstreamResponse, Refusal> {
         let answer = async {
-            let response = self
-                .client
-                .request(request.0)
-                .await
-                .map_err(|error| unreachable(&error))?;
+            let response = self.client.request(request.0).await.map_err(|error| unreachable(&error))?;
             self.collect(response).await
         };
-        tokio::time::timeout(self.timeout, answer)
-            .await
-            .unwrap_or(Err(Refusal::UpstreamTimeout))
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(Refusal::UpstreamTimeout))
     }
 
     async fn collect(&self, response: Response<Incoming>) -> Result<UpstreamResponse, Refusal> {
         let (head, body) = response.into_parts();
         // The body of an answer that is refused anyway is not worth reading.
         if !head.status.is_success() {
-            return Ok(UpstreamResponse {
-                status: head.status,
-                body: Vec::new(),
-            });
+            return Ok(UpstreamResponse { status: head.status, body: Vec::new() });
         }
         // We asked for no coding; a coded body is not the JSON that it should be.
         let coded = head
@@ -143,10 +124,7 @@ impl Upstream {
             ReadFault::TooLarge => Refusal::UpstreamTooLarge,
             ReadFault::Broken => Refusal::UpstreamUnreachable,
         })?;
-        Ok(UpstreamResponse {
-            status: head.status,
-            body,
-        })
+        Ok(UpstreamResponse { status: head.status, body })
     }
 }
 
@@ -186,18 +164,9 @@ pub async fn prepare(
     max_body: usize,
 ) -> Result<UpstreamRequest, Refusal> {
     let body = accepted_body(permit, head, body, max_body).await?;
-    let target = format!(
-        "{}{}{}",
-        upstream.base,
-        permit.path.encode(),
-        permit.query.encode()
-    );
+    let target = format!("{}{}{}", upstream.base, permit.path.encode(), permit.query.encode());
     let uri = Uri::try_from(target).map_err(|_| Refusal::UriTooLong)?;
-    let method = if head.method == Method::HEAD {
-        Method::GET
-    } else {
-        head.method.clone()
-    };
+    let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
     let mut request = Request::new(Full::default());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
@@ -242,32 +211,17 @@ async fn accepted_body(
         Ok(Outcome::Reduced { body, tally }) => {
             let complete =
                 tally.members_withheld == 0 && tally.fields.iter().all(|field| field.withheld == 0);
-            if complete {
-                Ok(Some(body))
-            } else {
-                Err(Refusal::FieldNotPermitted)
-            }
+            if complete { Ok(Some(body)) } else { Err(Refusal::FieldNotPermitted) }
         }
         Ok(Outcome::Withheld) => Err(Refusal::FieldNotPermitted),
-        Err(_) => Err(Refusal::BadRequest(
-            "The request body is not one unambiguous JSON object.",
-        )),
+        Err(_) => Err(Refusal::BadRequest("The request body is not one unambiguous JSON object.")),
     }
 }
 
 fn is_json(head: &Parts) -> bool {
-    let mut types = head
-        .headers
-        .get_all(CONTENT_TYPE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let mut types = head.headers.get_all(CONTENT_TYPE).iter().filter_map(|value| value.to_str().ok());
     let json = types.next().is_some_and(|value| {
-        value
-            .split(';')
-            .next()
-            .unwrap_or("")
-            .trim()
-            .eq_ignore_ascii_case("application/json")
+        value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json")
     });
     json && types.next().is_none() && !head.headers.contains_key(CONTENT_ENCODING)
 }

@@ -119,12 +119,7 @@ fn counters(contractor: &Contractor) -> Vec<Counters> {
 
 impl TaskCounter {
     fn new(task: &Task) -> Self {
-        let Limits {
-            requests,
-            burst,
-            concurrent,
-            ..
-        } = task.limits;
+        let Limits { requests, burst, concurrent, .. } = task.limits;
         let per_second = f64::from(requests.count.get()) / requests.per.as_secs_f64();
         let capacity = std::num::NonZeroU32::new(burst).unwrap_or(requests.count);
         let quota = Quota::with_period(requests.per / requests.count.get())
@@ -163,11 +158,7 @@ fn header(text: &str) -> HeaderValue {
 
 impl Flood {
     fn new() -> Self {
-        Flood {
-            began: Instant::now(),
-            next: AtomicU64::new(0),
-            not_written: AtomicU64::new(0),
-        }
+        Flood { began: Instant::now(), next: AtomicU64::new(0), not_written: AtomicU64::new(0) }
     }
 
     fn may_write(&self) -> Option<u64> {
@@ -175,10 +166,7 @@ impl Flood {
         let next = self.next.load(Ordering::Relaxed);
         let later = now + FLOOD_INTERVAL.as_millis() as u64;
         let turn = now >= next
-            && self
-                .next
-                .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
+            && self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if turn {
             return Some(self.not_written.swap(0, Ordering::Relaxed));
         }

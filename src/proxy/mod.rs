@@ -70,14 +70,7 @@ impl Gateway {
         body_size: usize,
     ) -> Self {
         let limits = LimitTable::new(&plan);
-        Gateway {
-            plan,
-            upstreams,
-            ledger,
-            subject_key,
-            limits,
-            body_size,
-        }
+        Gateway { plan, upstreams, ledger, subject_key, limits, body_size }
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Full<Bytes>> {
@@ -109,13 +102,10 @@ impl Gateway {
         if !self.ledger.is_healthy() {
             return Err(refused(Refusal::LedgerUnavailable));
         }
-        let upstream = self
-            .upstreams
-            .get(&permit.route().upstream)
-            .ok_or_else(|| refused(Refusal::Internal))?;
-        let request = forward::prepare(&permit, id, upstream, head, body, self.body_size)
-            .await
-            .map_err(refused)?;
+        let upstream =
+            self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
+        let request =
+            forward::prepare(&permit, id, upstream, head, body, self.body_size).await.map_err(refused)?;
         let response = upstream.call(request).await.map_err(refused)?;
         let disclosure = reduce::reduce(&permit, response).map_err(refused)?;
         record::record(&self.ledger, &self.subject_key, id, permit, disclosure).await
@@ -147,10 +137,6 @@ pub struct Refused {
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Refused {
-            refusal,
-            task: None,
-            route: None,
-        }
+        Refused { refusal, task: None, route: None }
     }
 }

@@ -33,12 +33,7 @@ pub async fn record(
 ) -> Result<Recorded, Refused> {
     let draft = draft(key, id, &permit, &disclosure);
     match ledger.record(draft).await {
-        Ok(receipt) => Ok(Recorded {
-            disclosure,
-            id,
-            lease: permit.lease,
-            _receipt: receipt,
-        }),
+        Ok(receipt) => Ok(Recorded { disclosure, id, lease: permit.lease, _receipt: receipt }),
         Err(error) => Err(permit.refused(match error {
             RecordError::Unavailable => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,
@@ -51,11 +46,7 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
     let (contractor, task, route) = (permit.contractor(), permit.task(), permit.route());
     let tally = disclosure.tally.as_ref();
     let counts = tally.map(|tally| tally.fields.as_slice()).unwrap_or_default();
-    let met = route
-        .fields
-        .iter()
-        .zip(counts)
-        .filter(|(_, count)| count.disclosed + count.withheld > 0);
+    let met = route.fields.iter().zip(counts).filter(|(_, count)| count.disclosed + count.withheld > 0);
     let fields = met.map(|(label, count)| FieldEntry {
         path: &label.path,
         transform: label.treatment,
@@ -65,10 +56,7 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
     Draft::disclosure(ledger::Disclosure {
         id: id.to_string(),
         parties: parties(permit.caller()),
-        request: ledger::Request {
-            method: permit.method.as_str(),
-            route: Some(route.template.as_str()),
-        },
+        request: ledger::Request { method: permit.method.as_str(), route: Some(route.template.as_str()) },
         rules: permit.caller().plan().digest.as_str(),
         disclosed: ledger::Disclosed {
             task: task.id.as_str(),
@@ -110,9 +98,7 @@ pub async fn refusal(
     not_written: u64,
 ) -> Result<Receipt, RecordError> {
     let contractor = caller.contractor();
-    let route = refused
-        .route
-        .map(|route| contractor.routes[route].template.as_str());
+    let route = refused.route.map(|route| contractor.routes[route].template.as_str());
     let cause = refused.refusal.cause();
     let entry = ledger::Refused {
         task: refused.task.map(|task| contractor.tasks[task].id.as_str()),
@@ -121,45 +107,25 @@ pub async fn refusal(
         cause: cause.as_deref(),
         not_written,
     };
-    let request = ledger::Request {
-        method: method_name(&head.method),
-        route,
-    };
+    let request = ledger::Request { method: method_name(&head.method), route };
     let rules = caller.plan().digest.as_str();
-    ledger
-        .record(Draft::refusal(
-            id.to_string(),
-            parties(caller),
-            request,
-            rules,
-            &entry,
-        ))
-        .await
+    ledger.record(Draft::refusal(id.to_string(), parties(caller), request, rules, &entry)).await
 }
 
 fn parties(caller: &Caller) -> Parties<'_> {
-    Parties {
-        contractor: caller.contractor().id.as_str(),
-        credential: caller.credential(),
-    }
+    Parties { contractor: caller.contractor().id.as_str(), credential: caller.credential() }
 }
 
 /// A method is text that the contractor chose; only well-known ones are written down.
 fn method_name(method: &http::Method) -> &str {
-    const KNOWN: [&str; 9] = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
-    ];
-    KNOWN
-        .into_iter()
-        .find(|known| *known == method.as_str())
-        .unwrap_or("other")
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// Days end in UTC.
 fn until_tomorrow() -> Duration {
     const DAY: u64 = 86_400;
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Duration::from_secs(DAY - now % DAY)
 }

@@ -27,11 +27,7 @@ pub fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure,
     match status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => {}
         StatusCode::NO_CONTENT => {
-            return Ok(Disclosure {
-                status,
-                body: None,
-                tally: None,
-            });
+            return Ok(Disclosure { status, body: None, tally: None });
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
         other => return Err(Refusal::UpstreamError(other.as_u16())),
@@ -43,11 +39,9 @@ pub fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure,
         tokio::task::block_in_place(|| filter.reduce(&body))
     };
     match outcome {
-        Ok(Outcome::Reduced { body, tally }) => Ok(Disclosure {
-            status,
-            body: Some(body),
-            tally: Some(tally),
-        }),
+        Ok(Outcome::Reduced { body, tally }) => {
+            Ok(Disclosure { status, body: Some(body), tally: Some(tally) })
+        }
         Ok(Outcome::Withheld) => Err(Refusal::NotFound(Missing::Condition)),
         Err(fault) => Err(Refusal::from(fault)),
     }

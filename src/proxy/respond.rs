@@ -28,12 +28,7 @@ struct Problem<'a> {
 
 /// Releases what is recorded.
 pub fn release(recorded: Recorded) -> Response<Full<Bytes>> {
-    let Recorded {
-        disclosure,
-        id,
-        lease,
-        ..
-    } = recorded;
+    let Recorded { disclosure, id, lease, .. } = recorded;
     let mut headers = HeaderMap::with_capacity(8);
     if disclosure.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -99,9 +94,7 @@ fn build(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Response<Full
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -103,13 +103,7 @@ impl Method {
     pub const WORDS: &'static [&'static str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
 
     pub fn new(text: &str) -> Option<Self> {
-        const ALL: [Method; 5] = [
-            Method::Get,
-            Method::Post,
-            Method::Put,
-            Method::Patch,
-            Method::Delete,
-        ];
+        const ALL: [Method; 5] = [Method::Get, Method::Post, Method::Put, Method::Patch, Method::Delete];
         ALL.into_iter().find(|method| method.as_str() == text)
     }
 
@@ -142,17 +136,8 @@ pub enum Written {
     RewriteUrl,
 }
 
-const TRANSFORMS: &[&str] = &[
-    "last4",
-    "mask",
-    "initials",
-    "email-domain",
-    "year",
-    "truncate",
-    "pseudonym",
-    "redact",
-    "rewrite-url",
-];
+const TRANSFORMS: &[&str] =
+    &["last4", "mask", "initials", "email-domain", "year", "truncate", "pseudonym", "redact", "rewrite-url"];
 
 /// Reads one file. What is wrong with it goes into `report`; nothing comes back where a part that
 /// the rest stands on is missing.
@@ -164,26 +149,18 @@ pub fn read(source: &Source, report: &mut Report) -> Option<RuleFile> {
         };
         let tasks = top.tables(report, "task", task);
         if tasks.is_empty() && top.get("task").is_none() {
-            report.warning(
-                &(0..0),
-                "task",
-                "is missing",
-                "without a [[task]] this contractor sees nothing",
-            );
+            report.warning(&(0..0), "task", "is missing", "without a [[task]] this contractor sees nothing");
         }
         head.map(|head| RuleFile { tasks, ..head })
     })
 }
 
 fn contractor(table: &mut Table, report: &mut Report) -> Option<RuleFile> {
-    let id = table
-        .require(report, "id", "\"parcelco\"")
-        .and_then(|v| v.parse(report, ContractorId::new));
+    let id = table.require(report, "id", "\"parcelco\"").and_then(|v| v.parse(report, ContractorId::new));
     let name = text(table, report, "name", "\"ParcelCo Logistics B.V.\"");
     let service = text(table, report, "service", "\"Packaging and shipping\"");
-    let jurisdiction = table
-        .require(report, "jurisdiction", "\"NL\"")
-        .and_then(|v| v.parse(report, Country::new));
+    let jurisdiction =
+        table.require(report, "jurisdiction", "\"NL\"").and_then(|v| v.parse(report, Country::new));
     let contact = text(table, report, "contact", "\"privacy@parcelco.example\"");
     let agreement = table
         .require(report, "agreement", "a table [contractor.agreement]")
@@ -203,15 +180,10 @@ fn contractor(table: &mut Table, report: &mut Report) -> Option<RuleFile> {
 
 fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {
     let reference = text(table, report, "reference", "\"DPA-2026-014\"");
-    let effective = table
-        .require(report, "effective", "2026-01-01")
-        .and_then(|v| v.date(report));
-    let expires = table
-        .require(report, "expires", "2027-12-31")
-        .and_then(|v| v.date(report));
-    let transfer = table
-        .get("transfer")
-        .and_then(|v| v.word(report, TransferMechanism::WORDS, TransferMechanism::new));
+    let effective = table.require(report, "effective", "2026-01-01").and_then(|v| v.date(report));
+    let expires = table.require(report, "expires", "2027-12-31").and_then(|v| v.date(report));
+    let transfer =
+        table.get("transfer").and_then(|v| v.word(report, TransferMechanism::WORDS, TransferMechanism::new));
     let (effective, expires) = (effective?, expires?);
     if expires.value <= effective.value {
         report.error(
@@ -221,38 +193,23 @@ fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {
             "write the first day on which it no longer holds",
         );
     }
-    Some(Agreement {
-        reference: reference?,
-        effective,
-        expires,
-        transfer: transfer.map(|t| t.value),
-    })
+    Some(Agreement { reference: reference?, effective, expires, transfer: transfer.map(|t| t.value) })
 }
 
 fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
     const ONE: &str = "one of mtls_san, mtls_sha256, api_key_sha256, jwt";
-    let id = table
-        .require(report, "id", "\"parcelco-gateway\"")
-        .and_then(|v| v.parse(report, CredentialId::new));
+    let id =
+        table.require(report, "id", "\"parcelco-gateway\"").and_then(|v| v.parse(report, CredentialId::new));
     let proofs = [
         table.get("mtls_san").map(|v| v.parse(report, san)),
-        table
-            .get("mtls_sha256")
-            .map(|v| v.parse(report, |text| sha256(text).map(Proof::Fingerprint))),
-        table
-            .get("api_key_sha256")
-            .map(|v| v.parse(report, |text| sha256(text).map(Proof::ApiKey))),
+        table.get("mtls_sha256").map(|v| v.parse(report, |text| sha256(text).map(Proof::Fingerprint))),
+        table.get("api_key_sha256").map(|v| v.parse(report, |text| sha256(text).map(Proof::ApiKey))),
         table.get("jwt").map(|v| token(&v, report)),
     ];
     let mut given = proofs.into_iter().flatten();
     let Some(proof) = given.next() else {
         let at = table.at(());
-        report.error(
-            &at.span,
-            &at.key,
-            "does not say how it is recognised",
-            format!("add {ONE}"),
-        );
+        report.error(&at.span, &at.key, "does not say how it is recognised", format!("add {ONE}"));
         return None;
     };
     if given.next().is_some() {
@@ -264,10 +221,7 @@ fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
             format!("keep {ONE}; a second way is a second credential"),
         );
     }
-    Some(Credential {
-        id: id?,
-        proof: proof?,
-    })
+    Some(Credential { id: id?, proof: proof? })
 }
 
 fn token(value: &Value, report: &mut Report) -> Option<At<Proof>> {
@@ -314,53 +268,41 @@ fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
 }
 
 fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
-    let id = table
-        .require(report, "id", "\"deliver-order\"")
-        .and_then(|v| v.parse(report, TaskId::new));
+    let id = table.require(report, "id", "\"deliver-order\"").and_then(|v| v.parse(report, TaskId::new));
     let purpose = text(table, report, "purpose", "\"Deliver the customer's parcel\"");
-    let basis = table
-        .require(report, "basis", "\"contract\"")
-        .and_then(|v| v.word(report, Basis::WORDS, Basis::new));
+    let basis =
+        table.require(report, "basis", "\"contract\"").and_then(|v| v.word(report, Basis::WORDS, Basis::new));
     let limits = match table.get("limits") {
         Some(value) => value.read_table(report, limits),
         None => Some(Limits::default()),
     };
     let routes = table.tables(report, "route", route);
-    Some(Task {
-        id: id?,
-        purpose: purpose?,
-        basis: basis?,
-        limits: limits?,
-        routes,
-    })
+    Some(Task { id: id?, purpose: purpose?, basis: basis?, limits: limits?, routes })
 }
 
 impl Default for Limits {
     /// Generous: enough for a batch, too little for a harvest of everything in an hour.
     fn default() -> Self {
-        Limits {
-            requests: Rate::DEFAULT,
-            burst: 200,
-            concurrent: 64,
-            subjects_per_day: 100_000,
-        }
+        Limits { requests: Rate::DEFAULT, burst: 200, concurrent: 64, subjects_per_day: 100_000 }
     }
 }
 
+/// What is wrong is reported and stands at its default, so that the rest is looked at too.
 fn limits(table: &mut Table, report: &mut Report) -> Option<Limits> {
     let mut limits = Limits::default();
-    if let Some(value) = table.get("requests") {
-        limits.requests = value.parse(report, Rate::parse)?.value;
+    if let Some(requests) = table.get("requests").and_then(|value| value.parse(report, Rate::parse)) {
+        limits.requests = requests.value;
         limits.burst = limits.requests.count.get();
     }
-    if let Some(value) = table.get("burst") {
-        limits.burst = value.integer(report, 1..=u64::from(u32::MAX))? as u32;
+    let mut count = |key, most| table.get(key).and_then(|value| value.integer(report, 1..=most));
+    if let Some(burst) = count("burst", u64::from(u32::MAX)) {
+        limits.burst = burst as u32;
     }
-    if let Some(value) = table.get("concurrent") {
-        limits.concurrent = value.integer(report, 1..=100_000)? as usize;
+    if let Some(concurrent) = count("concurrent", 100_000) {
+        limits.concurrent = concurrent as usize;
     }
-    if let Some(value) = table.get("subjects_per_day") {
-        limits.subjects_per_day = value.integer(report, 1..=1_000_000_000_000)?;
+    if let Some(subjects) = count("subjects_per_day", 1_000_000_000_000) {
+        limits.subjects_per_day = subjects;
     }
     Some(limits)
 }
@@ -374,34 +316,18 @@ fn route(table: &mut Table, report: &mut Report) -> Option<Route> {
         None => vec![table.at(Method::Get)],
     };
     let upstream = table
-        .require(
-            report,
-            "upstream",
-            "the name of an [upstream.…] of fieldgate.toml",
-        )
+        .require(report, "upstream", "the name of an [upstream.…] of fieldgate.toml")
         .and_then(|v| v.text(report).map(|text| v.at(text.to_owned())));
-    let query = table
-        .get("query")
-        .map_or_else(Vec::new, |value| texts(&value, report));
-    let params = table
-        .get("params")
-        .map_or_else(Vec::new, |value| params(&value, report));
+    let query = table.get("query").map_or_else(Vec::new, |value| texts(&value, report));
+    let params = table.get("params").map_or_else(Vec::new, |value| params(&value, report));
     let accept = table.get("accept").map(|value| paths(&value, report));
     let records = table.get("records").and_then(|value| path_value(&value, report));
     let subject = table.get("subject").and_then(|value| path_value(&value, report));
-    let when = table
-        .get("when")
-        .and_then(|value| located(&value, report, Condition::parse));
-    let disclose = table
-        .require(report, "disclose", "[\"@.order_id\"]")
-        .and_then(|value| {
-            let fields = value
-                .list(report)?
-                .iter()
-                .filter_map(|field| self::field(field, report))
-                .collect();
-            Some(value.at(fields))
-        });
+    let when = table.get("when").and_then(|value| located(&value, report, Condition::parse));
+    let disclose = match table.require(report, "disclose", "[\"@.order_id\"]") {
+        Some(value) => fields(&value, accept.is_some(), report),
+        None => table.at(Vec::new()),
+    };
     Some(Route {
         path: path?,
         methods,
@@ -412,31 +338,36 @@ fn route(table: &mut Table, report: &mut Report) -> Option<Route> {
         records,
         subject,
         when,
-        disclose: disclose?,
+        disclose,
     })
+}
+
+/// A list with something wrong in it comes back without that, so that the rest is looked at too.
+fn fields(value: &Value, accepts: bool, report: &mut Report) -> At<Vec<Field>> {
+    let list = value.list(report).unwrap_or_default();
+    if list.is_empty() && !accepts {
+        report.warning(
+            &value.span(),
+            value.key(),
+            "is empty: this route gives nothing",
+            "list what may leave",
+        );
+    }
+    value.at(list.iter().filter_map(|written| field(written, report)).collect())
 }
 
 fn methods(value: &Value, report: &mut Report) -> Vec<At<Method>> {
     let list = value.list(report).unwrap_or_default();
     if list.is_empty() {
-        report.error(
-            &value.span(),
-            value.key(),
-            "lists no method",
-            "leave it out for [\"GET\"]",
-        );
+        report.error(&value.span(), value.key(), "lists no method", "leave it out for [\"GET\"]");
     }
-    list.iter()
-        .filter_map(|method| method.word(report, Method::WORDS, Method::new))
-        .collect()
+    list.iter().filter_map(|method| method.word(report, Method::WORDS, Method::new)).collect()
 }
 
 fn params(value: &Value, report: &mut Report) -> Vec<At<(String, Regex)>> {
     value.read_map(report, |name, pattern, report| {
         let anchored = |text: &str| {
-            let regex = regex::RegexBuilder::new(&format!(r"\A(?:{text})\z"))
-                .size_limit(1 << 18)
-                .build();
+            let regex = regex::RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(1 << 18).build();
             regex.map_err(|_| "a regular expression for the whole value, such as \"[0-9]{1,12}\"")
         };
         let regex = pattern.parse(report, anchored)?;
@@ -500,11 +431,9 @@ fn field(value: &Value, report: &mut Report) -> Option<Field> {
 
 fn treatment(table: &mut Table, report: &mut Report) -> Option<Written> {
     let whole = table.get("whole").map(|value| value.boolean(report));
-    let transform = table.get("transform").map(|v| {
-        v.word(report, TRANSFORMS, |text| {
-            TRANSFORMS.contains(&text).then(|| text.to_owned())
-        })
-    });
+    let transform = table
+        .get("transform")
+        .map(|v| v.word(report, TRANSFORMS, |text| TRANSFORMS.contains(&text).then(|| text.to_owned())));
     let treatment = match (whole, transform) {
         (None | Some(Some(false)), None) => Written::Plain,
         (Some(Some(true)), None) => Written::Whole,
@@ -530,9 +459,7 @@ fn treatment(table: &mut Table, report: &mut Report) -> Option<Written> {
             "year" => Written::Year,
             "truncate" => {
                 table.require(report, "length", "10")?;
-                Written::Truncate {
-                    length: count(table, report, "length", 0)?,
-                }
+                Written::Truncate { length: count(table, report, "length", 0)? }
             }
             "pseudonym" => Written::Pseudonym,
             "redact" => Written::Redact,
@@ -550,15 +477,10 @@ fn count(table: &mut Table, report: &mut Report, key: &'static str, default: usi
 }
 
 fn text(table: &mut Table, report: &mut Report, key: &'static str, example: &str) -> Option<String> {
-    table
-        .require(report, key, example)?
-        .text(report)
-        .map(str::to_owned)
+    table.require(report, key, example)?.text(report).map(str::to_owned)
 }
 
 fn texts(value: &Value, report: &mut Report) -> Vec<String> {
     let list = value.list(report).unwrap_or_default();
-    list.iter()
-        .filter_map(|text| text.text(report).map(str::to_owned))
-        .collect()
+    list.iter().filter_map(|text| text.text(report).map(str::to_owned)).collect()
 }

@@ -143,17 +143,9 @@ impl Route {
 
 /// Compiles the files of a directory. The plan is there only where no file has an error.
 pub fn compile(files: Vec<(Arc<Source>, RuleFile)>, surroundings: &Surroundings) -> (Plan, Vec<Diagnostic>) {
-    let digest = RulesDigest::of(
-        files
-            .iter()
-            .map(|(source, _)| (source.name.as_str(), source.text.as_str())),
-    );
-    let mut plan = Plan {
-        digest,
-        contractors: Vec::new(),
-        holders: HashMap::new(),
-        api_keys: Vec::new(),
-    };
+    let digest =
+        RulesDigest::of(files.iter().map(|(source, _)| (source.name.as_str(), source.text.as_str())));
+    let mut plan = Plan { digest, contractors: Vec::new(), holders: HashMap::new(), api_keys: Vec::new() };
     let mut found = Vec::new();
     let mut ids = BTreeMap::new();
     for (source, file) in files {
@@ -182,10 +174,7 @@ impl Plan {
                     "each credential of a contractor has an id of its own",
                 );
             }
-            let holder = Holder {
-                contractor: self.contractors.len(),
-                credential,
-            };
+            let holder = Holder { contractor: self.contractors.len(), credential };
             let proof = &written.proof;
             let taken = match &proof.value {
                 Proof::Token => false,
@@ -209,15 +198,9 @@ impl Plan {
 }
 
 fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) -> Contractor {
-    let jurisdictions = Jurisdictions {
-        from: surroundings.jurisdiction,
-        to: file.jurisdiction.value,
-    };
+    let jurisdictions = Jurisdictions { from: surroundings.jurisdiction, to: file.jurisdiction.value };
     check_head(&file, jurisdictions, report);
-    let compiler = RouteCompiler {
-        contractor: &file.id.value,
-        surroundings,
-    };
+    let compiler = RouteCompiler { contractor: &file.id.value, surroundings };
     let mut contractor = Contractor {
         id: file.id.value.clone(),
         name: file.name,
@@ -230,11 +213,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             expires: file.agreement.expires.value,
             transfer: file.agreement.transfer,
         },
-        credentials: file
-            .credentials
-            .into_iter()
-            .map(|credential| credential.id.value)
-            .collect(),
+        credentials: file.credentials.into_iter().map(|credential| credential.id.value).collect(),
         tasks: Vec::new(),
         routes: Vec::new(),
         router: Router::default(),
@@ -258,12 +237,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             }
         }
         let (id, basis) = (task.id.value, task.basis.value);
-        contractor.tasks.push(Task {
-            id,
-            purpose: task.purpose,
-            basis,
-            limits: task.limits,
-        });
+        contractor.tasks.push(Task { id, purpose: task.purpose, basis, limits: task.limits });
     }
     contractor
 }
@@ -274,10 +248,8 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
             "crosses a border (from {} to {}) without a transfer mechanism",
             jurisdictions.from, jurisdictions.to
         );
-        let help = format!(
-            "add transfer to [contractor.agreement]: one of {}",
-            TransferMechanism::WORDS.join(", ")
-        );
+        let help =
+            format!("add transfer to [contractor.agreement]: one of {}", TransferMechanism::WORDS.join(", "));
         report.error(&file.jurisdiction.span, &file.jurisdiction.key, message, help);
     }
     let expires = &file.agreement.expires;
@@ -307,12 +279,7 @@ fn check_basis(task: &file::Task, report: &mut Report) {
         Basis::LegalObligation => "needs legal grants",
     };
     let message = format!("{needs}, which this version does not have");
-    report.error(
-        &task.basis.span,
-        &task.basis.key,
-        message,
-        "only basis = \"contract\" can be kept for now",
-    );
+    report.error(&task.basis.span, &task.basis.key, message, "only basis = \"contract\" can be kept for now");
 }
 
 impl Contractor {
@@ -321,10 +288,7 @@ impl Contractor {
         let same = self.routes.iter().any(|other| {
             other.task == self.tasks.len()
                 && other.template.overlaps(&route.path.value)
-                && route
-                    .methods
-                    .iter()
-                    .any(|method| other.methods.contains(&method.value))
+                && route.methods.iter().any(|method| other.methods.contains(&method.value))
         });
         if same {
             report.error(
@@ -356,21 +320,16 @@ impl RouteCompiler<'_> {
         };
         let link = UrlRewrite(Arc::new(move |url| link.rewrite(url)));
         let fields = &written.disclose.value;
-        let disclose: Vec<(Path, Treatment)> = fields
-            .iter()
-            .map(|field| (field.path.clone(), self.treatment(field.treatment, &link)))
-            .collect();
-        let labels = fields
-            .iter()
-            .zip(&disclose)
-            .map(|(field, (_, treatment))| FieldLabel {
-                path: field.text.value.clone(),
-                treatment: match treatment {
-                    Treatment::Plain => None,
-                    Treatment::Whole => Some("whole"),
-                    Treatment::Transformed(transform) => Some(transform.name()),
-                },
-            });
+        let disclose: Vec<(Path, Treatment)> =
+            fields.iter().map(|field| (field.path.clone(), self.treatment(field.treatment, &link))).collect();
+        let labels = fields.iter().zip(&disclose).map(|(field, (_, treatment))| FieldLabel {
+            path: field.text.value.clone(),
+            treatment: match treatment {
+                Treatment::Plain => None,
+                Treatment::Whole => Some("whole"),
+                Treatment::Transformed(transform) => Some(transform.name()),
+            },
+        });
         let labels = labels.collect();
         let selection = Selection {
             records: written.records.map(|path| path.value),
@@ -381,10 +340,8 @@ impl RouteCompiler<'_> {
         let filter = Filter::compile(&selection).map_err(|error| match error {
             SelectionError::Treatments(first, second) => {
                 let (first, second) = (&fields[first].text, &fields[second].text);
-                let message = format!(
-                    "can select the same value as \"{}\" and treats it differently",
-                    first.value
-                );
+                let message =
+                    format!("can select the same value as \"{}\" and treats it differently", first.value);
                 report.error(
                     &second.span,
                     &second.key,
@@ -419,17 +376,9 @@ impl RouteCompiler<'_> {
         let base = self.surroundings.upstreams.get(&name.value).cloned();
         if base.is_none() {
             let known: Vec<&str> = self.surroundings.upstreams.keys().map(String::as_str).collect();
-            let help = format!(
-                "one of: {}; or add [upstream.{}] to fieldgate.toml",
-                known.join(", "),
-                name.value
-            );
-            report.error(
-                &name.span,
-                &name.key,
-                "is not an upstream of fieldgate.toml",
-                help,
-            );
+            let help =
+                format!("one of: {}; or add [upstream.{}] to fieldgate.toml", known.join(", "), name.value);
+            report.error(&name.span, &name.key, "is not an upstream of fieldgate.toml", help);
         }
         base
     }
@@ -439,13 +388,7 @@ impl RouteCompiler<'_> {
             Written::Plain => return Treatment::Plain,
             Written::Whole => return Treatment::Whole,
             Written::Last4 => Transform::Last4,
-            Written::Mask {
-                keep_first,
-                keep_last,
-            } => Transform::Mask {
-                keep_first,
-                keep_last,
-            },
+            Written::Mask { keep_first, keep_last } => Transform::Mask { keep_first, keep_last },
             Written::Initials => Transform::Initials,
             Written::EmailDomain => Transform::EmailDomain,
             Written::Year => Transform::Year,
@@ -521,14 +464,6 @@ fn check_paths(route: &file::Route, report: &mut Report) {
             }
         }
     }
-    if route.disclose.value.is_empty() && route.accept.is_none() {
-        report.warning(
-            &route.disclose.span,
-            &route.disclose.key,
-            "is empty: this route gives nothing",
-            "list what may leave",
-        );
-    }
 }
 
 /// The check of request bodies: the same filter, asked whether it would leave anything out.
@@ -541,12 +476,7 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
         if let Some(method) = writes {
             let help =
                 "list the members of a request body that may pass: accept = [\"$.comment\"], or accept = []";
-            report.error(
-                &method.span,
-                &method.key,
-                "sends a body, and `accept` is missing",
-                help,
-            );
+            report.error(&method.span, &method.key, "sends a body, and `accept` is missing", help);
         }
         return Some(None);
     };
@@ -566,14 +496,8 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
             "a request body has no records: begin with `$`",
         );
     }
-    let disclose = accept
-        .iter()
-        .map(|path| (path.value.clone(), Treatment::Plain))
-        .collect();
-    match Filter::compile(&Selection {
-        disclose,
-        ..Selection::default()
-    }) {
+    let disclose = accept.iter().map(|path| (path.value.clone(), Treatment::Plain)).collect();
+    match Filter::compile(&Selection { disclose, ..Selection::default() }) {
         Ok(filter) => Some(Some(filter)),
         Err(error) => {
             report.error(
@@ -614,9 +538,7 @@ impl LinkRewriter {
 
     fn base_path(&self) -> &str {
         let authority = self.base.find("://").map_or(0, |at| at + 3);
-        self.base[authority..]
-            .find('/')
-            .map_or("", |at| &self.base[authority + at..])
+        self.base[authority..].find('/').map_or("", |at| &self.base[authority + at..])
     }
 }
 
@@ -634,15 +556,10 @@ mod tests {
         };
         let plain = rewriter("http://127.0.0.1:9001");
         assert_eq!(
-            plain
-                .rewrite("http://127.0.0.1:9001/orders?cursor=o20")
-                .as_deref(),
+            plain.rewrite("http://127.0.0.1:9001/orders?cursor=o20").as_deref(),
             Some("/orders?cursor=o20")
         );
-        assert_eq!(
-            plain.rewrite("/orders?cursor=a%20b").as_deref(),
-            Some("/orders?cursor=a%20b")
-        );
+        assert_eq!(plain.rewrite("/orders?cursor=a%20b").as_deref(), Some("/orders?cursor=a%20b"));
         for elsewhere in [
             "http://127.0.0.1:90011/orders",
             "https://127.0.0.1:9001/orders",
@@ -658,14 +575,8 @@ mod tests {
             assert_eq!(plain.rewrite(elsewhere), None, "{elsewhere}");
         }
         let prefixed = rewriter("https://api.internal/v2");
-        assert_eq!(
-            prefixed.rewrite("/v2/orders?cursor=1").as_deref(),
-            Some("/orders?cursor=1")
-        );
-        assert_eq!(
-            prefixed.rewrite("https://api.internal/v2/orders").as_deref(),
-            Some("/orders")
-        );
+        assert_eq!(prefixed.rewrite("/v2/orders?cursor=1").as_deref(), Some("/orders?cursor=1"));
+        assert_eq!(prefixed.rewrite("https://api.internal/v2/orders").as_deref(), Some("/orders"));
         assert_eq!(prefixed.rewrite("/orders"), None);
     }
 }

@@ -66,10 +66,7 @@ mod tests {
     fn only_listed_parameters_pass_and_each_once() {
         let permitted = ["cursor".to_owned(), "limit".to_owned()];
         let parse = |raw| Query::parse(raw, &permitted).map(|query| query.encode());
-        assert_eq!(
-            parse("cursor=a%20b%26c+d&limit=5").as_deref(),
-            Ok("?cursor=a%20b%26c%20d&limit=5")
-        );
+        assert_eq!(parse("cursor=a%20b%26c+d&limit=5").as_deref(), Ok("?cursor=a%20b%26c%20d&limit=5"));
         assert_eq!(parse("").as_deref(), Ok(""));
         assert_eq!(parse("%6cimit").as_deref(), Ok("?limit="));
         assert_eq!(parse("sort=phone"), Err(QueryFault::NotPermitted));

@@ -9,11 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use regex::Regex;
 
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
-pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Longest parameter of a path, where the rule does not say otherwise; in bytes.
 const MAX_PARAMETER: usize = 128;
@@ -51,10 +47,7 @@ impl PathTemplate {
             return Err("a path begins with a slash, such as \"/orders/{order_id}\"".into());
         };
         let segments: Vec<Segment> = rest.split('/').map(segment).collect::<Result<_, _>>()?;
-        let template = PathTemplate {
-            text: text.to_owned(),
-            segments,
-        };
+        let template = PathTemplate { text: text.to_owned(), segments };
         let mut names: Vec<&str> = template.parameters().collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -87,14 +80,10 @@ impl PathTemplate {
     /// Whether `path` is one of this template's, its parameters as the rule wants them.
     pub fn accepts(&self, path: &RequestPath, parameters: &Parameters) -> bool {
         self.segments.len() == path.0.len()
-            && self
-                .segments
-                .iter()
-                .zip(&path.0)
-                .all(|(segment, value)| match segment {
-                    Segment::Literal(literal) => literal == value,
-                    Segment::Parameter(name) => parameters.accept(name, value),
-                })
+            && self.segments.iter().zip(&path.0).all(|(segment, value)| match segment {
+                Segment::Literal(literal) => literal == value,
+                Segment::Parameter(name) => parameters.accept(name, value),
+            })
     }
 }
 
@@ -107,11 +96,9 @@ fn segment(text: &str) -> Result<Segment, String> {
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     if text.is_empty() || text == "." || text == ".." || !text.bytes().all(plain) {
-        return Err(
-            "each part of a path is letters, digits, `-._~`, or one parameter in braces; \
+        return Err("each part of a path is letters, digits, `-._~`, or one parameter in braces; \
                     no empty part, no dot segment, no slash at the end"
-                .into(),
-        );
+            .into());
     }
     Ok(Segment::Literal(text.to_owned()))
 }
@@ -138,10 +125,7 @@ impl RequestPath {
         if rest.is_empty() {
             return Ok(RequestPath(Vec::new()));
         }
-        rest.split('/')
-            .map(decode_segment)
-            .collect::<Result<_, _>>()
-            .map(RequestPath)
+        rest.split('/').map(decode_segment).collect::<Result<_, _>>().map(RequestPath)
     }
 
     /// For the upstream's request line.
@@ -168,10 +152,7 @@ fn decode_segment(raw: &str) -> Result<String, MalformedPath> {
 pub fn decode(raw: &str) -> Option<String> {
     let bytes = raw.as_bytes();
     let stray = bytes.iter().enumerate().any(|(at, byte)| {
-        *byte == b'%'
-            && !bytes
-                .get(at + 1..at + 3)
-                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+        *byte == b'%' && !bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     });
     if stray {
         return None;
@@ -208,10 +189,7 @@ impl Router {
         let Some((first, rest)) = rest.split_first() else {
             return &self.routes;
         };
-        let literal = self
-            .literals
-            .get(first)
-            .map_or(&[][..], |next| next.descend(rest));
+        let literal = self.literals.get(first).map_or(&[][..], |next| next.descend(rest));
         if !literal.is_empty() {
             return literal;
         }
@@ -269,9 +247,6 @@ mod tests {
         let any = Parameters::default();
         assert!(one.accepts(&RequestPath::parse("/orders/A-1.b~c").unwrap(), &any));
         assert!(!one.accepts(&RequestPath::parse("/orders/a%20b").unwrap(), &any));
-        assert!(!one.accepts(
-            &RequestPath::parse(&format!("/orders/{}", "1".repeat(129))).unwrap(),
-            &any
-        ));
+        assert!(!one.accepts(&RequestPath::parse(&format!("/orders/{}", "1".repeat(129))).unwrap(), &any));
     }
 }

@@ -31,10 +31,7 @@ pub struct ClientIdentity {
 impl Peer {
     /// `certificate` is the peer's own one, which rustls has verified in the handshake.
     pub fn new(address: SocketAddr, certificate: Option<&[u8]>) -> Self {
-        Peer {
-            address: address.ip(),
-            identity: certificate.and_then(ClientIdentity::of_verified),
-        }
+        Peer { address: address.ip(), identity: certificate.and_then(ClientIdentity::of_verified) }
     }
 }
 
@@ -47,9 +44,7 @@ impl ClientIdentity {
             fingerprint: [0; 32],
             not_after: certificate.validity().not_after.timestamp(),
         };
-        identity
-            .fingerprint
-            .copy_from_slice(digest(&SHA256, der).as_ref());
+        identity.fingerprint.copy_from_slice(digest(&SHA256, der).as_ref());
         let names = certificate.subject_alternative_name().ok()?;
         for name in names.iter().flat_map(|names| &names.value.general_names) {
             match name {
@@ -64,9 +59,8 @@ impl ClientIdentity {
     /// The certificate's time has passed. A connection may outlive its certificate, so this is asked
     /// at each request.
     pub fn is_expired(&self) -> bool {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(i64::MAX, |since| since.as_secs() as i64);
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(i64::MAX, |since| since.as_secs() as i64);
         now > self.not_after
     }
 }

@@ -168,17 +168,9 @@ impl Connection {
         });
         let io = TokioIo::new(stream);
         let result = if http2 {
-            self.drive(
-                http2_builder(&self.timeouts).serve_connection(io, service),
-                &in_work,
-            )
-            .await
+            self.drive(http2_builder(&self.timeouts).serve_connection(io, service), &in_work).await
         } else {
-            self.drive(
-                http1_builder(&self.timeouts).serve_connection(io, service),
-                &in_work,
-            )
-            .await
+            self.drive(http1_builder(&self.timeouts).serve_connection(io, service), &in_work).await
         };
         if let Err(error) = result {
             tracing::debug!(peer = %address.ip(), %error, "a connection ended early");

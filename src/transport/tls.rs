@@ -1,6 +1,5 @@
 //! rustls configurations, from the files that `fieldgate.toml` names.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +8,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::secrets::{self, SecretError};
 
 /// The files of a listener.
 #[derive(Clone, Debug)]
@@ -35,21 +36,15 @@ pub struct ClientFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("{}: {source}", path.display())]
-    Pem {
-        path: PathBuf,
-        source: rustls::pki_types::pem::Error,
-    },
+    Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
     #[error("{} holds no certificate", .0.display())]
     Empty(PathBuf),
-    #[error("{} can be read by others (mode {mode:03o}); run: chmod 600 {}", path.display(), path.display())]
-    Exposed { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     #[error("{}: {source}", path.display())]
     Refused { path: PathBuf, source: rustls::Error },
     #[error("{}: {source}", path.display())]
-    Verifier {
-        path: PathBuf,
-        source: rustls::server::VerifierBuilderError,
-    },
+    Verifier { path: PathBuf, source: rustls::server::VerifierBuilderError },
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -71,20 +66,15 @@ pub fn server_config(listen: &ServerFiles) -> Result<ServerConfig, TlsError> {
     let builder = match &listen.client_ca {
         None => builder.with_no_client_auth(),
         Some(ca) => {
-            let crls = listen
-                .crl
-                .iter()
-                .map(|path| revocation_list(path))
-                .collect::<Result<Vec<_>, _>>()?;
+            let crls = listen.crl.iter().map(|path| revocation_list(path)).collect::<Result<Vec<_>, _>>()?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
                 .with_crls(crls)
                 // rustls accepts a list past its next update unless it is told not to.
                 .enforce_revocation_expiration()
                 .allow_unauthenticated();
-            builder.with_client_cert_verifier(verifier.build().map_err(|source| TlsError::Verifier {
-                path: ca.clone(),
-                source,
-            })?)
+            builder.with_client_cert_verifier(
+                verifier.build().map_err(|source| TlsError::Verifier { path: ca.clone(), source })?,
+            )
         }
     };
     let mut config = builder
@@ -126,10 +116,7 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|source| TlsError::Pem {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| TlsError::Pem { path: path.to_owned(), source })?;
     if certificates.is_empty() {
         return Err(TlsError::Empty(path.to_owned()));
     }
@@ -137,31 +124,15 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    if let Ok(metadata) = std::fs::metadata(path) {
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(TlsError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-    }
-    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsError::Pem {
-        path: path.to_owned(),
-        source,
-    })
+    let pem = secrets::read(path)?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|source| TlsError::Pem { path: path.to_owned(), source })
 }
 
 fn revocation_list(path: &Path) -> Result<CertificateRevocationListDer<'static>, TlsError> {
-    CertificateRevocationListDer::from_pem_file(path).map_err(|source| TlsError::Pem {
-        path: path.to_owned(),
-        source,
-    })
+    CertificateRevocationListDer::from_pem_file(path)
+        .map_err(|source| TlsError::Pem { path: path.to_owned(), source })
 }
 
 fn refused(path: &Path, source: rustls::Error) -> TlsError {
-    TlsError::Refused {
-        path: path.to_owned(),
-        source,
-    }
+    TlsError::Refused { path: path.to_owned(), source }
 }

@@ -12,9 +12,7 @@ const CLIENTS: usize = 8;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_response_that_a_client_received_has_its_entry_after_kill_9() {
     let mut house = House::new().await;
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     let received = Arc::new(Mutex::new(HashSet::new()));
     for round in 0..ROUNDS {
         let before = received.lock().unwrap().len();
@@ -47,20 +45,9 @@ async fn every_response_that_a_client_received_has_its_entry_after_kill_9() {
         .collect();
     let received = received.lock().unwrap();
     assert!(received.len() as u64 >= 20 * ROUNDS);
-    let missing: Vec<_> = received
-        .iter()
-        .filter(|id| !recorded.contains(id.as_str()))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "{} of {} responses have no entry",
-        missing.len(),
-        received.len()
-    );
-    let sequence: Vec<u64> = entries
-        .iter()
-        .filter_map(|entry| entry["sequence"].as_u64())
-        .collect();
+    let missing: Vec<_> = received.iter().filter(|id| !recorded.contains(id.as_str())).collect();
+    assert!(missing.is_empty(), "{} of {} responses have no entry", missing.len(), received.len());
+    let sequence: Vec<u64> = entries.iter().filter_map(|entry| entry["sequence"].as_u64()).collect();
     assert!(
         sequence.iter().copied().eq(1..=sequence.len() as u64),
         "the contractor's own numbers have no gap"

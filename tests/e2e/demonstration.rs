@@ -26,10 +26,7 @@ fn start(folder: &Path) -> Demo {
         .unwrap();
     let mut lines = Vec::new();
     let mut about = String::new();
-    for line in BufReader::new(child.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok)
-    {
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
         if let Some(text) = line.strip_prefix("# ") {
             about = text.to_owned();
         } else if line.starts_with("Ctrl-C") {
@@ -38,11 +35,7 @@ fn start(folder: &Path) -> Demo {
             lines.push((std::mem::take(&mut about), line));
         }
     }
-    assert!(
-        !lines.is_empty(),
-        "the demo did not start: {:?}",
-        child.try_wait()
-    );
+    assert!(!lines.is_empty(), "the demo did not start: {:?}", child.try_wait());
     Demo { child, lines }
 }
 
@@ -53,22 +46,14 @@ impl Demo {
             .iter()
             .find(|(text, _)| text.contains(about))
             .unwrap_or_else(|| panic!("{about} in {:?}", self.lines));
-        let output = Command::new("sh")
-            .args(["-c", command])
-            .current_dir(folder)
-            .output()
-            .unwrap();
+        let output = Command::new("sh").args(["-c", command]).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{command}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     fn stop(mut self) {
         assert!(
-            Command::new("kill")
-                .args(["-INT", &self.child.id().to_string()])
-                .status()
-                .unwrap()
-                .success()
+            Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success()
         );
         assert!(self.child.wait().unwrap().success());
     }
@@ -87,27 +72,18 @@ fn the_printed_lines_work_as_they_stand_and_a_second_start_reuses_what_is_there(
     let order = demo.run(folder, "for the shipping partner");
     let full: serde_json::Value = serde_json::from_str(&full).unwrap();
     let order: serde_json::Value = serde_json::from_str(&order).unwrap();
-    assert_eq!(
-        order["shipping_address"]["city"],
-        full["shipping_address"]["city"]
-    );
+    assert_eq!(order["shipping_address"]["city"], full["shipping_address"]["city"]);
     assert_eq!(order["recipient"]["phone"].as_str().unwrap().len(), 4);
     let names: Vec<_> = order.as_object().unwrap().keys().collect();
     assert_eq!(names, ["customer", "order_id", "recipient", "shipping_address"]);
-    assert!(
-        demo.run(folder, "not the partner's")
-            .contains("urn:fieldgate:problem:not-found")
-    );
+    assert!(demo.run(folder, "not the partner's").contains("urn:fieldgate:problem:not-found"));
     let page: serde_json::Value = serde_json::from_str(&demo.run(folder, "page of orders")).unwrap();
     assert!(
         !page["data"].as_array().unwrap().is_empty()
             && page["next"].as_str().unwrap().starts_with("/orders?"),
         "{page}"
     );
-    assert!(
-        demo.run(folder, "does not list")
-            .contains("parameter-not-permitted")
-    );
+    assert!(demo.run(folder, "does not list").contains("parameter-not-permitted"));
     let ticket: serde_json::Value =
         serde_json::from_str(&demo.run(folder, "for the support vendor")).unwrap();
     assert!(
@@ -116,26 +92,14 @@ fn the_printed_lines_work_as_they_stand_and_a_second_start_reuses_what_is_there(
             && ticket.get("internal").is_none()
     );
     assert!(demo.run(folder, "vendor answers").contains("comment_id"));
-    assert!(
-        demo.run(folder, "Without a certificate")
-            .contains("no-credential")
-    );
+    assert!(demo.run(folder, "Without a certificate").contains("no-credential"));
     let ledger = demo.run(folder, "What was disclosed");
-    assert!(
-        ledger.contains("helpdesk") && ledger.contains("200 disclosed"),
-        "{ledger}"
-    );
+    assert!(ledger.contains("helpdesk") && ledger.contains("200 disclosed"), "{ledger}");
     demo.stop();
     let certificate = std::fs::read(folder.join("certs/parcelco.pem")).unwrap();
     let demo = start(folder);
-    assert_eq!(
-        std::fs::read(folder.join("certs/parcelco.pem")).unwrap(),
-        certificate
-    );
-    assert!(
-        demo.run(folder, "for the shipping partner")
-            .contains("shipping_address")
-    );
+    assert_eq!(std::fs::read(folder.join("certs/parcelco.pem")).unwrap(), certificate);
+    assert!(demo.run(folder, "for the shipping partner").contains("shipping_address"));
     demo.stop();
 }
 
@@ -152,10 +116,7 @@ fn a_taken_port_is_named() {
             .output()
             .unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            output.status.code() == Some(2) && error.contains(&address),
-            "{option}: {error}"
-        );
+        assert!(output.status.code() == Some(2) && error.contains(&address), "{option}: {error}");
     }
 }
 
@@ -181,9 +142,5 @@ fn keys_are_private_and_the_sample_rules_are_without_an_error() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert!(
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .contains("contractors: 2")
-    );
+    assert!(String::from_utf8(output.stdout).unwrap().contains("contractors: 2"));
 }

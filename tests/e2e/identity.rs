@@ -6,9 +6,7 @@ use crate::support::{Answer, CONFIG, House, RULES, order};
 
 async fn house() -> House {
     let house = House::new().await;
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     house
 }
 
@@ -35,13 +33,7 @@ async fn an_api_key_opens_its_contractors_tasks() {
     assert_eq!(house.get(&client, "/orders/1").await.status, 200);
     assert_eq!(house.entries().pop().unwrap()["credential"], "parcelco-batch");
     assert_eq!(
-        house
-            .get(
-                &house.parcelco().with("authorization", "Bearer test"),
-                "/orders/1"
-            )
-            .await
-            .status,
+        house.get(&house.parcelco().with("authorization", "Bearer test"), "/orders/1").await.status,
         200
     );
 }
@@ -59,40 +51,25 @@ async fn a_fingerprint_opens_its_contractors_tasks() {
     );
     std::fs::write(house.path("rules/parcelco.toml"), rules).unwrap();
     house.open();
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
-    assert_eq!(
-        house
-            .get(&house.client(Some("stranger")), "/orders/1")
-            .await
-            .status,
-        200
-    );
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    assert_eq!(house.get(&house.client(Some("stranger")), "/orders/1").await.status, 200);
     assert_eq!(refused_at(&house).await, (401, "bad-credential".into()));
 }
 
 async fn refused_at(house: &House) -> (u16, String) {
-    let response = house
-        .send_unknown(&house.parcelco(), Method::GET, "/orders/1", "")
-        .await;
+    let response = house.send_unknown(&house.parcelco(), Method::GET, "/orders/1", "").await;
     (response.status.as_u16(), response.code())
 }
 
 #[tokio::test]
 async fn without_a_credential_nobody_gets_anything() {
     let house = house().await;
-    assert_eq!(
-        refused(&house, &house.client(None)).await,
-        (401, "no-credential".into())
-    );
+    assert_eq!(refused(&house, &house.client(None)).await, (401, "no-credential".into()));
 }
 
 #[tokio::test]
 async fn unknown_malformed_and_contradicting_credentials_are_refused() {
-    let helpdesk = RULES
-        .replace("parcelco", "helpdesk")
-        .replace("9f86d0818", "0f86d0818");
+    let helpdesk = RULES.replace("parcelco", "helpdesk").replace("9f86d0818", "0f86d0818");
     let house = House::with(CONFIG, &[("parcelco", RULES), ("helpdesk", &helpdesk)]).await;
     let bad = (401, "bad-credential".to_owned());
     assert_eq!(
@@ -100,40 +77,15 @@ async fn unknown_malformed_and_contradicting_credentials_are_refused() {
         bad,
         "a verified certificate that no rule knows"
     );
-    for value in [
-        "Bearer wrong",
-        "Bearer ",
-        "Basic dGVzdA==",
-        "test",
-        "Bearer test, Bearer test",
-    ] {
-        assert_eq!(
-            refused(&house, &house.client(None).with("authorization", value)).await,
-            bad,
-            "{value}"
-        );
+    for value in ["Bearer wrong", "Bearer ", "Basic dGVzdA==", "test", "Bearer test, Bearer test"] {
+        assert_eq!(refused(&house, &house.client(None).with("authorization", value)).await, bad, "{value}");
     }
-    let twice = house
-        .client(None)
-        .with("authorization", "Bearer test")
-        .with("authorization", "Bearer test");
+    let twice = house.client(None).with("authorization", "Bearer test").with("authorization", "Bearer test");
     assert_eq!(refused(&house, &twice).await, bad, "two headers");
-    let both = house
-        .client(Some("helpdesk"))
-        .with("authorization", "Bearer test");
-    assert_eq!(
-        refused(&house, &both).await,
-        bad,
-        "one contractor's certificate, another one's key"
-    );
-    let unknown = house
-        .client(Some("stranger"))
-        .with("authorization", "Bearer test");
-    assert_eq!(
-        refused(&house, &unknown).await,
-        bad,
-        "an unknown certificate beside a known key"
-    );
+    let both = house.client(Some("helpdesk")).with("authorization", "Bearer test");
+    assert_eq!(refused(&house, &both).await, bad, "one contractor's certificate, another one's key");
+    let unknown = house.client(Some("stranger")).with("authorization", "Bearer test");
+    assert_eq!(refused(&house, &unknown).await, bad, "an unknown certificate beside a known key");
 }
 
 #[tokio::test]
@@ -141,30 +93,14 @@ async fn a_certificate_of_another_authority_does_not_get_past_the_handshake() {
     let house = house().await;
     let elsewhere = fieldgate::authority::Authority::new(house.path("elsewhere"));
     elsewhere.init(&["localhost".to_owned()]).unwrap();
-    elsewhere
-        .issue_client("parcelco", "URI:spiffe://parcelco.example/gateway")
-        .unwrap();
+    elsewhere.issue_client("parcelco", "URI:spiffe://parcelco.example/gateway").unwrap();
     for file in ["parcelco.pem", "parcelco.key"] {
-        std::fs::copy(
-            house.path("elsewhere").join(file),
-            house.path("certs").join(format!("forged-{file}")),
-        )
-        .unwrap();
+        std::fs::copy(house.path("elsewhere").join(file), house.path("certs").join(format!("forged-{file}")))
+            .unwrap();
     }
-    std::fs::rename(
-        house.path("certs/forged-parcelco.pem"),
-        house.path("certs/forged.pem"),
-    )
-    .unwrap();
-    std::fs::rename(
-        house.path("certs/forged-parcelco.key"),
-        house.path("certs/forged.key"),
-    )
-    .unwrap();
-    let answer = house
-        .client(Some("forged"))
-        .try_send(Method::GET, "/orders/1", "")
-        .await;
+    std::fs::rename(house.path("certs/forged-parcelco.pem"), house.path("certs/forged.pem")).unwrap();
+    std::fs::rename(house.path("certs/forged-parcelco.key"), house.path("certs/forged.key")).unwrap();
+    let answer = house.client(Some("forged")).try_send(Method::GET, "/orders/1", "").await;
     assert!(answer.is_err(), "{answer:?}");
     assert!(house.upstream.requests().is_empty());
 }
@@ -177,10 +113,7 @@ async fn a_contractor_sees_no_route_of_another_one() {
         .replace("\"/orders/{order_id}\"", "\"/tickets/{order_id}\"");
     let house = House::with(CONFIG, &[("parcelco", RULES), ("helpdesk", &helpdesk)]).await;
     let response = house.get(&house.client(Some("helpdesk")), "/orders/1").await;
-    assert_eq!(
-        (response.status.as_u16(), response.code().as_str()),
-        (404, "not-found")
-    );
+    assert_eq!((response.status.as_u16(), response.code().as_str()), (404, "not-found"));
     assert!(house.upstream.requests().is_empty());
 }
 
@@ -190,15 +123,7 @@ async fn handshake(house: &House, arguments: &[&str]) -> String {
     let certificate = house.path("certs/parcelco.pem").display().to_string();
     let key = house.path("certs/parcelco.key").display().to_string();
     let output = tokio::process::Command::new("openssl")
-        .args([
-            "s_client",
-            "-connect",
-            &address,
-            "-cert",
-            &certificate,
-            "-key",
-            &key,
-        ])
+        .args(["s_client", "-connect", &address, "-cert", &certificate, "-key", &key])
         .args(arguments)
         .stdin(std::process::Stdio::null())
         .output()

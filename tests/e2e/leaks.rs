@@ -23,14 +23,9 @@ fn noisy(body: &str, status: &str) -> Answer {
         "RateLimit",
         "Refresh",
     ];
-    let answer = Answer::Http {
-        status: format!("{status} PLANTED"),
-        headers: vec![],
-        body: body.as_bytes().to_vec(),
-    };
-    headers
-        .iter()
-        .fold(answer, |answer, name| answer.with_header(name, PLANTED))
+    let answer =
+        Answer::Http { status: format!("{status} PLANTED"), headers: vec![], body: body.as_bytes().to_vec() };
+    headers.iter().fold(answer, |answer, name| answer.with_header(name, PLANTED))
 }
 
 #[tokio::test]
@@ -70,14 +65,7 @@ async fn a_planted_value_reaches_no_client_no_log_and_no_ledger() {
         "/orders?cursor=PLANTED",
         "/orders/PLANTED%00",
     ] {
-        house
-            .get(
-                &client
-                    .with("authorization", "Bearer test")
-                    .with("x-custom", PLANTED),
-                target,
-            )
-            .await;
+        house.get(&client.with("authorization", "Bearer test").with("x-custom", PLANTED), target).await;
     }
     house
         .send_unknown(
@@ -88,12 +76,7 @@ async fn a_planted_value_reaches_no_client_no_log_and_no_ledger() {
         )
         .await;
     house
-        .send_unknown(
-            &house.client(None),
-            http::Method::from_bytes(b"PLANTED").unwrap(),
-            "/PLANTED",
-            "",
-        )
+        .send_unknown(&house.client(None), http::Method::from_bytes(b"PLANTED").unwrap(), "/PLANTED", "")
         .await;
     house.assert_clean();
 }

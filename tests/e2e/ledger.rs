@@ -6,11 +6,7 @@ use crate::support::{Answer, CONFIG, Client, House, RULES, order};
 
 async fn status(client: &Client) -> (u16, String) {
     let response = client.try_send(http::Method::GET, "/orders/1", "").await.unwrap();
-    let code = if response.status.is_success() {
-        String::new()
-    } else {
-        response.code()
-    };
+    let code = if response.status.is_success() { String::new() } else { response.code() };
     (response.status.as_u16(), code)
 }
 
@@ -32,9 +28,7 @@ async fn served_again(client: &Client) {
 #[tokio::test]
 async fn a_locked_ledger_releases_nothing_and_recovers_by_itself() {
     let house = House::new().await;
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     let client = house.parcelco();
     assert_eq!(status(&client).await.0, 200);
     let other = rusqlite::Connection::open(house.ledger_path()).unwrap();
@@ -53,9 +47,7 @@ async fn a_locked_ledger_releases_nothing_and_recovers_by_itself() {
 #[tokio::test]
 async fn a_deleted_ledger_releases_nothing_and_is_not_made_anew() {
     let house = House::new().await;
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     let client = house.parcelco();
     assert_eq!(status(&client).await.0, 200);
     std::fs::remove_file(house.ledger_path()).unwrap();
@@ -77,9 +69,7 @@ async fn a_full_disk_releases_nothing() {
     ]);
     command.arg(house.path("fieldgate.toml"));
     house.open_as(command);
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     let client = house.parcelco();
     let mut received = Vec::new();
     for _ in 0..2000 {
@@ -90,18 +80,11 @@ async fn a_full_disk_releases_nothing() {
         }
         received.push(response.disclosure_id());
     }
-    assert!(
-        (1..2000).contains(&received.len()),
-        "{} before the disk was full",
-        received.len()
-    );
+    assert!((1..2000).contains(&received.len()), "{} before the disk was full", received.len());
     assert_eq!(status(&client).await.0, 503);
     let entries = house.entries();
     for id in &received {
-        assert!(
-            entries.iter().any(|entry| entry["id"] == id.as_str()),
-            "{id} has its entry"
-        );
+        assert!(entries.iter().any(|entry| entry["id"] == id.as_str()), "{id} has its entry");
     }
 }
 
@@ -121,9 +104,7 @@ async fn two_gateways_do_not_share_a_ledger() {
 #[tokio::test]
 async fn a_ledger_with_a_gap_is_not_written_on() {
     let mut house = House::new().await;
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     house.get(&house.parcelco(), "/orders/1").await;
     house.kill();
     rusqlite::Connection::open(house.ledger_path())
@@ -136,20 +117,14 @@ async fn a_ledger_with_a_gap_is_not_written_on() {
         .output()
         .unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        output.status.code() == Some(2) && error.contains("has a gap"),
-        "{error}"
-    );
+    assert!(output.status.code() == Some(2) && error.contains("has a gap"), "{error}");
 }
 
 #[tokio::test]
 async fn entries_are_found_by_time_contractor_task_and_subject() {
     let house = House::new().await;
     for id in 1..=2 {
-        house.upstream.on(
-            &format!("/orders/{id}"),
-            Answer::json(order(id, "parcelco", "ready_to_ship")),
-        );
+        house.upstream.on(&format!("/orders/{id}"), Answer::json(order(id, "parcelco", "ready_to_ship")));
         house.get(&house.parcelco(), &format!("/orders/{id}")).await;
     }
     let query = |arguments: &[&str]| {
@@ -162,39 +137,20 @@ async fn entries_are_found_by_time_contractor_task_and_subject() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let count = |arguments: &[&str]| {
-        query(&[arguments, &["--format", "json"]].concat())
-            .lines()
-            .count()
-    };
+    let count = |arguments: &[&str]| query(&[arguments, &["--format", "json"]].concat()).lines().count();
     assert_eq!(count(&[]), 4, "started, rules, two disclosures");
     assert_eq!(count(&["--contractor", "parcelco"]), 2);
     assert_eq!(count(&["--contractor", "helpdesk"]), 0);
     assert_eq!(count(&["--task", "deliver-order", "--since", "1h"]), 2);
     assert_eq!(count(&["--until", "2026-01-01"]), 0);
     assert_eq!(
-        count(&[
-            "--subject",
-            "c-2",
-            "--contractor",
-            "parcelco",
-            "--kind",
-            "disclosure",
-            "--since",
-            "1h"
-        ]),
+        count(&["--subject", "c-2", "--contractor", "parcelco", "--kind", "disclosure", "--since", "1h"]),
         1
     );
     assert_eq!(count(&["--subject", "c-3"]), 0);
     assert_eq!(count(&["--limit", "1", "--before", "3"]), 1);
     let line = query(&["--subject", "c-2", "--format", "json"]);
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(&line).unwrap(),
-        house.entries()[3]
-    );
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), house.entries()[3]);
     let table = query(&[]);
-    assert!(
-        table.contains("200 disclosed") && table.contains("/orders/{order_id}"),
-        "{table}"
-    );
+    assert!(table.contains("200 disclosed") && table.contains("/orders/{order_id}"), "{table}");
 }

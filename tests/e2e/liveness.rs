@@ -23,9 +23,7 @@ async fn impatient() -> House {
 async fn until_closed(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut bytes = Vec::new();
     // An abrupt close is a close.
-    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut bytes))
-        .await
-        .expect("closed in time");
+    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("closed in time");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -41,10 +39,7 @@ async fn a_stalled_handshake_is_closed() {
 async fn a_stalled_request_head_is_closed() {
     let house = impatient().await;
     let mut stream = house.parcelco().raw().await.unwrap();
-    stream
-        .write_all(b"GET /orders/1 HTTP/1.1\r\nHost: local")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /orders/1 HTTP/1.1\r\nHost: local").await.unwrap();
     until_closed(&mut stream).await;
     assert!(house.upstream.requests().is_empty());
 }
@@ -52,14 +47,9 @@ async fn a_stalled_request_head_is_closed() {
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
     let house = impatient().await;
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     let mut stream = house.parcelco().raw().await.unwrap();
-    stream
-        .write_all(b"GET /orders/1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /orders/1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     assert!(until_closed(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
 }
 
@@ -70,10 +60,7 @@ async fn a_stalled_request_body_is_a_refusal() {
     let head = "POST /orders/1/notes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"note\":";
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = until_closed(&mut stream).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout"), "{answer}");
     assert!(house.upstream.requests().is_empty());
 }
 
@@ -83,21 +70,14 @@ async fn what_is_in_work_is_finished_before_the_gateway_stops() {
     let go = Arc::new(Notify::new());
     house.upstream.on(
         "/orders/1",
-        Answer::Held(
-            go.clone(),
-            Box::new(Answer::json(order(1, "parcelco", "ready_to_ship"))),
-        ),
+        Answer::Held(go.clone(), Box::new(Answer::json(order(1, "parcelco", "ready_to_ship")))),
     );
     let (client, arrival) = (house.parcelco(), house.upstream.arrival());
     // An idle connection must not hold the gateway up.
     let mut idle = house.parcelco().raw().await.unwrap();
     let begun = client.clone();
     let request = tokio::spawn(async move {
-        begun
-            .try_send(http::Method::GET, "/orders/1", "")
-            .await
-            .unwrap()
-            .disclosure_id()
+        begun.try_send(http::Method::GET, "/orders/1", "").await.unwrap().disclosure_id()
     });
     arrival.await;
     house.signal("-TERM");
@@ -121,28 +101,15 @@ async fn more_than_the_gateway_can_do_is_refused_at_once() {
     let go = Arc::new(Notify::new());
     house.upstream.on(
         "/orders/1",
-        Answer::Held(
-            go.clone(),
-            Box::new(Answer::json(order(1, "parcelco", "ready_to_ship"))),
-        ),
+        Answer::Held(go.clone(), Box::new(Answer::json(order(1, "parcelco", "ready_to_ship")))),
     );
     let (client, arrival) = (house.parcelco(), house.upstream.arrival());
     let begun = client.clone();
-    let first = tokio::spawn(async move {
-        begun
-            .try_send(http::Method::GET, "/orders/1", "")
-            .await
-            .unwrap()
-            .status
-    });
+    let first =
+        tokio::spawn(async move { begun.try_send(http::Method::GET, "/orders/1", "").await.unwrap().status });
     arrival.await;
-    let response = house
-        .send_unknown(&client, http::Method::GET, "/orders/1", "")
-        .await;
-    assert_eq!(
-        (response.status.as_u16(), response.code().as_str()),
-        (503, "overloaded")
-    );
+    let response = house.send_unknown(&client, http::Method::GET, "/orders/1", "").await;
+    assert_eq!((response.status.as_u16(), response.code().as_str()), (503, "overloaded"));
     go.notify_one();
     assert_eq!(first.await.unwrap(), 200);
 }

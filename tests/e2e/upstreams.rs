@@ -17,42 +17,17 @@ async fn every_surprise_is_a_refusal_without_an_upstream_byte() {
     let cases: Vec<(&str, Answer, u16, &str)> = vec![
         ("a page", json("<html>PLANTED</html>"), 502, "upstream-not-json"),
         ("nothing", json(""), 502, "upstream-not-json"),
-        (
-            "a BOM",
-            json(&format!("\u{feff}{good}")),
-            502,
-            "upstream-not-json",
-        ),
-        (
-            "a guard against scripts",
-            json(&format!(")]}}',\n{good}")),
-            502,
-            "upstream-not-json",
-        ),
+        ("a BOM", json(&format!("\u{feff}{good}")), 502, "upstream-not-json"),
+        ("a guard against scripts", json(&format!(")]}}',\n{good}")), 502, "upstream-not-json"),
         (
             "not UTF-8",
             Answer::json([b"{\"PLANTED\":\"\xff\"}".to_vec(), good.clone().into_bytes()].concat()),
             502,
             "upstream-malformed",
         ),
-        (
-            "cut short",
-            json(&good[..good.len() - 1]),
-            502,
-            "upstream-malformed",
-        ),
-        (
-            "two documents",
-            json(&format!("{good}{good}")),
-            502,
-            "upstream-malformed",
-        ),
-        (
-            "a comment",
-            json(&format!("{good}// PLANTED")),
-            502,
-            "upstream-malformed",
-        ),
+        ("cut short", json(&good[..good.len() - 1]), 502, "upstream-malformed"),
+        ("two documents", json(&format!("{good}{good}")), 502, "upstream-malformed"),
+        ("a comment", json(&format!("{good}// PLANTED")), 502, "upstream-malformed"),
         (
             "a broken part that is thrown away",
             json(&good.replace("1.10", "01.10")),
@@ -71,12 +46,7 @@ async fn every_surprise_is_a_refusal_without_an_upstream_byte() {
             502,
             "upstream-malformed",
         ),
-        (
-            "an array where an object was",
-            json(&format!("[{good}]")),
-            404,
-            "not-found",
-        ),
+        ("an array where an object was", json(&format!("[{good}]")), 404, "not-found"),
         ("a string", json("\"PLANTED\""), 404, "not-found"),
         (
             "a duplicate of an allowed name",
@@ -117,48 +87,23 @@ async fn every_surprise_is_a_refusal_without_an_upstream_byte() {
             502,
             "upstream-too-large",
         ),
-        (
-            "a coded body",
-            json(&good).with_header("Content-Encoding", "gzip"),
-            502,
-            "upstream-not-json",
-        ),
-        (
-            "an error page",
-            Answer::status("500 PLANTED", &good),
-            502,
-            "upstream-error",
-        ),
-        (
-            "an error of ours",
-            Answer::status("403 Forbidden", &good),
-            502,
-            "upstream-error",
-        ),
+        ("a coded body", json(&good).with_header("Content-Encoding", "gzip"), 502, "upstream-not-json"),
+        ("an error page", Answer::status("500 PLANTED", &good), 502, "upstream-error"),
+        ("an error of ours", Answer::status("403 Forbidden", &good), 502, "upstream-error"),
         (
             "a redirect",
             Answer::status("302 Found", &good).with_header("Location", "http://127.0.0.1:1/PLANTED"),
             502,
             "upstream-error",
         ),
-        (
-            "a part",
-            Answer::status("206 Partial Content", &good),
-            502,
-            "upstream-error",
-        ),
+        ("a part", Answer::status("206 Partial Content", &good), 502, "upstream-error"),
         (
             "not modified",
             raw("HTTP/1.1 304 Not Modified\r\nETag: \"PLANTED\"\r\n\r\n"),
             502,
             "upstream-error",
         ),
-        (
-            "an unknown status",
-            Answer::status("299 PLANTED", &good),
-            502,
-            "upstream-error",
-        ),
+        ("an unknown status", Answer::status("299 PLANTED", &good), 502, "upstream-error"),
         ("no HTTP", raw("PLANTED\r\n\r\n"), 502, "upstream-unreachable"),
         (
             "a body that breaks off",
@@ -184,13 +129,9 @@ async fn every_surprise_is_a_refusal_without_an_upstream_byte() {
 async fn a_body_is_judged_by_itself_and_not_by_its_label() {
     let house = House::new().await;
     let good = order(1, "parcelco", "ready_to_ship");
-    for label in [
-        "text/html",
-        "text/json",
-        "application/vnd.shop+json; charset=utf-16",
-        "application/x-ndjson",
-        "",
-    ] {
+    for label in
+        ["text/html", "text/json", "application/vnd.shop+json; charset=utf-16", "application/x-ndjson", ""]
+    {
         house.upstream.on(
             "/orders/1",
             Answer::Http {
@@ -201,10 +142,7 @@ async fn a_body_is_judged_by_itself_and_not_by_its_label() {
         );
         let response = house.get(&house.parcelco(), "/orders/1").await;
         assert_eq!(
-            (
-                response.status.as_u16(),
-                response.headers["content-type"].to_str().unwrap()
-            ),
+            (response.status.as_u16(), response.headers["content-type"].to_str().unwrap()),
             (200, "application/json"),
             "{label}"
         );
@@ -213,20 +151,10 @@ async fn a_body_is_judged_by_itself_and_not_by_its_label() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_refusal() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let house = House::with(
-        &CONFIG.replace("UPSTREAM", &nobody.to_string()),
-        &[("parcelco", RULES)],
-    )
-    .await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let house = House::with(&CONFIG.replace("UPSTREAM", &nobody.to_string()), &[("parcelco", RULES)]).await;
     let response = house.get(&house.parcelco(), "/orders/1").await;
-    assert_eq!(
-        (response.status.as_u16(), response.code().as_str()),
-        (502, "upstream-unreachable")
-    );
+    assert_eq!((response.status.as_u16(), response.code().as_str()), (502, "upstream-unreachable"));
 }
 
 #[tokio::test]
@@ -245,9 +173,7 @@ async fn interim_answers_and_trailers_do_not_pass() {
 #[tokio::test]
 async fn an_upstream_over_tls_is_called_only_under_its_right_name_and_authority() {
     let house = House::new().await;
-    house
-        .upstream
-        .on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     // A second gateway whose upstream is the first one: it shows ParcelCo's certificate.
     let chain = |ca: &str, name: &str| {
         CONFIG.replace("http://UPSTREAM", &format!("https://127.0.0.1:{}", house.address.port())).replace(

@@ -42,19 +42,11 @@ impl Person {
         } else {
             format!("{native_given} {}", form(native_family))
         };
-        Person {
-            name,
-            native_family: form(native_family),
-            given,
-            family: form(family),
-        }
+        Person { name, native_family: form(native_family), given, family: form(family) }
     }
 
     fn email(&self, rng: &mut Rng) -> String {
-        let plain = |name: &str| {
-            name.to_lowercase()
-                .replace(|c: char| !c.is_ascii_alphanumeric(), "")
-        };
+        let plain = |name: &str| name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
         let number = rng.between(1, 99).to_string();
         let local = rng
             .choose("{given}.{family}|{family}.{given}|{given}{number}|{given}_{family}{number}")
@@ -83,13 +75,7 @@ impl Address {
             .replace("{n}", &rng.between(1, 180).to_string())
             .replace("{u}", &rng.between(1, 10).to_string());
         let postal_code = rng.fill(city.next().unwrap_or_default());
-        Address {
-            street,
-            city: name,
-            region,
-            postal_code,
-            country: locale.country,
-        }
+        Address { street, city: name, region, postal_code, country: locale.country }
     }
 
     fn json(&self, instructions: Option<&str>) -> String {
@@ -111,22 +97,14 @@ pub(super) struct Card {
 
 impl Card {
     fn new(rng: &mut Rng, person: &Person) -> Card {
-        let brands = [
-            ("visa", "41111111#######"),
-            ("mastercard", "55555555#######"),
-            ("amex", "37828224######"),
-        ];
+        let brands =
+            [("visa", "41111111#######"), ("mastercard", "55555555#######"), ("amex", "37828224######")];
         let (kind, pattern) = *rng.pick(&brands);
         let payload = rng.fill(pattern);
         let number = format!("{payload}{}", (10 - luhn_sum(&format!("{payload}0")) % 10) % 10);
         let expiry = format!("{:02}/{}", rng.between(1, 13), rng.between(27, 32));
         let holder = format!("{} {}", person.given, person.family).to_uppercase();
-        Card {
-            number,
-            kind,
-            expiry,
-            holder,
-        }
+        Card { number, kind, expiry, holder }
     }
 
     fn json(&self) -> String {
@@ -246,11 +224,7 @@ impl Customer {
     fn staff_notes(&self, rng: &mut Rng, before: u64) -> Value {
         let first = rng.between(0, 10) as usize;
         let note = |number| {
-            let template = STAFF_NOTES
-                .split('|')
-                .cycle()
-                .nth(first + number)
-                .unwrap_or_default();
+            let template = STAFF_NOTES.split('|').cycle().nth(first + number).unwrap_or_default();
             let day = date(before - rng.between(0, 90) * DAY);
             format!("{day} {}: {}", rng.choose(STAFF), self.fill_in(template))
         };
@@ -391,9 +365,7 @@ impl Sale<'_> {
     fn recipient(&self, rng: &mut Rng) -> String {
         let customer = self.customer;
         let own_phone = phone(rng, customer.locale);
-        let company = rng
-            .choose(customer.locale.companies)
-            .replace("{f}", customer.person.native_family);
+        let company = rng.choose(customer.locale.companies).replace("{f}", customer.person.native_family);
         let company = (!self.gift && rng.chance(15)).then_some(company);
         object! {
             "name": text(&self.recipient.name),
@@ -426,12 +398,7 @@ impl Sale<'_> {
 
     fn internal(&self, rng: &mut Rng) -> String {
         let first = rng.between(0, 10) as usize;
-        let reasons = RISK_REASONS
-            .split('|')
-            .cycle()
-            .skip(first)
-            .take(first % 3)
-            .map(str::to_owned);
+        let reasons = RISK_REASONS.split('|').cycle().skip(first).take(first % 3).map(str::to_owned);
         let session = object! {
             "ip": text(&public_address(rng)), "user_agent": text(rng.choose(USER_AGENTS)),
             "referrer": text(rng.choose("newsletter-46|google-ads|direct|friend-code")),
@@ -447,9 +414,5 @@ impl Sale<'_> {
 
 /// An IP address from the ranges for documentation.
 pub(super) fn public_address(rng: &mut Rng) -> String {
-    format!(
-        "{}.{}",
-        rng.choose("192.0.2|198.51.100|203.0.113"),
-        rng.between(1, 255)
-    )
+    format!("{}.{}", rng.choose("192.0.2|198.51.100|203.0.113"), rng.between(1, 255))
 }

@@ -72,12 +72,7 @@ struct Document {
 
 impl Document {
     fn new(key: String, json: String) -> Document {
-        Document {
-            key,
-            status: "",
-            party: "",
-            json,
-        }
+        Document { key, status: "", party: "", json }
     }
 
     fn is_ready_for(&self, carrier: &str) -> bool {
@@ -96,18 +91,11 @@ impl Collection {
     fn new(name: &'static str, documents: Vec<Document>) -> Collection {
         let keys = documents.iter().map(|document| document.key.clone());
         let places = keys.zip(0..).collect();
-        Collection {
-            name,
-            documents,
-            places,
-        }
+        Collection { name, documents, places }
     }
 
     fn find(&self, key: &str) -> Result<&Document, Refusal> {
-        self.places
-            .get(key)
-            .map(|place| &self.documents[*place])
-            .ok_or(NOT_FOUND)
+        self.places.get(key).map(|place| &self.documents[*place]).ok_or(NOT_FOUND)
     }
 
     /// The cursor that leads to a place of the list: the first letter of the collection and the place.
@@ -123,9 +111,7 @@ impl Collection {
     /// The numbers of some documents, of a kind whose keys are numbers.
     fn numbers(&self, wanted: impl Fn(&&Document) -> bool) -> Vec<u64> {
         let documents = self.documents.iter().filter(wanted);
-        documents
-            .filter_map(|document| document.key.parse().ok())
-            .collect()
+        documents.filter_map(|document| document.key.parse().ok()).collect()
     }
 }
 
@@ -139,11 +125,7 @@ struct Page<'a> {
 impl<'a> Page<'a> {
     /// Reads the query of a list. Unknown and empty parameters are ignored.
     fn parse(query: &'a str, collection: &Collection) -> Result<Page<'a>, Refusal> {
-        let mut page = Page {
-            start: 0,
-            limit: DEFAULT_LIMIT,
-            status: None,
-        };
+        let mut page = Page { start: 0, limit: DEFAULT_LIMIT, status: None };
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
             match name {
@@ -153,12 +135,7 @@ impl<'a> Page<'a> {
                 _ => {}
             }
         }
-        let known = |status| {
-            collection
-                .documents
-                .iter()
-                .any(|document| document.status == status)
-        };
+        let known = |status| collection.documents.iter().any(|document| document.status == status);
         if !(1..=MAX_LIMIT).contains(&page.limit) {
             return Err((400, "limit must be from 1 to 100"));
         }
@@ -191,19 +168,13 @@ impl Shop {
     pub fn respond(&self, method: &str, path: &str, query: Option<&str>, body: &[u8]) -> Reply {
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         let query = query.unwrap_or_default();
-        let service = self
-            .collection(segments[0])
-            .map_or("edge", |collection| collection.name);
+        let service = self.collection(segments[0]).map_or("edge", |collection| collection.name);
         let node = format!("{service}-{}", hash(path.as_bytes()) % 4 + 1);
         let (status, body) = match self.answer(method, &segments, query, body) {
             Ok(answer) => answer,
             Err((status, reason)) => (status, failure(reason, &node, path, query)),
         };
-        Reply {
-            status,
-            headers: headers(&node, path, query),
-            body,
-        }
+        Reply { status, headers: headers(&node, path, query), body }
     }
 
     /// The numbers of the orders that are assigned to a carrier and ready to ship: what it may see now.
@@ -218,8 +189,7 @@ impl Shop {
 
     /// The numbers of a vendor's tickets that are open, or of those that are not (waiting and closed).
     pub fn tickets_of(&self, vendor: &str, open: bool) -> Vec<u64> {
-        self.tickets
-            .numbers(|ticket| ticket.party == vendor && (ticket.status == "open") == open)
+        self.tickets.numbers(|ticket| ticket.party == vendor && (ticket.status == "open") == open)
     }
 
     /// How many customers the shop has.
@@ -243,9 +213,7 @@ impl Shop {
 
     fn collection(&self, name: &str) -> Result<&Collection, Refusal> {
         let all = [&self.orders, &self.customers, &self.tickets, &self.registrations];
-        all.into_iter()
-            .find(|collection| collection.name == name)
-            .ok_or(NOT_FOUND)
+        all.into_iter().find(|collection| collection.name == name).ok_or(NOT_FOUND)
     }
 
     fn list(&self, collection: &Collection, query: &str) -> Answer {
@@ -256,12 +224,7 @@ impl Shop {
         let shown = documents.skip(page.start).take(page.limit);
         let shown: Vec<&str> = shown.map(|document| &*document.json).collect();
         let end = page.start + page.limit;
-        let mut next = format!(
-            "{}/{}?cursor={}",
-            self.base_url,
-            collection.name,
-            collection.cursor(end)
-        );
+        let mut next = format!("{}/{}?cursor={}", self.base_url, collection.name, collection.cursor(end));
         next.push_str(&format!("&limit={}", page.limit));
         if let Some(status) = page.status {
             next.push_str(&format!("&status={status}"));
@@ -461,10 +424,7 @@ mod tests {
         let shop = Shop::new(BASE);
         let ready = shop.orders_ready_for("parcelco");
         assert!(ready.len() >= 500);
-        assert_eq!(
-            ready.len() + shop.orders_not_ready_for("parcelco").len(),
-            shop.orders.documents.len()
-        );
+        assert_eq!(ready.len() + shop.orders_not_ready_for("parcelco").len(), shop.orders.documents.len());
         let (_, order) = get(&shop, &format!("/orders/{}", ready[0]));
         assert_eq!(order["status"], "ready_to_ship");
         assert_eq!(order["carrier"], "parcelco");

@@ -73,13 +73,8 @@ impl Registration<'_> {
     /// A template with everything filled in that a customer may let slip.
     fn fill_in(&self, template: &str, iban: Option<&str>) -> String {
         let card = &self.customer.card;
-        let in_fours = card
-            .number
-            .as_bytes()
-            .chunks(4)
-            .map(String::from_utf8_lossy)
-            .collect::<Vec<_>>()
-            .join(" ");
+        let in_fours =
+            card.number.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
         let template = self.customer.fill_in(template);
         template
             .replace("{product}", self.product)
@@ -93,10 +88,7 @@ impl Registration<'_> {
 
 /// Every ticket, newest first.
 pub(super) fn tickets(registrations: &[Registration<'_>]) -> Vec<Document> {
-    (0..TICKETS)
-        .rev()
-        .map(|index| ticket(index, registrations))
-        .collect()
+    (0..TICKETS).rev().map(|index| ticket(index, registrations)).collect()
 }
 
 fn ticket(index: u64, registrations: &[Registration<'_>]) -> Document {
@@ -116,12 +108,7 @@ fn ticket(index: u64, registrations: &[Registration<'_>]) -> Document {
         "messages": array(&messages(&mut rng, registration, message, opened)),
         "internal": internal(&mut rng, customer),
     };
-    Document {
-        key: number.to_string(),
-        status,
-        party: vendor,
-        json,
-    }
+    Document { key: number.to_string(), status, party: vendor, json }
 }
 
 fn caller(customer: &Customer) -> String {
@@ -164,12 +151,9 @@ fn internal(rng: &mut Rng, customer: &Customer) -> String {
 fn iban(rng: &mut Rng, locale: &Locale) -> Option<String> {
     let account = (!locale.iban.is_empty()).then(|| rng.fill(locale.iban))?;
     let checked = format!("{account}{}00", locale.country);
-    let rest = checked
-        .chars()
-        .filter_map(|symbol| symbol.to_digit(36))
-        .fold(0, |rest, value| {
-            let shifted = if value > 9 { rest * 100 } else { rest * 10 };
-            (shifted + value) % 97
-        });
+    let rest = checked.chars().filter_map(|symbol| symbol.to_digit(36)).fold(0, |rest, value| {
+        let shifted = if value > 9 { rest * 100 } else { rest * 10 };
+        (shifted + value) % 97
+    });
     Some(format!("{}{:02}{account}", locale.country, 98 - rest))
 }

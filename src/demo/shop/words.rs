@@ -343,12 +343,7 @@ pub(super) struct Product {
 }
 
 const fn product(sku: &'static str, name: &'static str, cents: i64, weight_g: u64) -> Product {
-    Product {
-        sku,
-        name,
-        cents,
-        weight_g,
-    }
+    Product { sku, name, cents, weight_g }
 }
 
 /// What the shop sells.

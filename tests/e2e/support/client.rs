@@ -33,9 +33,8 @@ pub struct Response {
 
 impl Client {
     pub fn new(config: ClientConfig, address: SocketAddr) -> Client {
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(config.clone())
-            .https_only();
+        let connector =
+            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config.clone()).https_only();
         let connector = connector.enable_http1().build();
         Client {
             pooled: Pooled::builder(TokioExecutor::new()).build(connector),
@@ -65,11 +64,7 @@ impl Client {
         *request.headers_mut() = self.headers.clone();
         let (head, body) = self.pooled.request(request).await?.into_parts();
         let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
-        Ok(Response {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        Ok(Response { status: head.status, headers: head.headers, body })
     }
 
     /// A TLS connection, for bytes that no client library would send.
@@ -84,30 +79,16 @@ impl Client {
 impl Response {
     /// The `type` of a problem, without its prefix.
     pub fn code(&self) -> String {
-        assert_eq!(
-            self.headers["content-type"], "application/problem+json",
-            "{self:?}"
-        );
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(problem["status"], self.status.as_u16());
         for member in ["title", "detail", "instance"] {
-            assert!(
-                problem[member].as_str().is_some_and(|text| !text.is_empty()),
-                "{member} in {problem}"
-            );
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {problem}");
         }
-        problem["type"]
-            .as_str()
-            .unwrap()
-            .strip_prefix("urn:fieldgate:problem:")
-            .unwrap()
-            .to_owned()
+        problem["type"].as_str().unwrap().strip_prefix("urn:fieldgate:problem:").unwrap().to_owned()
     }
 
     pub fn disclosure_id(&self) -> String {
-        self.headers["fieldgate-disclosure-id"]
-            .to_str()
-            .unwrap()
-            .to_owned()
+        self.headers["fieldgate-disclosure-id"].to_str().unwrap().to_owned()
     }
 }

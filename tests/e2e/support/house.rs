@@ -139,9 +139,7 @@ impl House {
         let authority = Authority::new(folder.path().join("certs"));
         authority.init(&["localhost".to_owned()]).unwrap();
         for name in ["parcelco", "helpdesk", "stranger"] {
-            authority
-                .issue_client(name, &format!("URI:spiffe://{name}.example/gateway"))
-                .unwrap();
+            authority.issue_client(name, &format!("URI:spiffe://{name}.example/gateway")).unwrap();
         }
         let config = config.replace("UPSTREAM", &upstream.address.to_string());
         std::fs::write(folder.path().join("fieldgate.toml"), config).unwrap();
@@ -150,13 +148,7 @@ impl House {
             std::fs::write(folder.path().join(format!("rules/{name}.toml")), text).unwrap();
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        House {
-            folder,
-            upstream,
-            gateway: None,
-            address,
-            log: Arc::default(),
-        }
+        House { folder, upstream, gateway: None, address, log: Arc::default() }
     }
 
     /// Starts the gateway and waits until it says that it listens.
@@ -169,18 +161,12 @@ impl House {
 
     /// Starts the gateway by another command line.
     pub fn open_as(&mut self, mut command: Command) {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         self.gateway = Some(Gateway(child));
         let mut before = String::new();
         self.address = loop {
-            let Some(Ok(line)) = lines.next() else {
-                panic!("the gateway did not start:\n{before}")
-            };
+            let Some(Ok(line)) = lines.next() else { panic!("the gateway did not start:\n{before}") };
             before.push_str(&line);
             before.push('\n');
             if let Some(address) = listening(&line) {
@@ -201,10 +187,7 @@ impl House {
     }
 
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.pid().to_string()])
-            .status()
-            .unwrap();
+        let status = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -231,11 +214,7 @@ impl House {
     pub fn client(&self, name: Option<&str>) -> Client {
         let file = |name: String| self.path("certs").join(name);
         let identity = name.map(|name| (file(format!("{name}.pem")), file(format!("{name}.key"))));
-        let files = ClientFiles {
-            ca: file("company-ca.pem".into()),
-            identity,
-            server_name: None,
-        };
+        let files = ClientFiles { ca: file("company-ca.pem".into()), identity, server_name: None };
         Client::new(client_config(&files).unwrap(), self.address)
     }
 
@@ -252,11 +231,7 @@ impl House {
         let before = self.entries().len();
         let response = self.send_unknown(client, method, target, body).await;
         let entries = self.entries();
-        assert_eq!(
-            entries.len(),
-            before + 1,
-            "one entry more for {target}: {response:?}"
-        );
+        assert_eq!(entries.len(), before + 1, "one entry more for {target}: {response:?}");
         if response.status.is_success() {
             assert_eq!(entries[before]["id"], response.disclosure_id());
         }
@@ -267,10 +242,7 @@ impl House {
     pub async fn send_unknown(&self, client: &Client, method: Method, target: &str, body: &str) -> Response {
         let response = client.try_send(method, target, body).await.unwrap();
         for (name, value) in &response.headers {
-            assert!(
-                HEADERS.contains(&name.as_str()),
-                "{name} must not be there: {response:?}"
-            );
+            assert!(HEADERS.contains(&name.as_str()), "{name} must not be there: {response:?}");
             assert!(!value.to_str().unwrap().contains(PLANTED), "{name}: {value:?}");
         }
         assert_eq!(response.headers["cache-control"], "no-store");
@@ -282,15 +254,10 @@ impl House {
     pub fn entries(&self) -> Vec<serde_json::Value> {
         let ledger = rusqlite::Connection::open(self.ledger_path()).unwrap();
         ledger.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-        let mut statement = ledger
-            .prepare("SELECT position, leaf, hash FROM entry ORDER BY position")
-            .unwrap();
+        let mut statement =
+            ledger.prepare("SELECT position, leaf, hash FROM entry ORDER BY position").unwrap();
         let rows = statement.query_map([], |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, Vec<u8>>(1)?,
-                row.get::<_, Vec<u8>>(2)?,
-            ))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
         });
         let mut entries = Vec::new();
         for row in rows.unwrap() {
@@ -316,9 +283,7 @@ impl House {
         for file in std::fs::read_dir(self.path("ledger")).unwrap() {
             let path = file.unwrap().path();
             let bytes = std::fs::read(&path).unwrap();
-            let found = bytes
-                .windows(PLANTED.len())
-                .any(|window| window == PLANTED.as_bytes());
+            let found = bytes.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
             assert!(!found, "{}", path.display());
         }
     }

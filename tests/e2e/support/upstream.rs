@@ -14,11 +14,7 @@ pub enum Answer {
     /// These bytes, then the connection closes.
     Raw(Vec<u8>),
     /// Status line, headers, and a body with its length; the connection stays.
-    Http {
-        status: String,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-    },
+    Http { status: String, headers: Vec<(String, String)>, body: Vec<u8> },
     /// Nothing, ever.
     Silence,
     /// Waits until it is told to go on, then answers.
@@ -35,26 +31,14 @@ impl Answer {
     }
 
     pub fn status(status: &str, body: &str) -> Answer {
-        Answer::Http {
-            status: status.into(),
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Answer::Http { status: status.into(), headers: Vec::new(), body: body.into() }
     }
 
     pub fn with_header(self, name: &str, value: &str) -> Answer {
         match self {
-            Answer::Http {
-                status,
-                mut headers,
-                body,
-            } => {
+            Answer::Http { status, mut headers, body } => {
                 headers.push((name.into(), value.into()));
-                Answer::Http {
-                    status,
-                    headers,
-                    body,
-                }
+                Answer::Http { status, headers, body }
             }
             other => other,
         }
@@ -123,11 +107,7 @@ impl StubUpstream {
                     stream.shutdown().await.ok()?;
                     return None;
                 }
-                Answer::Http {
-                    status,
-                    headers,
-                    body,
-                } => {
+                Answer::Http { status, headers, body } => {
                     let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
                     for (name, value) in headers {
                         head.push_str(&format!("{name}: {value}\r\n"));
@@ -147,11 +127,7 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(S
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
             let length = head.lines().find_map(|line| {
-                line.to_ascii_lowercase()
-                    .strip_prefix("content-length:")?
-                    .trim()
-                    .parse()
-                    .ok()
+                line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
             });
             let whole = end + 4 + length.unwrap_or(0);
             if buffer.len() >= whole {
