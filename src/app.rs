@@ -12,7 +12,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Secret};
 use crate::ledger::{self, ActivatedRules, Draft, Ledger, Started};
 use crate::model::{RequestId, SubjectKey};
-use crate::proxy::{self, EdgeLimits, Gateway, Upstream};
+use crate::proxy::{self, BodyLimits, Gateway, Upstream};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
 use crate::transport::{self, Listener, Timeouts};
@@ -31,7 +31,8 @@ pub struct Server {
     listener: Listener,
     gateway: Arc<Gateway>,
     ledger: Arc<Ledger>,
-    limits: EdgeLimits,
+    /// Requests that may be in work at once.
+    requests: usize,
 }
 
 /// Reads and compiles the rules that `config` names.
@@ -70,9 +71,9 @@ impl Server {
         let ledger = Arc::new(Ledger::open(&config.ledger.path, limits.commit_timeout)?);
         record_start(&ledger, &plan).await?;
         let plan = Arc::new(plan);
-        let gateway = Gateway::new(plan, upstreams, Arc::clone(&ledger), subject_key, limits.body_size.0);
-        let limits = EdgeLimits { requests: limits.requests, timeout: limits.request_timeout };
-        Ok(Server { listener, gateway: Arc::new(gateway), ledger, limits })
+        let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };
+        let gateway = Gateway::new(plan, upstreams, Arc::clone(&ledger), subject_key, body);
+        Ok(Server { listener, gateway: Arc::new(gateway), ledger, requests: limits.requests })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -86,7 +87,7 @@ impl Server {
     /// Serves until `stop` is done, then drains.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (tell, drain) = watch::channel(false);
-        let serving = self.listener.serve(proxy::edge(self.gateway, self.limits), drain);
+        let serving = self.listener.serve(proxy::edge(self.gateway, self.requests), drain);
         let stopping = async {
             stop.await;
             tracing::info!("draining");

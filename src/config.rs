@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::diagnostic::table::{Table, Value, read_file};
+use tracing_subscriber::EnvFilter;
+
+use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 use crate::model::{ByteSize, Country, parse_duration};
 use crate::transport::{ClientFiles, ServerFiles};
@@ -101,8 +103,8 @@ limits! {
     header_timeout: Duration = Duration::from_secs(10), duration;
     /// For a connection without a request.
     idle_timeout: Duration = Duration::from_secs(60), duration;
-    /// For a whole request.
-    request_timeout: Duration = Duration::from_secs(30), duration;
+    /// For the body of a request, from its head to its last byte.
+    body_timeout: Duration = Duration::from_secs(30), duration;
     /// For the head of a request, in bytes.
     header_size: ByteSize = ByteSize::kib(16), size;
     /// For the body of a request, in bytes.
@@ -115,11 +117,14 @@ limits! {
     drain_timeout: Duration = Duration::from_secs(10), duration;
 }
 
+/// A configuration and what is doubtful about it, or all that is wrong.
+pub type Parsed = Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>>;
+
 /// Reads and checks a configuration file.
 ///
 /// # Errors
 /// The outer one where the file cannot be read; the inner one holds all that is wrong with it.
-pub fn load(path: &Path) -> std::io::Result<Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>>> {
+pub fn load(path: &Path) -> std::io::Result<Parsed> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     let home = path.parent().unwrap_or(Path::new(""));
@@ -130,7 +135,7 @@ pub fn load(path: &Path) -> std::io::Result<Result<(Config, Vec<Diagnostic>), Ve
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn parse(source: &Arc<Source>, home: &Path) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+pub fn parse(source: &Arc<Source>, home: &Path) -> Parsed {
     let mut report = Report::new(Arc::clone(source));
     let config = read_file(source, &mut report, |table, report| config(table, report, home));
     report.found.sort_by_key(|diagnostic| diagnostic.span.start);
@@ -144,9 +149,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     let jurisdiction =
         top.require(report, "jurisdiction", "\"US\"").and_then(|v| v.parse(report, Country::new));
     let rules = top.get("rules").map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
-    let listen = top
-        .require(report, "listen", "a table [listen]")
-        .and_then(|value| value.read_table(report, |table, report| listen(table, report, home)));
+    let listen = top.table_or_empty(report, "listen", |table, report| listen(table, report, home));
     if let Some(admin) = top.get("admin") {
         admin.read_table(report, |table, report| {
             table.require(report, "address", "\"127.0.0.1:8444\"")?.parse(report, address)
@@ -158,9 +161,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
             "use the command `fieldgate ledger query`",
         );
     }
-    let ledger = top
-        .require(report, "ledger", "a table [ledger]")
-        .and_then(|value| value.read_table(report, |table, report| ledger(table, report, home)));
+    let ledger = top.table_or_empty(report, "ledger", |table, report| ledger(table, report, home));
     let upstreams = match top.require(report, "upstream", "a table [upstream.orders]") {
         Some(value) => value.read_map(report, |name, value, report| {
             let upstream = value.read_table(report, |table, report| upstream(table, report, home))?;
@@ -169,8 +170,9 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         None => Vec::new(),
     };
     let limits = top.table(report, "limits", |table, report| Some(Limits::read(table, report)));
-    let log =
-        top.table(report, "telemetry", |table, report| table.get("log")?.text(report).map(str::to_owned));
+    let log = top.table(report, "telemetry", |table, report| {
+        table.get("log")?.parse(report, log_filter).map(|at| at.value)
+    });
     Some(Config {
         jurisdiction: jurisdiction?.value,
         rules: rules?,
@@ -187,10 +189,19 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
         Some(value) => value.parse(report, address).map(|at| at.value),
         None => Some(SocketAddr::from(([0, 0, 0, 0], 8443))),
     };
-    let certificate = required_path(table, report, "certificate", "\"certs/gateway.pem\"", home);
-    let key = required_path(table, report, "key", "\"certs/gateway.key\"", home);
+    let certificate = path_or(table, report, "certificate", "certs/gateway.pem", home);
+    let key = path_or(table, report, "key", "certs/gateway.key", home);
     let client_ca = table.get("client_ca").map(|value| path(&value, report, home));
-    let crl = table.get("crl").and_then(|value| value.list(report)).unwrap_or_default();
+    let lists = table.get("crl");
+    if let Some(lists) = lists.as_ref().filter(|_| client_ca.is_none()) {
+        report.error(
+            &lists.span(),
+            lists.key(),
+            "stands without `client_ca`",
+            "lists revoke what a client CA signed: add client_ca",
+        );
+    }
+    let crl = lists.and_then(|value| value.list(report)).unwrap_or_default();
     let crl = crl.iter().filter_map(|value| path(value, report, home)).collect();
     Some(Listen {
         address: address?,
@@ -203,12 +214,8 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
         Some(value) => value.parse(report, store).map(|at| at.value),
         None => Some(PathBuf::from("ledger/fieldgate.db")),
     };
-    let mut key = |name, default: &str| match table.get(name) {
-        Some(value) => path(&value, report, home),
-        None => Some(home.join(default)),
-    };
-    let signing_key = key("signing_key", "ledger/signing.key");
-    let subject_key = key("subject_key", "ledger/subject.key");
+    let signing_key = path_or(table, report, "signing_key", "ledger/signing.key", home);
+    let subject_key = path_or(table, report, "subject_key", "ledger/subject.key", home);
     Some(Ledger { path: home.join(store?), signing_key: signing_key?, subject_key: subject_key? })
 }
 
@@ -224,58 +231,57 @@ fn store(text: &str) -> Result<PathBuf, &'static str> {
 
 fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstream> {
     let url = table.require(report, "url", "\"http://127.0.0.1:9001\"").and_then(|v| v.parse(report, url));
-    let ca = table.get("ca").map(|value| path(&value, report, home));
-    let certificate = table.get("client_certificate").map(|value| path(&value, report, home));
-    let key = table.get("client_key").map(|value| path(&value, report, home));
-    let server_name = table.get("server_name").map(|value| value.text(report).map(str::to_owned));
+    let tls = upstream_tls(table, report, url.as_ref(), home);
     let bearer = table
         .get("bearer")
         .map(|value| value.read_table(report, |table, report| secret(table, report, home)));
     let timeout =
         table.get("timeout").map_or(Some(Duration::from_secs(10)), |value| duration(&value, report));
     let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| size(&value, report));
-    let url = url?;
-    let https = url.value.starts_with("https://");
-    let identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((certificate?, key?)),
-        (None, None) => None,
-        _ => {
-            let at = table.at(());
-            report.error(
-                &at.span,
-                &at.key,
-                "has only one of `client_certificate` and `client_key`",
-                "a certificate is shown with its key: write both",
-            );
-            return None;
-        }
+    let bearer = match bearer {
+        Some(secret) => Some(secret?),
+        None => None,
     };
-    if https != ca.is_some() {
-        let (message, help) = if https {
-            (
-                "needs `ca`",
-                "add ca = \"certs/internal-ca.pem\": the authority that signed the upstream's certificate",
-            )
-        } else {
-            ("has `ca`, and its url is not https", "write https:// in the url, or remove `ca`")
-        };
+    Some(Upstream { url: url?.value, tls: tls?, bearer, timeout: timeout?, max_body: max_body? })
+}
+
+/// What TLS to an upstream needs; keys that would have no effect are errors.
+fn upstream_tls(
+    table: &mut Table,
+    report: &mut Report,
+    url: Option<&At<String>>,
+    home: &Path,
+) -> Option<Option<ClientFiles>> {
+    let mut file = |key| table.get(key).map(|value| path(&value, report, home));
+    let (ca, certificate, key) = (file("ca"), file("client_certificate"), file("client_key"));
+    let server_name = table.get("server_name").map(|value| value.text(report).map(str::to_owned));
+    let any = ca.is_some() || certificate.is_some() || key.is_some() || server_name.is_some();
+    let url = url?;
+    let wrong = match (url.value.starts_with("https://"), ca.is_some()) {
+        (true, false) => Some((
+            "needs `ca`",
+            "add ca = \"certs/internal-ca.pem\": the authority that signed the upstream's certificate",
+        )),
+        (false, _) if any => Some((
+            "is not https, and there are keys for TLS",
+            "write https:// in the url, or remove ca, client_certificate, client_key and server_name",
+        )),
+        _ if certificate.is_some() != key.is_some() => Some((
+            "has only one of `client_certificate` and `client_key`",
+            "a certificate is shown with its key: write both",
+        )),
+        _ => None,
+    };
+    if let Some((message, help)) = wrong {
         report.error(&url.span, &url.key, message, help);
         return None;
     }
-    let tls = match ca {
-        Some(ca) => Some(ClientFiles { ca: ca?, identity, server_name: server_name.flatten() }),
-        None => None,
+    let Some(ca) = ca else { return Some(None) };
+    let identity = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate?, key?)),
+        _ => None,
     };
-    Some(Upstream {
-        url: url.value,
-        tls,
-        bearer: match bearer {
-            Some(secret) => Some(secret?),
-            None => None,
-        },
-        timeout: timeout?,
-        max_body: max_body?,
-    })
+    Some(Some(ClientFiles { ca: ca?, identity, server_name: server_name.flatten() }))
 }
 
 fn secret(table: &mut Table, report: &mut Report, home: &Path) -> Option<Secret> {
@@ -314,14 +320,25 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an IP address and a port, such as \"0.0.0.0:8443\" or \"[::]:8443\"")
 }
 
-fn required_path(
+fn path_or(
     table: &mut Table,
     report: &mut Report,
     key: &'static str,
-    example: &str,
+    default: &str,
     home: &Path,
 ) -> Option<PathBuf> {
-    path(&table.require(report, key, example)?, report, home)
+    match table.get(key) {
+        Some(value) => path(&value, report, home),
+        None => Some(home.join(default)),
+    }
+}
+
+/// Checked here, so that `check` says what `serve` would.
+fn log_filter(text: &str) -> Result<String, &'static str> {
+    let filter = EnvFilter::builder().parse(text);
+    filter
+        .map(|_| text.to_owned())
+        .map_err(|_| "a log filter, such as \"info\", \"debug\" or \"fieldgate::proxy=debug\"")
 }
 
 fn path(value: &Value, report: &mut Report, home: &Path) -> Option<PathBuf> {
@@ -344,12 +361,11 @@ fn count(value: &Value, report: &mut Report) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    fn parsed(text: &str) -> Parsed {
         parse(&Source::new("fieldgate.toml", text), Path::new("/etc/fieldgate"))
     }
 
-    const SMALL: &str = "jurisdiction = \"US\"\n[listen]\ncertificate = \"g.pem\"\nkey = \"g.key\"\n[ledger]\n\
-                         [upstream.orders]\nurl = \"http://127.0.0.1:9001/\"\n";
+    const SMALL: &str = "jurisdiction = \"US\"\n[upstream.orders]\nurl = \"http://127.0.0.1:9001/\"\n";
 
     #[test]
     fn only_what_has_no_default_is_needed() {
@@ -371,10 +387,10 @@ mod tests {
             at,
             [
                 (1, "jurisdiction"),
-                (7, "upstream.orders.url"),
-                (8, "upstream.orders.bearer"),
-                (10, "limits.conections"),
-                (11, "limits.header_size")
+                (3, "upstream.orders.url"),
+                (4, "upstream.orders.bearer"),
+                (6, "limits.conections"),
+                (7, "limits.header_size")
             ]
         );
     }

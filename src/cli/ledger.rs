@@ -1,6 +1,6 @@
 //! `fieldgate ledger`.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::Value;
@@ -59,13 +59,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
     let subject = match arguments.subject {
         None => None,
-        Some(_) if !config.ledger.subject_key.exists() => {
-            bail!(
-                "{} is missing: without it nobody can tell whom an entry is about",
-                config.ledger.subject_key.display()
-            )
+        Some(id) => {
+            Some(subject_key(&config.ledger.subject_key, &config.ledger.path)?.pseudonym(&Subject::new(id)))
         }
-        Some(id) => Some(subject_key(&config.ledger.subject_key)?.pseudonym(&Subject::new(id))),
     };
     let query = Query {
         since: arguments.since,

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
-    let subject_key = subject_key(&config.ledger.subject_key)?;
+    let subject_key = subject_key(&config.ledger.subject_key, &config.ledger.path)?;
     let loaded = app::load_rules(&config, subject_key.clone()).context("the rules cannot be read")?;
     print_diagnostics(&loaded.diagnostics);
     let Some(plan) = loaded.plan else {

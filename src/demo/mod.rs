@@ -92,10 +92,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(config: &Config) -> anyhow::Result<Server> {
-    let key = subject_key(&config.ledger.subject_key)?;
+    let key = subject_key(&config.ledger.subject_key, &config.ledger.path)?;
     let loaded = app::load_rules(config, key.clone()).context("the rules cannot be read")?;
-    print_diagnostics(&loaded.diagnostics);
     let Some(plan) = loaded.plan else {
+        print_diagnostics(&loaded.diagnostics);
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
     Server::start(config, plan, key).await

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use toml::Spanned;
@@ -90,6 +91,28 @@ impl<'t> Table<'t> {
     ) -> Option<T> {
         let value = self.get(key)?;
         value.read_table(report, read)
+    }
+
+    /// The table under `key`; where it is left out, `read` finds an empty one and gives its defaults.
+    pub fn table_or_empty<T>(
+        &mut self,
+        report: &mut Report,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'t>, &mut Report) -> Option<T>,
+    ) -> Option<T> {
+        static NOTHING: LazyLock<DeTable<'static>> = LazyLock::new(DeTable::new);
+        match self.get(key) {
+            Some(value) => value.read_table(report, read),
+            None => read(
+                &mut Table {
+                    entries: &NOTHING,
+                    span: self.span.clone(),
+                    path: self.path_of(key),
+                    asked: Vec::new(),
+                },
+                report,
+            ),
+        }
     }
 
     /// The tables under `key`, each read; none where it is left out.

@@ -11,8 +11,14 @@ use super::transform::Transform;
 
 /// States are few and small; more than this is a rule file that nobody could review.
 const MAX_STATES: usize = 4096;
-/// Distinct index and slice selectors that may meet at one place.
-const MAX_INDEX_SELECTORS: usize = 6;
+/// Distinct index and slice selectors that may meet at one place: one bit each.
+const MAX_INDEX_SELECTORS: usize = 64;
+/// How far the elements of a list are looked at one by one for what selects them.
+const MAX_INDEX: u64 = 4096;
+/// Items that may be added to states while compiling: about a second.
+const MAX_WORK: usize = 3_000_000;
+/// Up to this many names a comparison with each is quickest.
+const FEW_NAMES: usize = 8;
 
 /// Where nothing is allowed and nothing is looked at.
 pub const DEAD: StateId = StateId(0);
@@ -65,8 +71,8 @@ pub struct State {
 enum Elements {
     /// All elements lead to the same state.
     Each(StateId),
-    /// The selectors, and the state for each set of them that takes an index (bit i: selector i).
-    BySelector(Vec<Selector>, Vec<StateId>),
+    /// The selectors, and a state for each set of them that can take an index (bit i: selector i).
+    BySelector(Vec<Selector>, Vec<(u64, StateId)>),
 }
 
 /// The automaton; state 0 is dead, state 1 is where the body begins.
@@ -117,7 +123,7 @@ impl Automaton {
     pub const START: StateId = StateId(1);
 
     pub fn compile(wanted: &Wanted) -> Result<Automaton, Conflict> {
-        let mut builder = Builder { wanted, ids: HashMap::new(), queue: Vec::new() };
+        let mut builder = Builder { wanted, ids: HashMap::new(), queue: Vec::new(), work: 0 };
         builder.id(Items::new())?;
         builder.id(builder.start())?;
         let mut states = Vec::new();
@@ -137,7 +143,12 @@ impl State {
     /// Where member `name` leads, and its place among the known names.
     #[inline]
     pub fn member(&self, name: &[u8]) -> (StateId, Option<usize>) {
-        match self.names.iter().position(|(known, _)| known.as_bytes() == name) {
+        let known = if self.names.len() <= FEW_NAMES {
+            self.names.iter().position(|(known, _)| known.as_bytes() == name)
+        } else {
+            self.names.binary_search_by(|(known, _)| known.as_bytes().cmp(name)).ok()
+        };
+        match known {
             Some(at) => (self.names[at].1, Some(at)),
             None => (self.other, None),
         }
@@ -148,19 +159,41 @@ impl State {
         match &self.elements {
             Elements::Each(state) => *state,
             Elements::BySelector(selectors, states) => {
-                let taken = selectors.iter().enumerate();
-                let set = taken
-                    .fold(0, |set, (bit, selector)| set | usize::from(selector.takes_index(index)) << bit);
-                states[set]
+                let set = taking(selectors, index);
+                // Every set that occurs was found when compiling.
+                states.iter().find(|(known, _)| *known == set).map_or(DEAD, |(_, state)| *state)
             }
         }
     }
+}
+
+/// Which of the selectors take an index.
+fn taking(selectors: &[Selector], index: u64) -> u64 {
+    selectors
+        .iter()
+        .enumerate()
+        .fold(0, |set, (bit, selector)| set | u64::from(selector.takes_index(index)) << bit)
+}
+
+/// From which index on the sets repeat.
+fn horizon(selectors: &[Selector]) -> u64 {
+    let (mut last, mut period) = (0, 1u64);
+    for selector in selectors {
+        if let Selector::Slice { start, end, step } = *selector {
+            last = last.max(start).max(if end == u64::MAX { 0 } else { end });
+            period = period.saturating_mul(step.max(1));
+        } else if let Selector::Index(index) = *selector {
+            last = last.max(index);
+        }
+    }
+    last.saturating_add(period)
 }
 
 struct Builder<'a> {
     wanted: &'a Wanted<'a>,
     ids: HashMap<Items, StateId>,
     queue: Vec<Items>,
+    work: usize,
 }
 
 impl Builder<'_> {
@@ -214,7 +247,16 @@ impl Builder<'_> {
     }
 
     /// The items at the children that `taken` says a selector takes.
-    fn advance(&self, items: &Items, elements: bool, taken: &dyn Fn(&Selector) -> bool) -> Items {
+    fn advance(
+        &mut self,
+        items: &Items,
+        elements: bool,
+        taken: &dyn Fn(&Selector) -> bool,
+    ) -> Result<Items, Conflict> {
+        self.work += items.len();
+        if self.work > MAX_WORK {
+            return Err(Conflict::TooComplex);
+        }
         let mut next = Items::new();
         for item in items {
             match *item {
@@ -238,7 +280,7 @@ impl Builder<'_> {
                 Item::Element(_) => {}
             }
         }
-        next
+        Ok(next)
     }
 
     /// What a completed path says about the children of its value.
@@ -256,10 +298,10 @@ impl Builder<'_> {
     fn state(&mut self, items: &Items) -> Result<State, Conflict> {
         let mut names = BTreeMap::new();
         for name in self.known_names(items) {
-            let next = self.advance(items, false, &|selector| selector.takes_name(&name));
+            let next = self.advance(items, false, &|selector| selector.takes_name(&name))?;
             names.insert(name, self.id(next)?);
         }
-        let other = self.advance(items, false, &|selector| *selector == Selector::Wildcard);
+        let other = self.advance(items, false, &|selector| *selector == Selector::Wildcard)?;
         let other = self.id(other)?;
         Ok(State {
             names: names.into_iter().map(|(name, state)| (name.into_boxed_str(), state)).collect(),
@@ -306,16 +348,21 @@ impl Builder<'_> {
         if selectors.len() > MAX_INDEX_SELECTORS {
             return Err(Conflict::TooComplex);
         }
+        let horizon = horizon(&selectors);
+        if horizon > MAX_INDEX {
+            return Err(Conflict::TooComplex);
+        }
+        let sets: BTreeSet<u64> = (0..=horizon).map(|index| taking(&selectors, index)).collect();
         let mut states = Vec::new();
-        for set in 0..1usize << selectors.len() {
+        for set in sets {
             let next = self.advance(items, true, &|selector| {
                 let bit = selectors.iter().position(|own| own == selector);
                 *selector == Selector::Wildcard || bit.is_some_and(|bit| set >> bit & 1 == 1)
-            });
-            states.push(self.id(next)?);
+            })?;
+            states.push((set, self.id(next)?));
         }
         Ok(match states[..] {
-            [each] => Elements::Each(each),
+            [(_, each)] => Elements::Each(each),
             _ => Elements::BySelector(selectors, states),
         })
     }

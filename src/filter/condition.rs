@@ -1,7 +1,6 @@
 //! `when`: an RFC 9535 logical expression over one record, decided from operands that the pass over
 //! the bytes captured on its way.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use jsonpath_rust::parser::model as parsed;
@@ -10,7 +9,8 @@ use regex::Regex;
 
 use super::path::{self, Origin, Path, PathError};
 use super::scanner::Kind;
-use super::{syntax, text};
+use super::value::{self, Decimal, Value};
+use super::{iregexp, syntax};
 
 /// A compiled condition. Each of its queries has a slot; the projection fills the slots.
 #[derive(Debug, Clone)]
@@ -41,20 +41,12 @@ enum Operator {
 
 #[derive(Debug, Clone)]
 enum Operand {
-    Literal(Literal),
+    /// JSON text.
+    Literal(String),
     /// The value of a singular query, or of `value()`: a node list of one.
     Value(usize),
     Length(Box<Operand>),
     Count(usize),
-}
-
-#[derive(Debug, Clone)]
-enum Literal {
-    Null,
-    Bool(bool),
-    Integer(i64),
-    Float(f64),
-    String(String),
 }
 
 /// What the pass over a record found for one query.
@@ -73,22 +65,6 @@ pub struct Found {
     pub end: usize,
 }
 
-/// A value while it is compared. Never printed: it may be personal.
-enum Value<'b> {
-    Nothing,
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(Cow<'b, str>),
-    Container(&'b [u8], Kind),
-}
-
-#[derive(Clone, Copy)]
-enum Number {
-    Integer(i128),
-    Float(f64),
-}
-
 impl Condition {
     /// Parses a logical expression.
     ///
@@ -97,6 +73,8 @@ impl Condition {
     /// one pass.
     pub fn parse(text: &str) -> Result<Condition, PathError> {
         const BEFORE: &str = "$[?";
+        // White space around an expression is its own (RFC 9535, section 2.3.5.1).
+        let text = text.trim_matches([' ', '\t', '\n', '\r']);
         syntax::check(text)?;
         let query = parse_json_path(&format!("{BEFORE}{text}]"))
             .map_err(|error| path::parser_error(&error, BEFORE.len()))?;
@@ -119,7 +97,7 @@ impl Condition {
     /// What cannot be decided for certain (a number beyond every range, a lone surrogate) is false
     /// as a whole: the record is withheld.
     pub fn holds(&self, body: &str, slots: &[Slot]) -> bool {
-        decide(&self.expression, &Operands { body: body.as_bytes(), slots }).unwrap_or(false)
+        decide(&self.expression, &Operands { body, slots }).unwrap_or(false)
     }
 }
 
@@ -233,7 +211,14 @@ fn nodes_argument(argument: &parsed::FnArg, queries: &mut Vec<Path>) -> Result<u
         return Err(PathError::new(0, "gives count() or value() something that is not a path"));
     };
     match &**test {
-        parsed::Test::RelQuery(segments) => query(segments, queries),
+        parsed::Test::RelQuery(segments) => {
+            let slot = query(segments, queries)?;
+            // The RFC counts a node once for each selector that takes it; one pass sees it once.
+            if queries[slot].can_select_twice() {
+                return Err(PathError::new(0, "counts with selectors that can take the same value twice"));
+            }
+            Ok(slot)
+        }
         parsed::Test::AbsQuery(_) => Err(body_path()),
         parsed::Test::Function(_) => {
             Err(PathError::new(0, "gives count() or value() something that is not a path"))
@@ -251,13 +236,15 @@ fn body_path() -> PathError {
     PathError::new(0, "uses `$`; a condition is about one record: write `@`")
 }
 
-fn literal(value: &parsed::Literal) -> Literal {
+/// The literal as JSON text, to be read like a value of the body.
+fn literal(value: &parsed::Literal) -> String {
     match value {
-        parsed::Literal::Int(number) => Literal::Integer(*number),
-        parsed::Literal::Float(number) => Literal::Float(*number),
-        parsed::Literal::String(text) => Literal::String(text.clone()),
-        parsed::Literal::Bool(value) => Literal::Bool(*value),
-        parsed::Literal::Null => Literal::Null,
+        parsed::Literal::Int(number) => number.to_string(),
+        // The shortest decimal that means this number.
+        parsed::Literal::Float(number) => format!("{number:?}"),
+        parsed::Literal::String(text) => serde_json::Value::from(text.as_str()).to_string(),
+        parsed::Literal::Bool(value) => value.to_string(),
+        parsed::Literal::Null => "null".to_owned(),
     }
 }
 
@@ -271,40 +258,13 @@ fn regex(
     let parsed::FnArg::Literal(parsed::Literal::String(pattern)) = pattern else {
         return Err(PathError::new(0, "takes a pattern from the data; a pattern is a string in the rule"));
     };
-    let body = i_regexp(pattern);
-    let anchored = if whole { format!(r"\A(?:{body})\z") } else { body };
-    let regex = regex::RegexBuilder::new(&anchored)
-        .size_limit(1 << 20)
-        .build()
-        .map_err(|_| PathError::new(0, "has a pattern that is not a regular expression (RFC 9485)"))?;
+    let regex = iregexp::compile(pattern, whole)
+        .ok_or_else(|| PathError::new(0, "has a pattern that is not an I-Regexp (RFC 9485)"))?;
     Ok(Expression::Matches(value, regex))
 }
 
-/// RFC 9485, section 5.3: outside of a class, a dot is any character but CR and LF; `^` and `$` are
-/// ordinary characters.
-fn i_regexp(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len() + 8);
-    let (mut class, mut escaped) = (false, false);
-    for character in pattern.chars() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '[' => class = true,
-            ']' => class = false,
-            '.' if !class => {
-                out.push_str(r"[^\n\r]");
-                continue;
-            }
-            '^' | '$' if !class => out.push('\\'),
-            _ => {}
-        }
-        out.push(character);
-    }
-    out
-}
-
 struct Operands<'b, 's> {
-    body: &'b [u8],
+    body: &'b str,
     slots: &'s [Slot],
 }
 
@@ -321,17 +281,14 @@ fn decide(expression: &Expression, operands: &Operands) -> Option<bool> {
         Expression::Exists(slot) => Some(operands.slots[*slot].count > 0),
         Expression::Compare(operator, left, right) => {
             let (left, right) = (operands.value(left)?, operands.value(right)?);
+            let ordered = |wanted| value::order(&left, &right) == Some(wanted);
             Some(match operator {
-                Operator::Equal => equal(&left, &right)?,
-                Operator::NotEqual => !equal(&left, &right)?,
-                Operator::Less => order(&left, &right) == Some(Ordering::Less),
-                Operator::Greater => order(&left, &right) == Some(Ordering::Greater),
-                Operator::LessOrEqual => {
-                    order(&left, &right) == Some(Ordering::Less) || equal(&left, &right)?
-                }
-                Operator::GreaterOrEqual => {
-                    order(&left, &right) == Some(Ordering::Greater) || equal(&left, &right)?
-                }
+                Operator::Equal => value::equal(&left, &right),
+                Operator::NotEqual => !value::equal(&left, &right),
+                Operator::Less => ordered(Ordering::Less),
+                Operator::Greater => ordered(Ordering::Greater),
+                Operator::LessOrEqual => ordered(Ordering::Less) || value::equal(&left, &right),
+                Operator::GreaterOrEqual => ordered(Ordering::Greater) || value::equal(&left, &right),
             })
         }
         Expression::Matches(operand, regex) => match operands.value(operand)? {
@@ -341,95 +298,40 @@ fn decide(expression: &Expression, operands: &Operands) -> Option<bool> {
     }
 }
 
-impl<'b> Operands<'b, '_> {
-    fn value<'s>(&self, operand: &'s Operand) -> Option<Value<'s>>
-    where
-        'b: 's,
-    {
-        Some(match operand {
-            Operand::Literal(Literal::Null) => Value::Null,
-            Operand::Literal(Literal::Bool(value)) => Value::Bool(*value),
-            Operand::Literal(Literal::Integer(value)) => Value::Number(Number::Integer(i128::from(*value))),
-            Operand::Literal(Literal::Float(value)) => Value::Number(Number::Float(*value)),
-            Operand::Literal(Literal::String(value)) => Value::Text(Cow::Borrowed(value)),
-            Operand::Value(slot) => self.captured(*slot)?,
-            Operand::Count(slot) => Value::Number(Number::Integer(i128::from(self.slots[*slot].count))),
-            Operand::Length(inner) => match self.value(inner)? {
-                Value::Text(text) => Value::Number(Number::Integer(text.chars().count() as i128)),
-                Value::Container(bytes, kind) => {
-                    Value::Number(Number::Integer(members(bytes, kind)? as i128))
-                }
-                _ => Value::Nothing,
+impl Operands<'_, '_> {
+    fn value<'s>(&'s self, operand: &'s Operand) -> Option<Value<'s>> {
+        match operand {
+            Operand::Literal(literal) => Value::read(literal),
+            Operand::Value(slot) => match self.single(*slot) {
+                Some(found) => Value::read(&self.body[found.start..found.end]),
+                None => Some(Value::Nothing),
             },
-        })
+            Operand::Count(slot) => integer(self.slots[*slot].count),
+            Operand::Length(inner) => self.length(inner),
+        }
     }
 
-    fn captured(&self, slot: usize) -> Option<Value<'b>> {
-        let Slot { count: 1, first: Some(found) } = self.slots[slot] else {
-            return Some(Value::Nothing);
-        };
-        let bytes = &self.body[found.start..found.end];
-        Some(match found.kind {
-            Kind::Null => Value::Null,
-            Kind::Bool => Value::Bool(bytes == b"true"),
-            Kind::Number => Value::Number(number(bytes)?),
-            Kind::String => Value::Text(text::unescape(&bytes[1..bytes.len() - 1])?),
-            kind @ (Kind::Object | Kind::Array) => Value::Container(bytes, kind),
-        })
+    /// RFC 9535, section 2.4.4.
+    fn length(&self, operand: &Operand) -> Option<Value<'static>> {
+        if let Operand::Value(slot) = operand
+            && let Some(found) = self.single(*slot)
+            && matches!(found.kind, Kind::Array | Kind::Object)
+        {
+            return integer(value::length(&self.body[found.start..found.end], found.kind)?);
+        }
+        match self.value(operand)? {
+            Value::Text(text) => integer(text.chars().count() as u64),
+            _ => Some(Value::Nothing),
+        }
     }
-}
 
-/// `None` for a number that no usual type holds.
-fn number(bytes: &[u8]) -> Option<Number> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    if let Ok(integer) = text.parse::<i64>() {
-        return Some(Number::Integer(i128::from(integer)));
-    }
-    let float = text.parse::<f64>().ok()?;
-    float.is_finite().then_some(Number::Float(float))
-}
-
-/// The number of members or elements.
-fn members(bytes: &[u8], kind: Kind) -> Option<usize> {
-    match kind {
-        Kind::Object => Some(tree(bytes)?.as_object()?.len()),
-        _ => Some(tree(bytes)?.as_array()?.len()),
+    /// The one node of a query's result.
+    fn single(&self, slot: usize) -> Option<Found> {
+        let Slot { count, first } = self.slots[slot];
+        first.filter(|_| count == 1)
     }
 }
 
-/// Containers are compared as trees: rare, small, and bounded by the record.
-fn tree(bytes: &[u8]) -> Option<serde_json::Value> {
-    serde_json::from_slice(bytes).ok()
-}
-
-/// Section 2.3.5.2.2. Two empty node lists are equal.
-fn equal(left: &Value, right: &Value) -> Option<bool> {
-    Some(match (left, right) {
-        (Value::Nothing, Value::Nothing) | (Value::Null, Value::Null) => true,
-        (Value::Bool(a), Value::Bool(b)) => a == b,
-        (Value::Number(a), Value::Number(b)) => numeric(*a, *b) == Some(Ordering::Equal),
-        (Value::Text(a), Value::Text(b)) => a == b,
-        (Value::Container(a, _), Value::Container(b, _)) => tree(a)? == tree(b)?,
-        _ => false,
-    })
-}
-
-/// Only numbers and strings have an order; strings by code point, which is UTF-8's byte order.
-fn order(left: &Value, right: &Value) -> Option<Ordering> {
-    match (left, right) {
-        (Value::Number(a), Value::Number(b)) => numeric(*a, *b),
-        (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
-        _ => None,
-    }
-}
-
-fn numeric(left: Number, right: Number) -> Option<Ordering> {
-    let float = |number| match number {
-        Number::Integer(integer) => integer as f64,
-        Number::Float(float) => float,
-    };
-    match (left, right) {
-        (Number::Integer(a), Number::Integer(b)) => Some(a.cmp(&b)),
-        _ => float(left).partial_cmp(&float(right)),
-    }
+fn integer(count: u64) -> Option<Value<'static>> {
+    Some(Value::Number(Decimal::from(count)))
 }

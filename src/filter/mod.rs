@@ -15,12 +15,14 @@
 
 mod automaton;
 mod condition;
+mod iregexp;
 mod path;
 mod projection;
 mod scanner;
 mod syntax;
 mod text;
 mod transform;
+mod value;
 
 pub use automaton::Treatment;
 pub use condition::Condition;
@@ -41,7 +43,7 @@ pub struct Selection {
     pub subject: Option<Path>,
     /// A record is disclosed only where this holds.
     pub when: Option<Condition>,
-    /// What may leave, and how.
+    /// What may leave, and how. Where nothing may, the reduced body is `{}`.
     pub disclose: Vec<(Path, Treatment)>,
 }
 
@@ -62,6 +64,8 @@ pub enum SelectionError {
     /// Indexes into [`Selection::disclose`].
     #[error("two paths can select the same value and treat it differently")]
     Treatments(usize, usize),
+    #[error("`records` has a `..`, so that one record could be inside another")]
+    NestedRecords,
     #[error("the paths are too many or too entangled to be compiled")]
     TooComplex,
 }
@@ -88,7 +92,7 @@ pub enum Fault {
 /// How often one field of the rule was met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FieldCount {
-    /// Values released.
+    /// Values released; of a whole subtree, its containers too.
     pub disclosed: u64,
     /// Values that the path selected and that did not leave: of another shape than a plain path
     /// allows, or of another type than the transform takes.
@@ -139,6 +143,9 @@ impl Filter {
     /// # Errors
     /// Where two paths contradict each other, or the whole is too complex. The rule is at fault.
     pub fn compile(selection: &Selection) -> Result<Filter, SelectionError> {
+        if selection.records.as_ref().is_some_and(Path::has_descendant) {
+            return Err(SelectionError::NestedRecords);
+        }
         let mut captures: Vec<&Path> = Vec::new();
         captures.extend(selection.when.iter().flat_map(Condition::queries));
         let subject = selection.subject.as_ref().map(|path| {
@@ -176,8 +183,11 @@ impl Filter {
         if projection.body_withheld {
             return Ok(Outcome::Withheld);
         }
-        if !kept {
+        if !kept && self.fields > 0 {
             return Err(Fault::Shape);
+        }
+        if self.fields == 0 {
+            projection.out.extend_from_slice(b"{}");
         }
         Ok(Outcome::Reduced { body: projection.out, tally: projection.tally })
     }

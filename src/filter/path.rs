@@ -95,6 +95,14 @@ impl Path {
         })
     }
 
+    /// A node list of this path could hold one node twice (RFC 9535, section 2.1.2).
+    pub(super) fn can_select_twice(&self) -> bool {
+        self.steps.iter().any(|step| {
+            let all = &step.selectors;
+            all.iter().enumerate().any(|(at, one)| all[at + 1..].iter().any(|other| one.meets(other)))
+        })
+    }
+
     pub fn has_descendant(&self) -> bool {
         self.steps.iter().any(|step| step.descendant)
     }
@@ -176,6 +184,17 @@ impl Selector {
             Selector::Slice { start, end, step } => {
                 step > 0 && index >= start && index < end && (index - start).is_multiple_of(step)
             }
+        }
+    }
+
+    /// Some child could be taken by both.
+    fn meets(&self, other: &Selector) -> bool {
+        match (self, other) {
+            (Selector::Wildcard, _) | (_, Selector::Wildcard) => true,
+            (Selector::Name(a), Selector::Name(b)) => a == b,
+            (Selector::Name(_), _) | (_, Selector::Name(_)) => false,
+            (Selector::Index(index), slice) | (slice, Selector::Index(index)) => slice.takes_index(*index),
+            (Selector::Slice { .. }, Selector::Slice { .. }) => true,
         }
     }
 

@@ -1,5 +1,6 @@
 //! One pass over one body: copies what the automaton allows, rolls back what a condition withholds.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::model::Subject;
@@ -26,10 +27,10 @@ pub struct Projection<'f, 'b> {
 
 /// The names seen in one object, as far as a duplicate among them would matter.
 #[derive(Default)]
-struct Names {
+struct Names<'b> {
     known: u64,
-    other: Vec<Vec<u8>>,
-    many: HashSet<Vec<u8>>,
+    other: Vec<Cow<'b, [u8]>>,
+    many: HashSet<Cow<'b, [u8]>>,
 }
 
 impl<'f, 'b> Projection<'f, 'b> {
@@ -78,8 +79,8 @@ impl<'f, 'b> Projection<'f, 'b> {
                 self.scalar(state, token)?
             }
         };
-        if !kept && matches!(kind, Kind::Object | Kind::Array) {
-            self.note_shape(state);
+        if matches!(kind, Kind::Object | Kind::Array) {
+            self.note_container(state, kind, kept);
         }
         for slot in &state.captures {
             let slot = &mut self.slots[*slot];
@@ -90,10 +91,18 @@ impl<'f, 'b> Projection<'f, 'b> {
         Ok(kept)
     }
 
-    /// A container stands where the rule expects a scalar.
-    fn note_shape(&mut self, state: &State) {
-        if let Some(action) = &state.action {
-            self.tally.fields[action.field].withheld += 1;
+    /// A container leaves as part of a whole subtree, or stands where the rule expects a scalar.
+    fn note_container(&mut self, state: &State, kind: Kind, kept: bool) {
+        if let Some(Action { field, treatment }) = &state.action {
+            // Its members may still leave by paths of their own.
+            let withheld = match treatment {
+                Treatment::Whole => !kept,
+                Treatment::Plain => !kept || kind == Kind::Object,
+                Treatment::Transformed(_) => true,
+            };
+            let count = &mut self.tally.fields[*field];
+            count.disclosed += u64::from(kept && matches!(treatment, Treatment::Whole));
+            count.withheld += u64::from(withheld);
         }
     }
 
@@ -133,21 +142,23 @@ impl<'f, 'b> Projection<'f, 'b> {
         Ok(self.close(b'}', begin, state.emits_object, any || state.keeps_object))
     }
 
-    fn member(&mut self, state: &State, depth: usize, comma: bool, names: &mut Names) -> Result<bool, Fault> {
+    fn member(
+        &mut self,
+        state: &State,
+        depth: usize,
+        comma: bool,
+        names: &mut Names<'b>,
+    ) -> Result<bool, Fault> {
         let key = self.scanner.key()?;
         let raw = self.scanner.slice(key.start, key.end);
-        let name = if key.escaped { text::unescape(raw) } else { None };
-        let bytes = name.as_deref().map_or(raw, str::as_bytes);
-        let (next, known) = state.member(bytes);
+        let name = if key.escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
+        let (next, known) = state.member(name.as_deref().unwrap_or(raw));
         if next == DEAD {
             self.scanner.skip(depth)?;
             self.tally.members_withheld += u64::from(state.emits_object);
             return Ok(false);
         }
-        if key.escaped && name.is_none() {
-            return Err(Fault::LoneSurrogate);
-        }
-        if !names.is_new(bytes, known) {
+        if !names.is_new(name.ok_or(Fault::LoneSurrogate)?, known) {
             return Err(Fault::Duplicate);
         }
         let before = self.out.len();
@@ -231,10 +242,10 @@ impl<'f, 'b> Projection<'f, 'b> {
         };
         if holds && kept {
             self.tally.records_released += 1;
-            self.note_subject();
+            self.note_subject()?;
             return Ok(true);
         }
-        self.tally.records_withheld += 1;
+        self.tally.records_withheld += u64::from(!holds);
         self.body_withheld = depth == 0 && !holds;
         self.tally.members_withheld = members;
         self.tally.fields.copy_from_slice(&self.before_record);
@@ -242,28 +253,33 @@ impl<'f, 'b> Projection<'f, 'b> {
         Ok(false)
     }
 
-    fn note_subject(&mut self) {
+    fn note_subject(&mut self) -> Result<(), Fault> {
         let found = self.filter.subject.and_then(|slot| self.slots[slot].first);
-        match found.and_then(|found| subject(&self.body.as_bytes()[found.start..found.end], found.kind)) {
+        let subject = match found {
+            Some(found) => subject(&self.body.as_bytes()[found.start..found.end], found.kind)?,
+            None => None,
+        };
+        match subject {
             Some(subject) => self.tally.subjects.push(subject),
             None => self.tally.without_subject += 1,
         }
+        Ok(())
     }
 }
 
 /// A customer's number or name in the upstream; a string and a number with the same text are one.
-fn subject(bytes: &[u8], kind: Kind) -> Option<Subject> {
+fn subject(bytes: &[u8], kind: Kind) -> Result<Option<Subject>, Fault> {
     let text = match kind {
-        Kind::String => text::unescape(&bytes[1..bytes.len() - 1])?.into_owned(),
-        Kind::Number => std::str::from_utf8(bytes).ok()?.to_owned(),
-        _ => return None,
+        Kind::String => text::unescape(&bytes[1..bytes.len() - 1]).ok_or(Fault::LoneSurrogate)?,
+        Kind::Number => String::from_utf8_lossy(bytes),
+        Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return Ok(None),
     };
-    (!text.is_empty()).then(|| Subject::new(text))
+    Ok((!text.is_empty()).then(|| Subject::new(text.into_owned())))
 }
 
-impl Names {
+impl<'b> Names<'b> {
     /// `known` is the name's place among the names that the state lists.
-    fn is_new(&mut self, name: &[u8], known: Option<usize>) -> bool {
+    fn is_new(&mut self, name: Cow<'b, [u8]>, known: Option<usize>) -> bool {
         if let Some(place @ 0..64) = known {
             let bit = 1 << place;
             let new = self.known & bit == 0;
@@ -271,13 +287,20 @@ impl Names {
             return new;
         }
         if self.other.len() < FEW_NAMES {
-            let new = !self.other.iter().any(|seen| seen == name);
-            self.other.push(name.to_vec());
+            let new = !self.other.contains(&name);
+            self.other.push(name);
             return new;
         }
         if self.many.is_empty() {
             self.many.extend(self.other.iter().cloned());
         }
-        self.many.insert(name.to_vec())
+        self.many.insert(name)
+    }
+}
+
+fn bytes(text: Cow<str>) -> Cow<[u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }

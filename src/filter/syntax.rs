@@ -24,15 +24,15 @@ pub fn check(text: &str) -> Result<(), PathError> {
     if text.len() > MAX_LENGTH {
         return Err(PathError::new(MAX_LENGTH, format!("is longer than {MAX_LENGTH} bytes")));
     }
-    if let Some(at) = text.find(|c: char| c.is_control()) {
-        return Err(PathError::new(at, "holds a control character"));
-    }
-    if text.starts_with(' ') || text.ends_with(' ') {
-        let at = if text.starts_with(' ') { 0 } else { text.len() - 1 };
+    if text.starts_with(SPACE) || text.ends_with(SPACE) {
+        let at = if text.starts_with(SPACE) { 0 } else { text.len() - 1 };
         return Err(PathError::new(at, "begins or ends with white space"));
     }
     Lexer { text, at: 0 }.run()
 }
+
+/// S of RFC 9535, section 2.1.1.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 struct Lexer<'t> {
     text: &'t str,
@@ -63,9 +63,8 @@ impl Lexer<'_> {
                         self.at += 1;
                     }
                 }
-                b'$' | b'@' | b'?' | b'*' | b':' | b',' | b'<' | b'>' | b'=' | b'!' | b'&' | b'|' | b' ' => {
-                    self.at += 1
-                }
+                b'$' | b'@' | b'?' | b'*' | b':' | b',' | b'<' | b'>' | b'=' | b'!' | b'&' | b'|' | b' '
+                | b'\t' | b'\n' | b'\r' => self.at += 1,
                 _ => {
                     return Err(PathError::new(start, "holds a character that JSONPath has no use for"));
                 }
@@ -88,6 +87,9 @@ impl Lexer<'_> {
         let start = self.at;
         self.at += 1;
         while let Some(byte) = self.peek() {
+            if byte < b' ' {
+                return Err(PathError::new(self.at, "holds a control character in a string"));
+            }
             self.at += 1 + usize::from(byte == b'\\');
             if byte == quote {
                 return Ok(());
@@ -108,22 +110,32 @@ impl Lexer<'_> {
             }
             Some(b'[') if descendant => Ok(()),
             Some(byte) if begins_name(byte) => {
-                self.name();
+                self.name()?;
                 self.no_second_word()
             }
             _ => Err(PathError::new(self.at, "needs a member name or `*` after the dot")),
         }
     }
 
-    fn name(&mut self) {
+    /// Takes a name. The parser would trim white space beyond ASCII off its ends, and so make it another
+    /// name.
+    fn name(&mut self) -> Result<(), PathError> {
+        let start = self.at;
         while self.peek().is_some_and(|byte| begins_name(byte) || byte.is_ascii_digit()) {
             self.at += 1;
+        }
+        match self.text[start..self.at].find(char::is_whitespace) {
+            Some(at) => Err(PathError::new(
+                start + at,
+                "has white space in a name; such a name is written in brackets",
+            )),
+            None => Ok(()),
         }
     }
 
     /// A name or literal is followed by punctuation, never by another word.
     fn no_second_word(&self) -> Result<(), PathError> {
-        let rest = self.text[self.at..].trim_start_matches(' ');
+        let rest = self.text[self.at..].trim_start_matches(SPACE);
         let next = rest.bytes().next();
         if next
             .is_some_and(|byte| begins_name(byte) || byte.is_ascii_digit() || byte == b'\'' || byte == b'"')
@@ -149,7 +161,7 @@ impl Lexer<'_> {
     /// A word outside of a name: a literal, or (true) a function with its bracket next.
     fn word(&mut self) -> Result<bool, PathError> {
         let start = self.at;
-        self.name();
+        self.name()?;
         let word = &self.text[start..self.at];
         if LITERALS.contains(&word) {
             self.no_second_word()?;
@@ -197,6 +209,9 @@ mod tests {
             "@.a<=-1",
             "$[1:2:3]",
             "@.a==true",
+            "@.a == 1 &&\n\t@.b == 2",
+            "$['a\u{a0}']",
+            "$.a\n.b",
         ] {
             assert!(check(text).is_ok(), "{text}: {:?}", check(text));
         }
@@ -216,7 +231,10 @@ mod tests {
             "any_of(@.a, @.b)",
             "length (@.a)",
             "@.a == True",
-            "$.a\n.b",
+            "$.a\u{a0}",
+            "@.\u{a0}a == 1",
+            "@.\u{2003} == 1",
+            "$['a\nb']",
             "$.1",
             "@.a 'b'",
             "$.a;b",

@@ -38,7 +38,9 @@ pub enum Transform {
 
 /// Turns an upstream's link into the gateway's, or `None` where it leads elsewhere.
 #[derive(Clone)]
-pub struct UrlRewrite(pub Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct UrlRewrite(pub Arc<Rewrite>);
+
+type Rewrite = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Transform {
     /// The name in rule files and in ledger entries.

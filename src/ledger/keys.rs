@@ -15,15 +15,21 @@ pub enum KeyError {
     Secret(#[from] SecretError),
     #[error("{} does not hold a {what}; restore it from a backup: a new one would not fit the ledger", path.display())]
     Damaged { path: PathBuf, what: &'static str },
+    #[error("{} is missing and there is a ledger already: restore it from a backup; a new key would name all customers anew", .0.display())]
+    Lost(PathBuf),
     #[error("the operating system gives no random numbers")]
     NoRandomness,
 }
 
-/// Reads the key that names subjects, or makes it.
+/// Reads the key that names subjects, or makes it with the first `ledger`.
 ///
 /// # Errors
-/// Where the file is exposed, damaged, or cannot be read or made.
-pub fn subject_key(path: &Path) -> Result<SubjectKey, KeyError> {
+/// Where the file is exposed, damaged, or cannot be read or made; or where it is missing and there is a
+/// ledger.
+pub fn subject_key(path: &Path, ledger: &Path) -> Result<SubjectKey, KeyError> {
+    if !path.exists() && ledger.exists() {
+        return Err(KeyError::Lost(path.to_owned()));
+    }
     let bytes = load_or_make(path, || {
         let mut key = vec![0; SubjectKey::LENGTH];
         rand::fill(&mut key).map_err(|_| KeyError::NoRandomness)?;
@@ -72,12 +78,15 @@ mod tests {
     fn keys_are_made_once_and_kept_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger/subject.key");
-        let name = subject_key(&path).unwrap().pseudonym(&Subject::new("c-1".into()));
-        assert_eq!(name, subject_key(&path).unwrap().pseudonym(&Subject::new("c-1".into())));
+        let name = subject_key(&path, Path::new("/none")).unwrap().pseudonym(&Subject::new("c-1".into()));
+        assert_eq!(
+            name,
+            subject_key(&path, Path::new("/none")).unwrap().pseudonym(&Subject::new("c-1".into()))
+        );
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
         assert!(matches!(
-            subject_key(&path),
+            subject_key(&path, Path::new("/none")),
             Err(KeyError::Secret(SecretError::Exposed { mode: 0o644, .. }))
         ));
     }
@@ -87,7 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("k");
         secrets::write(&path, b"short").unwrap();
-        assert!(matches!(subject_key(&path), Err(KeyError::Damaged { .. })));
+        assert!(matches!(subject_key(&path, Path::new("/none")), Err(KeyError::Damaged { .. })));
         assert!(matches!(signing_key(&path), Err(KeyError::Damaged { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
     }

@@ -62,6 +62,8 @@ pub enum StoreError {
     Replaced(PathBuf),
     #[error("the ledger {} has version {found}; this gateway knows {known}: use a newer one", path.display())]
     TooNew { path: PathBuf, found: usize, known: usize },
+    #[error("the ledger {} has {found} entries and had {known}: restore it", path.display())]
+    Shorter { path: PathBuf, found: u64, known: u64 },
     #[error("the ledger {} has a gap: {entries} entries, the last one is number {last}", path.display())]
     Gap { path: PathBuf, entries: u64, last: u64 },
 }
@@ -141,6 +143,23 @@ impl Sqlite {
             subjects: HashMap::new(),
             day: 0,
         })
+    }
+
+    /// Opens the database anew; it must have all of the `known` entries.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`], and where entries are missing.
+    pub fn reopen(path: &Path, known: u64) -> Result<Self, StoreError> {
+        let store = Sqlite::open(path)?;
+        if store.next < known {
+            return Err(StoreError::Shorter { path: path.to_owned(), found: store.next, known });
+        }
+        Ok(store)
+    }
+
+    /// The number of entries.
+    pub fn size(&self) -> u64 {
+        self.next
     }
 
     /// Writes all drafts in one transaction. When this returns, they are on the disk.

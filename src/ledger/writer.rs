@@ -24,9 +24,14 @@ const RETRY: Duration = Duration::from_millis(250);
 /// Proof that an entry is on the disk. Only the writer makes one.
 #[derive(Debug)]
 pub struct Receipt {
+    position: u64,
+}
+
+impl Receipt {
     /// The entry's number in the ledger.
-    pub position: u64,
-    _made_by_the_writer: (),
+    pub fn position(&self) -> u64 {
+        self.position
+    }
 }
 
 /// Why there is no receipt.
@@ -64,12 +69,14 @@ impl Ledger {
     pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
         let lock = WriterLock::take(path)?;
         let store = Sqlite::open(path)?;
+        let known = store.size();
         let healthy = Arc::new(AtomicBool::new(true));
         let (queue, jobs) = sync_channel(QUEUE);
         let writer = Writer {
             path: path.to_owned(),
             store: Some(store),
             healthy: Arc::clone(&healthy),
+            known,
             retry_at: None,
             _lock: lock,
         };
@@ -117,6 +124,8 @@ struct Writer {
     /// `None` while the database is sick.
     store: Option<Sqlite>,
     healthy: Arc<AtomicBool>,
+    /// Entries that were there at the last commit.
+    known: u64,
     /// When a sick database is tried again.
     retry_at: Option<Instant>,
     _lock: WriterLock,
@@ -154,7 +163,10 @@ impl Writer {
         }
         let outcome = self.store.as_mut().map(|store| store.commit(&drafts));
         match outcome {
-            Some(Ok(written)) => answer_all(answers, written),
+            Some(Ok(written)) => {
+                self.known = self.store.as_ref().map_or(self.known, Sqlite::size);
+                answer_all(answers, written);
+            }
             Some(Err(error)) => {
                 tracing::error!(%error, lost = drafts.len(), "the ledger cannot be written: nothing is disclosed until it can");
                 self.fall_sick(answers);
@@ -180,14 +192,14 @@ impl Writer {
         if !self.path.exists() {
             return;
         }
-        match Sqlite::open(&self.path).and_then(|mut store| store.commit(&[]).map(|_| store)) {
+        match Sqlite::reopen(&self.path, self.known).and_then(|mut store| store.commit(&[]).map(|_| store)) {
             Ok(store) => {
                 self.store = Some(store);
                 self.retry_at = None;
                 self.healthy.store(true, Ordering::Release);
                 tracing::warn!("the ledger can be written again");
             }
-            Err(error) => tracing::debug!(%error, "the ledger is still sick"),
+            Err(error) => tracing::warn!(%error, "the ledger still cannot be written"),
         }
     }
 }
@@ -196,7 +208,7 @@ fn answer_all(answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>, writt
     for (answer, written) in answers.into_iter().zip(written) {
         // Who waited may have gone; the entry stays.
         let _ = answer.send(match written {
-            Written::At(position) => Ok(Receipt { position, _made_by_the_writer: () }),
+            Written::At(position) => Ok(Receipt { position }),
             Written::OverSubjectLimit => Err(RecordError::SubjectLimit),
         });
     }

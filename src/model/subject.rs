@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
@@ -56,7 +57,7 @@ impl SubjectKey {
     /// Names for one contractor: another contractor's names for the same customers do not match.
     pub fn for_contractor(&self, contractor: &super::ContractorId) -> Pseudonymiser {
         let tag = self.tag(&[b"fieldgate/contractor/pseudonym/v1", contractor.as_str().as_bytes()]);
-        Pseudonymiser(hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref()))
+        Pseudonymiser(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())))
     }
 
     /// Parts are written with their lengths, so that no two lists of parts give the same input.
@@ -78,7 +79,7 @@ impl fmt::Debug for SubjectKey {
 
 /// Gives values the names that one contractor knows them by.
 #[derive(Clone)]
-pub struct Pseudonymiser(hmac::Key);
+pub struct Pseudonymiser(Arc<hmac::Key>);
 
 impl Pseudonymiser {
     /// `p_` and 32 hexadecimal digits.

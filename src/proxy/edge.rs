@@ -1,12 +1,11 @@
-//! What wraps every request: load is shed, time is bounded, a panic becomes a refusal.
+//! What wraps every request: load is shed, a panic becomes a refusal. Time is bounded by the stages.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -16,19 +15,10 @@ use crate::transport::Peer;
 
 use super::{Arrival, Gateway, Refusal, respond};
 
-/// The bounds on all requests together.
-#[derive(Clone, Copy, Debug)]
-pub struct EdgeLimits {
-    /// Requests in work at once.
-    pub requests: usize,
-    /// For one request, from its head to its last upstream byte.
-    pub timeout: Duration,
-}
-
-/// The function that the transport calls for each request.
+/// The function that the transport calls for each request; `requests` may be in work at once.
 pub fn edge(
     gateway: Arc<Gateway>,
-    limits: EdgeLimits,
+    requests: usize,
 ) -> impl Fn(Arc<Peer>, Request<Incoming>) -> futures_util::future::BoxFuture<'static, Response<Full<Bytes>>>
 + Clone
 + Send
@@ -38,16 +28,13 @@ pub fn edge(
         let gateway = Arc::clone(&gateway);
         async move { Ok::<_, BoxError>(gateway.serve(arrival).await) }
     });
-    // From the outside in: what there is no room for is refused at once instead of queued; what is
-    // let in has a bounded time.
-    let stack = ServiceBuilder::new()
-        .load_shed()
-        .concurrency_limit(limits.requests)
-        .timeout(limits.timeout)
-        .service(inner);
+    // What there is no room for is refused at once instead of queued.
+    let stack = ServiceBuilder::new().load_shed().concurrency_limit(requests).service(inner);
     move |peer, request| {
         let id = RequestId::new();
-        rescue(stack.clone(), Arrival { id, peer, request }).boxed()
+        let head = request.method() == Method::HEAD;
+        let answer = rescue(stack.clone(), Arrival { id, peer, request });
+        answer.map(move |response| if head { respond::without_body(response) } else { response }).boxed()
     }
 }
 
@@ -65,11 +52,5 @@ where
 }
 
 fn refusal(error: &BoxError) -> Refusal {
-    if error.is::<tower::load_shed::error::Overloaded>() {
-        Refusal::Overloaded
-    } else if error.is::<tower::timeout::error::Elapsed>() {
-        Refusal::RequestTimeout
-    } else {
-        Refusal::Internal
-    }
+    if error.is::<tower::load_shed::error::Overloaded>() { Refusal::Overloaded } else { Refusal::Internal }
 }

@@ -18,8 +18,8 @@ use rustls::pki_types::ServerName;
 use crate::filter::Outcome;
 use crate::model::RequestId;
 
-use super::Refusal;
 use super::authorize::Permit;
+use super::{BodyLimits, Refusal};
 
 /// Below the keep-alive of usual servers, so that a pooled connection is rarely dead.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -106,7 +106,7 @@ impl Upstream {
     }
 
     async fn collect(&self, response: Response<Incoming>) -> Result<UpstreamResponse, Refusal> {
-        let (head, body) = response.into_parts();
+        let (head, mut body) = response.into_parts();
         // The body of an answer that is refused anyway is not worth reading.
         if !head.status.is_success() {
             return Ok(UpstreamResponse { status: head.status, body: Vec::new() });
@@ -120,7 +120,7 @@ impl Upstream {
         if coded {
             return Err(Refusal::UpstreamNotJson);
         }
-        let body = read(body, self.max_body).await.map_err(|fault| match fault {
+        let body = read(&mut body, self.max_body).await.map_err(|fault| match fault {
             ReadFault::TooLarge => Refusal::UpstreamTooLarge,
             ReadFault::Broken => Refusal::UpstreamUnreachable,
         })?;
@@ -160,10 +160,10 @@ pub async fn prepare(
     id: RequestId,
     upstream: &Upstream,
     head: &Parts,
-    body: Incoming,
-    max_body: usize,
+    body: &mut Incoming,
+    limits: BodyLimits,
 ) -> Result<UpstreamRequest, Refusal> {
-    let body = accepted_body(permit, head, body, max_body).await?;
+    let body = accepted_body(permit, head, body, limits).await?;
     let target = format!("{}{}{}", upstream.base, permit.path.encode(), permit.query.encode());
     let uri = Uri::try_from(target).map_err(|_| Refusal::UriTooLong)?;
     let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
@@ -190,8 +190,8 @@ pub async fn prepare(
 async fn accepted_body(
     permit: &Permit,
     head: &Parts,
-    body: Incoming,
-    max_body: usize,
+    body: &mut Incoming,
+    limits: BodyLimits,
 ) -> Result<Option<Vec<u8>>, Refusal> {
     let Some(accept) = &permit.route().accept else {
         return if body.is_end_stream() {
@@ -203,7 +203,8 @@ async fn accepted_body(
     if !is_json(head) {
         return Err(Refusal::UnsupportedMediaType);
     }
-    let body = read(body, max_body).await.map_err(|fault| match fault {
+    let read = tokio::time::timeout(limits.timeout, read(body, limits.size)).await;
+    let body = read.map_err(|_| Refusal::RequestTimeout)?.map_err(|fault| match fault {
         ReadFault::TooLarge => Refusal::ContentTooLarge,
         ReadFault::Broken => Refusal::BadRequest("The request body did not arrive whole."),
     })?;
@@ -215,6 +216,26 @@ async fn accepted_body(
         }
         Ok(Outcome::Withheld) => Err(Refusal::FieldNotPermitted),
         Err(_) => Err(Refusal::BadRequest("The request body is not one unambiguous JSON object.")),
+    }
+}
+
+/// Takes in what is left of a refused request's body: an HTTP/2 client may not read its answer while it
+/// is told to stop sending. Bounded like a body that is wanted.
+pub fn drain(mut body: Incoming, limits: BodyLimits) {
+    if !body.is_end_stream() {
+        tokio::spawn(
+            async move { tokio::time::timeout(limits.timeout, skip(&mut body, limits.size)).await.ok() },
+        );
+    }
+}
+
+async fn skip(body: &mut Incoming, limit: usize) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        seen += frame.data_ref().map_or(0, Bytes::len);
+        if seen > limit {
+            return;
+        }
     }
 }
 
@@ -232,7 +253,7 @@ enum ReadFault {
 }
 
 /// Reads a body to its end, never more than `limit` bytes; trailers are dropped.
-async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, ReadFault> {
+async fn read(body: &mut Incoming, limit: usize) -> Result<Vec<u8>, ReadFault> {
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(ReadFault::TooLarge);

@@ -1,9 +1,10 @@
 //! How much a contractor may ask for, by credential and task. The keys come from the rules, so the
 //! number of counters is bounded.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -17,10 +18,12 @@ use crate::rules::{Contractor, Holder, Limits, Plan, Task};
 use super::Refusal;
 use super::authenticate::Caller;
 
+type PlainLimiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
-/// Equal refusals of one credential are written once in this time; the others are counted.
-const FLOOD_INTERVAL: Duration = Duration::from_secs(1);
+/// Entries about refusals of one credential; a contractor that only makes mistakes stays below.
+const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
+const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
 
 /// The counters of all credentials.
 pub struct LimitTable {
@@ -31,7 +34,7 @@ pub struct LimitTable {
 /// One credential's counters.
 struct Counters {
     tasks: Vec<TaskCounter>,
-    flood: Flood,
+    refusals: RefusalGate,
 }
 
 /// One credential at one task.
@@ -45,11 +48,12 @@ struct TaskCounter {
     purpose: HeaderValue,
 }
 
-/// Keeps rate-limited requests from filling the ledger.
-struct Flood {
-    began: Instant,
-    /// Milliseconds after `began` at which an entry may be written again.
-    next: AtomicU64,
+/// Keeps refusals from filling the ledger: what is over its rates is counted instead of written.
+struct RefusalGate {
+    /// For requests that were over their own rate.
+    limited: PlainLimiter,
+    /// For all other refusals.
+    other: PlainLimiter,
     not_written: AtomicU64,
 }
 
@@ -97,10 +101,7 @@ impl LimitTable {
 
     /// Whether a refusal gets an entry, and how many before it did not.
     pub fn may_write(&self, caller: &Caller, refusal: &Refusal) -> Option<u64> {
-        match refusal {
-            Refusal::RateLimited(_) => self.counters(caller.holder()).flood.may_write(),
-            _ => Some(0),
-        }
+        self.counters(caller.holder()).refusals.may_write(refusal)
     }
 
     fn counters(&self, holder: Holder) -> &Counters {
@@ -112,7 +113,7 @@ fn counters(contractor: &Contractor) -> Vec<Counters> {
     let credentials = contractor.credentials.iter();
     let counters = credentials.map(|_| Counters {
         tasks: contractor.tasks.iter().map(TaskCounter::new).collect(),
-        flood: Flood::new(),
+        refusals: RefusalGate::new(),
     });
     counters.collect()
 }
@@ -121,7 +122,7 @@ impl TaskCounter {
     fn new(task: &Task) -> Self {
         let Limits { requests, burst, concurrent, .. } = task.limits;
         let per_second = f64::from(requests.count.get()) / requests.per.as_secs_f64();
-        let capacity = std::num::NonZeroU32::new(burst).unwrap_or(requests.count);
+        let capacity = NonZeroU32::new(burst).unwrap_or(requests.count);
         let quota = Quota::with_period(requests.per / requests.count.get())
             .unwrap_or(Quota::per_second(requests.count));
         let window = (f64::from(burst) / per_second).ceil();
@@ -156,18 +157,18 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-impl Flood {
+impl RefusalGate {
     fn new() -> Self {
-        Flood { began: Instant::now(), next: AtomicU64::new(0), not_written: AtomicU64::new(0) }
+        RefusalGate {
+            limited: RateLimiter::direct(Quota::per_second(NonZeroU32::MIN)),
+            other: RateLimiter::direct(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSALS_AT_ONCE)),
+            not_written: AtomicU64::new(0),
+        }
     }
 
-    fn may_write(&self) -> Option<u64> {
-        let now = self.began.elapsed().as_millis() as u64;
-        let next = self.next.load(Ordering::Relaxed);
-        let later = now + FLOOD_INTERVAL.as_millis() as u64;
-        let turn = now >= next
-            && self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if turn {
+    fn may_write(&self, refusal: &Refusal) -> Option<u64> {
+        let limiter = if matches!(refusal, Refusal::RateLimited(_)) { &self.limited } else { &self.other };
+        if limiter.check().is_ok() {
             return Some(self.not_written.swap(0, Ordering::Relaxed));
         }
         self.not_written.fetch_add(1, Ordering::Relaxed);

@@ -25,13 +25,14 @@ mod respond;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-pub use edge::{EdgeLimits, edge};
+pub use edge::edge;
 pub use forward::Upstream;
 pub use refusal::Refusal;
 
@@ -57,8 +58,16 @@ pub struct Gateway {
     ledger: Arc<Ledger>,
     subject_key: SubjectKey,
     limits: LimitTable,
-    /// Largest request body, in bytes.
-    body_size: usize,
+    body: BodyLimits,
+}
+
+/// The bounds on a request's body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub size: usize,
+    /// From the request's head to its body's last byte.
+    pub timeout: Duration,
 }
 
 impl Gateway {
@@ -67,22 +76,26 @@ impl Gateway {
         upstreams: HashMap<String, Upstream>,
         ledger: Arc<Ledger>,
         subject_key: SubjectKey,
-        body_size: usize,
+        body: BodyLimits,
     ) -> Self {
         let limits = LimitTable::new(&plan);
-        Gateway { plan, upstreams, ledger, subject_key, limits, body_size }
+        Gateway { plan, upstreams, ledger, subject_key, limits, body }
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Full<Bytes>> {
         let Arrival { id, peer, request } = arrival;
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let caller = match authenticate::authenticate(&self.plan, &peer, &head.headers) {
             Ok(caller) => caller,
-            Err(refusal) => return respond::refuse(refusal, id),
+            Err(refusal) => {
+                forward::drain(body, self.body);
+                return respond::refuse(refusal, id);
+            }
         };
-        match self.disclose(id, &caller, &head, body).await {
+        match self.disclose(id, &caller, &head, &mut body).await {
             Ok(recorded) => respond::release(recorded),
             Err(refused) => {
+                forward::drain(body, self.body);
                 self.record_refusal(id, &caller, &head, &refused).await;
                 respond::refuse(refused.refusal, id)
             }
@@ -95,7 +108,7 @@ impl Gateway {
         id: RequestId,
         caller: &Caller,
         head: &http::request::Parts,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<record::Recorded, Refused> {
         let permit = authorize::authorize(caller, head, &self.limits)?;
         let refused = |refusal| permit.refused(refusal);
@@ -105,7 +118,7 @@ impl Gateway {
         let upstream =
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
         let request =
-            forward::prepare(&permit, id, upstream, head, body, self.body_size).await.map_err(refused)?;
+            forward::prepare(&permit, id, upstream, head, body, self.body).await.map_err(refused)?;
         let response = upstream.call(request).await.map_err(refused)?;
         let disclosure = reduce::reduce(&permit, response).map_err(refused)?;
         record::record(&self.ledger, &self.subject_key, id, permit, disclosure).await

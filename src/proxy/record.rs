@@ -16,8 +16,14 @@ pub struct Recorded {
     pub disclosure: Disclosure,
     pub id: RequestId,
     pub lease: Lease,
-    /// Held, never read: without it there is no `Recorded`.
-    _receipt: Receipt,
+    receipt: Receipt,
+}
+
+impl Recorded {
+    /// The number of the disclosure's entry in the ledger.
+    pub fn entry(&self) -> u64 {
+        self.receipt.position()
+    }
 }
 
 /// Writes the entry and waits for it.
@@ -33,7 +39,7 @@ pub async fn record(
 ) -> Result<Recorded, Refused> {
     let draft = draft(key, id, &permit, &disclosure);
     match ledger.record(draft).await {
-        Ok(receipt) => Ok(Recorded { disclosure, id, lease: permit.lease, _receipt: receipt }),
+        Ok(receipt) => Ok(Recorded { disclosure, id, lease: permit.lease, receipt }),
         Err(error) => Err(permit.refused(match error {
             RecordError::Unavailable => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,

@@ -1,8 +1,11 @@
 //! The one place that builds a downstream response: from a recorded disclosure, or from a refusal.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::Body;
 use http_body_util::Full;
 use serde::Serialize;
 
@@ -28,7 +31,9 @@ struct Problem<'a> {
 
 /// Releases what is recorded.
 pub fn release(recorded: Recorded) -> Response<Full<Bytes>> {
+    let entry = recorded.entry();
     let Recorded { disclosure, id, lease, .. } = recorded;
+    tracing::debug!(request = %id, entry, status = disclosure.status.as_u16(), "disclosed");
     let mut headers = HeaderMap::with_capacity(8);
     if disclosure.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -88,6 +93,16 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Full<Bytes>> {
     }
     // A structure of strings and numbers always serialises.
     build(status, headers, serde_json::to_vec(&problem).unwrap_or_default())
+}
+
+/// The answer to HEAD: what GET would say, without its body (RFC 9110, section 9.3.2). hyper leaves the
+/// body out on HTTP/1.1 only.
+pub fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|_| head.status != StatusCode::NO_CONTENT) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(head, Full::default())
 }
 
 fn build(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Response<Full<Bytes>> {

@@ -1,7 +1,7 @@
 //! One rule file as it is written: every key read, typed, and remembered with its place.
 
 use jiff::civil::Date;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Report, Source};
@@ -257,7 +257,7 @@ fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
     const WRONG: &str = "SHA-256 as 64 hexadecimal digits";
     let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
     let mut hash = [0; 32];
-    if digits.len() != 64 {
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(WRONG);
     }
     for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
@@ -366,8 +366,10 @@ fn methods(value: &Value, report: &mut Report) -> Vec<At<Method>> {
 
 fn params(value: &Value, report: &mut Report) -> Vec<At<(String, Regex)>> {
     value.read_map(report, |name, pattern, report| {
+        // Alone first: a pattern that closes a bracket of ours must not pass.
         let anchored = |text: &str| {
-            let regex = regex::RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(1 << 18).build();
+            let whole = || RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(1 << 18).build();
+            let regex = Regex::new(text).and_then(|_| whole());
             regex.map_err(|_| "a regular expression for the whole value, such as \"[0-9]{1,12}\"")
         };
         let regex = pattern.parse(report, anchored)?;

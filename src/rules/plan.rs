@@ -130,8 +130,15 @@ impl Holder {
 impl Contractor {
     /// Indexes of the routes that serve `path`, whatever the method.
     pub fn routes_for(&self, path: &RequestPath) -> Vec<usize> {
-        let shaped = self.router.find(path).iter().copied();
-        shaped.filter(|route| self.routes[*route].accepts(path)).collect()
+        let accepting = |group: &[usize]| {
+            group.iter().copied().filter(|route| self.routes[*route].accepts(path)).collect()
+        };
+        self.router
+            .find(path)
+            .into_iter()
+            .map(accepting)
+            .find(|routes: &Vec<usize>| !routes.is_empty())
+            .unwrap_or_default()
     }
 }
 
@@ -349,7 +356,7 @@ impl RouteCompiler<'_> {
                     "give both the same transform, or make the paths distinct",
                 );
             }
-            SelectionError::TooComplex => {
+            SelectionError::NestedRecords | SelectionError::TooComplex => {
                 let at = &written.disclose;
                 report.error(
                     &at.span,
@@ -474,8 +481,7 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
         .find(|method| matches!(method.value, Method::Post | Method::Put | Method::Patch));
     let Some(accept) = &route.accept else {
         if let Some(method) = writes {
-            let help =
-                "list the members of a request body that may pass: accept = [\"$.comment\"], or accept = []";
+            let help = "list the members of a request body that may pass: accept = [\"$.comment\"], or accept = [] for none";
             report.error(&method.span, &method.key, "sends a body, and `accept` is missing", help);
         }
         return Some(None);
@@ -495,6 +501,9 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
             "begins with `@`",
             "a request body has no records: begin with `$`",
         );
+    }
+    if accept.is_empty() {
+        return Some(None);
     }
     let disclose = accept.iter().map(|path| (path.value.clone(), Treatment::Plain)).collect();
     match Filter::compile(&Selection { disclose, ..Selection::default() }) {
@@ -529,7 +538,7 @@ impl LinkRewriter {
         };
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let path = RequestPath::parse(path).ok()?;
-        if query.contains('#') || !self.template.accepts(&path, &self.parameters) {
+        if url.contains('#') || !self.template.accepts(&path, &self.parameters) {
             return None;
         }
         let query = Query::parse(query, &self.query).ok()?;

@@ -180,20 +180,24 @@ impl Router {
         node.routes.push(route);
     }
 
-    /// The routes whose template has this shape; a literal part goes before a parameter.
-    pub fn find(&self, path: &RequestPath) -> &[usize] {
-        self.descend(&path.0)
+    /// The routes whose template has this shape: by template, a literal part before a parameter.
+    pub fn find(&self, path: &RequestPath) -> Vec<&[usize]> {
+        let mut found = Vec::new();
+        self.descend(&path.0, &mut found);
+        found
     }
 
-    fn descend(&self, rest: &[String]) -> &[usize] {
+    fn descend<'r>(&'r self, rest: &[String], found: &mut Vec<&'r [usize]>) {
         let Some((first, rest)) = rest.split_first() else {
-            return &self.routes;
+            found.extend((!self.routes.is_empty()).then_some(&self.routes[..]));
+            return;
         };
-        let literal = self.literals.get(first).map_or(&[][..], |next| next.descend(rest));
-        if !literal.is_empty() {
-            return literal;
+        if let Some(next) = self.literals.get(first) {
+            next.descend(rest, found);
         }
-        self.parameter.as_ref().map_or(&[], |next| next.descend(rest))
+        if let Some(next) = &self.parameter {
+            next.descend(rest, found);
+        }
     }
 }
 
@@ -239,9 +243,9 @@ mod tests {
         router.insert(&one, 0);
         router.insert(&PathTemplate::parse("/orders/export").unwrap(), 1);
         router.insert(&PathTemplate::parse("/orders/{order}/items").unwrap(), 2);
-        let find = |raw| router.find(&RequestPath::parse(raw).unwrap()).to_vec();
+        let find = |raw| router.find(&RequestPath::parse(raw).unwrap()).concat();
         assert_eq!(find("/orders/7"), [0]);
-        assert_eq!(find("/orders/export"), [1]);
+        assert_eq!(find("/orders/export"), [1, 0]);
         assert_eq!(find("/orders/export/items"), [2]);
         assert!(find("/orders").is_empty() && find("/").is_empty());
         let any = Parameters::default();

@@ -186,15 +186,62 @@ async fn two_contractors_know_one_customer_by_different_names() {
 async fn http_2_is_spoken_where_the_client_wants_it() {
     let house = House::new().await;
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
-    let file = |name: &str| house.path("certs").join(name).display().to_string();
     let url = format!("https://localhost:{}/orders/1", house.address.port());
+    assert_eq!(curl(&house, &["-w", "\n%{http_version}", &url]).await, format!("{}\n2", reduced_order(1)));
+}
+
+#[tokio::test]
+async fn over_http_2_head_has_no_body_and_a_refused_body_does_not_cost_the_answer() {
+    let house = House::new().await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let url = |path: &str| format!("https://localhost:{}{path}", house.address.port());
+    let head = curl(&house, &["-I", &url("/orders/1")]).await;
+    assert!(
+        head.starts_with("HTTP/2 200")
+            && head.contains(&format!("content-length: {}", reduced_order(1).len())),
+        "{head}"
+    );
+    let large = house.path("large");
+    std::fs::write(&large, vec![b'x'; 3 << 20]).unwrap();
+    let body = format!("@{}", large.display());
+    let refused = curl(&house, &["--data-binary", &body, &url("/orders/1/notes")]).await;
+    assert!(refused.contains("unsupported-media-type"), "{refused}");
+    let refused = curl(
+        &house,
+        &["-H", "Content-Type: application/json", "--data-binary", &body, &url("/orders/1/notes")],
+    )
+    .await;
+    assert!(refused.contains("content-too-large"), "{refused}");
+}
+
+/// What curl prints, over HTTP/2 and with ParcelCo's certificate.
+async fn curl(house: &House, arguments: &[&str]) -> String {
+    let file = |name: &str| house.path("certs").join(name).display().to_string();
     let output = tokio::process::Command::new("curl")
-        .args(["--http2", "-sS", "-w", "\n%{http_version}", "--cacert", &file("company-ca.pem")])
-        .args(["--cert", &file("parcelco.pem"), "--key", &file("parcelco.key"), &url])
+        .args(["--http2", "-sS", "--cacert", &file("company-ca.pem")])
+        .args(["--cert", &file("parcelco.pem"), "--key", &file("parcelco.key")])
+        .args(arguments)
         .output()
         .await
         .unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n2", reduced_order(1)));
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_route_that_discloses_nothing_answers_with_an_empty_object() {
+    let rules = RULES
+        .replace("accept = [\"$.note\", \"$.tags\"]", "accept = []")
+        .replace("disclose = [\"$.note_id\"]", "disclose = []");
+    let house = House::with(crate::support::CONFIG, &[("parcelco", &rules)]).await;
+    for body in ["{\"by\":\"PLANTED\"}", ""] {
+        let answer = Answer::Http { status: "201 Created".into(), headers: vec![], body: body.into() };
+        house.upstream.on("/orders/1/notes", answer);
+        let response = house.send(&house.parcelco(), Method::POST, "/orders/1/notes", "").await;
+        assert_eq!((response.status.as_u16(), response.body.as_str()), (201, "{}"));
+    }
+    let client = house.parcelco().with("content-type", "application/json");
+    assert_eq!(house.send(&client, Method::POST, "/orders/1/notes", "{}").await.code(), "bad-request");
 }
 
 #[tokio::test]

@@ -58,6 +58,39 @@ async fn a_deleted_ledger_releases_nothing_and_is_not_made_anew() {
 }
 
 #[tokio::test]
+async fn an_emptied_ledger_is_not_written_on() {
+    let house = House::new().await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let client = house.parcelco();
+    assert_eq!(status(&client).await.0, 200);
+    for suffix in ["", "-wal", "-shm"] {
+        let path = house.path(&format!("ledger/fieldgate.db{suffix}"));
+        std::fs::rename(&path, path.with_extension("away")).unwrap();
+    }
+    std::fs::write(house.ledger_path(), "").unwrap();
+    // Also after it was tried anew.
+    for _ in 0..8 {
+        assert_eq!(status(&client).await, unavailable());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(house.log().contains("had 3: restore it"), "{}", house.log());
+}
+
+#[tokio::test]
+async fn a_lost_subject_key_is_not_made_anew() {
+    let mut house = House::new().await;
+    house.kill();
+    std::fs::remove_file(house.path("ledger/subject.key")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
+        .args(["serve", "--config"])
+        .arg(house.path("fieldgate.toml"))
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && error.contains("subject.key is missing"), "{error}");
+}
+
+#[tokio::test]
 async fn a_full_disk_releases_nothing() {
     let mut house = House::closed(CONFIG, &[("parcelco", RULES)]).await;
     // No file may grow over 200 KiB; the signal for it is ignored, so that writes fail as on a full disk.

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 async fn impatient() -> House {
     let config = format!(
-        "{CONFIG}\n[limits]\nhandshake_timeout = \"300ms\"\nheader_timeout = \"300ms\"\nidle_timeout = \"600ms\"\nrequest_timeout = \"900ms\"\n"
+        "{CONFIG}\n[limits]\nhandshake_timeout = \"300ms\"\nheader_timeout = \"300ms\"\nidle_timeout = \"600ms\"\nbody_timeout = \"900ms\"\n"
     );
     House::with(&config, &[("parcelco", RULES)]).await
 }

@@ -1,0 +1,81 @@
+//! The house rules that a reader of the code relies on.
+
+use std::path::{Path, PathBuf};
+
+/// Each room, and the rooms that it may import.
+const ROOMS: [(&str, &[&str]); 14] = [
+    ("secrets", &[]),
+    ("model", &[]),
+    ("diagnostic", &[]),
+    ("filter", &["model"]),
+    ("ledger", &["model", "secrets"]),
+    ("rules", &["model", "diagnostic", "filter"]),
+    ("transport", &["model", "secrets"]),
+    ("proxy", &["model", "filter", "ledger", "rules", "transport"]),
+    ("config", &["model", "diagnostic", "transport"]),
+    ("authority", &["secrets"]),
+    ("app", &["model", "secrets", "ledger", "rules", "transport", "proxy", "config"]),
+    ("demo", &["diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
+    ("cli", &["model", "secrets", "diagnostic", "ledger", "rules", "config", "authority", "app", "demo"]),
+    ("main", &["cli"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn room(path: &Path) -> String {
+    let first = path.strip_prefix("src").unwrap().components().next().unwrap();
+    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn imports_go_down_only() {
+    let mut seen = 0;
+    for path in sources(Path::new("src")).iter().filter(|path| **path != Path::new("src/lib.rs")) {
+        let from = room(path);
+        let (_, allowed) =
+            ROOMS.iter().find(|(room, _)| *room == from).unwrap_or_else(|| panic!("{from} is a new room"));
+        let text = std::fs::read_to_string(path).unwrap();
+        for (at, _) in text.match_indices("crate::").chain(text.match_indices("fieldgate::")) {
+            let rest = text[at..].split_once("::").unwrap().1;
+            let to: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let known = ROOMS.iter().any(|(room, _)| *room == to);
+            assert!(
+                !known || to == from || allowed.contains(&to.as_str()),
+                "{}: {from} must not import {to}",
+                path.display()
+            );
+            seen += usize::from(known);
+        }
+    }
+    assert!(seen > 50, "{seen} imports");
+}
+
+#[test]
+fn a_refusal_is_matched_case_by_case() {
+    for path in sources(Path::new("src/proxy")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut matching = false;
+        for line in text.lines() {
+            matching =
+                (matching || line.contains("match self") || line.contains("match &refusal")) && line != "}";
+            assert!(!matching || !line.trim_start().starts_with("_ =>"), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_nowhere() {
+    let manifest = std::fs::read_to_string("Cargo.toml").unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+}
