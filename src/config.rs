@@ -106,7 +106,7 @@ limits! {
     /// For the body of a request, from its head to its last byte.
     body_timeout: Duration = Duration::from_secs(30), duration;
     /// For the head of a request, in bytes.
-    header_size: ByteSize = ByteSize::kib(16), size;
+    header_size: ByteSize = ByteSize::kib(16), header_size;
     /// For the body of a request, in bytes.
     body_size: ByteSize = ByteSize::mib(1), size;
     /// For a connection to an upstream.
@@ -309,8 +309,17 @@ fn url(text: &str) -> Result<String, &'static str> {
         "http:// or https://, a host, and perhaps a port and a path, such as \"http://127.0.0.1:9001\"";
     let uri: http::Uri = text.parse().map_err(|_| WRONG)?;
     let authority = uri.authority().ok_or(WRONG)?;
+    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let path_fits = uri.path().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
     let plain = matches!(uri.scheme_str(), Some("http" | "https")) && !authority.as_str().contains('@');
-    if !plain || uri.query().is_some() || text.contains('#') {
+    if !plain
+        || authority.host().is_empty()
+        || !port_fits
+        || !path_fits
+        || uri.query().is_some()
+        || text.contains('#')
+    {
         return Err(WRONG);
     }
     Ok(text.trim_end_matches('/').to_owned())
@@ -351,6 +360,15 @@ fn duration(value: &Value, report: &mut Report) -> Option<Duration> {
 
 fn size(value: &Value, report: &mut Report) -> Option<ByteSize> {
     value.parse(report, ByteSize::parse).map(|at| at.value)
+}
+
+/// hyper takes no less than 8 KiB, and nobody needs a head of megabytes.
+fn header_size(value: &Value, report: &mut Report) -> Option<ByteSize> {
+    let parse = |text: &str| match ByteSize::parse(text) {
+        Ok(size) if (ByteSize::kib(8)..=ByteSize::mib(1)).contains(&size) => Ok(size),
+        _ => Err("a size from 8KiB to 1MiB"),
+    };
+    value.parse(report, parse).map(|at| at.value)
 }
 
 fn count(value: &Value, report: &mut Report) -> Option<usize> {

@@ -1,3 +1,53 @@
+//! Fieldgate: the contractor data-sharing gateway.
+//!
+//! A TLS-terminating reverse proxy between a company's internal customer APIs and its outside
+//! contractors. Each contractor sees only the fields that its task needs; every disclosure is in a
+//! ledger before its first byte leaves. The package is this library and a thin program around
+//! [`cli::run`].
+//!
+//! # Rooms
+//!
+//! Imports go down only; a test walks the source and says so. Each room begins with what it
+//! guarantees, what it trusts, what it must not do, and who calls it.
+//!
+//! | room | holds |
+//! | --- | --- |
+//! | [`model`], [`diagnostic`], [`secrets`] | nouns; errors that point into files; files that only their owner reads |
+//! | [`filter`] | JSON text and compiled paths in, reduced JSON text out |
+//! | [`ledger`] | entries, the one writer, SQLite, search |
+//! | [`rules`] | rule files: what is written, what is meant, the compiled plan |
+//! | [`transport`] | sockets, TLS, client certificates, drain |
+//! | [`proxy`] | the life of a request |
+//! | [`config`], [`authority`], [`app`], [`demo`], [`cli`] | the gateway file, certificates, the wiring, the demonstration, the commands |
+//!
+//! # The life of a request
+//!
+//! `TcpStream → Peer → Caller → Permit → UpstreamRequest → UpstreamResponse → Disclosure → Recorded → Response`
+//!
+//! 1. [`transport`] finishes the handshake. A client certificate that is shown was verified in it: no
+//!    session is resumed. What is known of the other end is a [`transport::Peer`].
+//! 2. `authenticate` turns the peer and an API key into a `Caller`: one contractor, one credential,
+//!    and the plan that this request is decided by to its end.
+//! 3. `authorize` finds task and route, checks agreement, method, query and limits, and gives a
+//!    `Permit`.
+//! 4. A ledger that is known to be sick ends the request here, before the upstream is called.
+//! 5. `forward` builds the upstream request from allow-lists and takes in the whole answer, bounded in
+//!    size and time.
+//! 6. `reduce` runs the [`filter`] and gives a `Disclosure`.
+//! 7. `record` writes the entry, waits until it is on the disk, and gives a `Recorded`, which holds the
+//!    [`ledger::Receipt`].
+//! 8. `respond` builds the response from a `Recorded`, or from a [`proxy::Refusal`], and from nothing
+//!    else.
+//!
+//! Each value can only be made by its stage, and a `Refusal` has no field that could hold an upstream
+//! byte. So 'nothing leaves unfiltered or unlogged' is checked by the compiler.
+//!
+//! # The life of a rule file
+//!
+//! Text → [`rules::compile`] reads it key by key, all that is wrong reported at once → the paths of each
+//! route compiled into one automaton → [`rules::Plan`] with its digest → the ledger's entry 'rules' →
+//! served. `fieldgate check` is the same code.
+
 pub mod app;
 pub mod authority;
 pub mod cli;

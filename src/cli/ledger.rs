@@ -1,7 +1,9 @@
 //! `fieldgate ledger`.
 
+use std::io::{BufWriter, Write};
+
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
@@ -41,17 +43,28 @@ struct QueryArguments {
     /// About this customer, as the upstream names it; needs the subject key
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
-    /// Of this kind: disclosure, subjects, refusal, rules, started
-    #[arg(long, value_name = "KIND")]
-    kind: Option<String>,
+    /// Of this kind
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
     /// Only entries with a number below this one: the next page
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     before: Option<u64>,
     /// How many at most
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: usize,
+    limit: u32,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+}
+
+/// The kinds of entries.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Disclosure,
+    /// Further subjects of a disclosure that is about very many
+    Subjects,
+    Refusal,
+    Rules,
+    Started,
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
@@ -69,21 +82,23 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         contractor: arguments.contractor,
         task: arguments.task,
         subject,
-        kind: arguments.kind,
+        kind: arguments.kind.and_then(|kind| kind.to_possible_value()).map(|kind| kind.get_name().to_owned()),
         before: arguments.before,
-        limit: arguments.limit,
+        limit: arguments.limit as usize,
     };
     let (rows, more, size) = read(&config.ledger.path, &query)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
     match arguments.format {
-        Format::Json => rows.iter().for_each(|row| println!("{}", row.leaf)),
-        Format::Table => print_table(&rows)?,
+        Format::Json => rows.iter().try_for_each(|row| writeln!(out, "{}", row.leaf))?,
+        Format::Table => writeln!(out, "{}", table(&rows)?)?,
     }
+    out.flush()?;
     let next = rows.last().filter(|_| more).map(|row| format!("; there are more: --before {}", row.position));
     eprintln!("{} of {size} entries{}", rows.len(), next.unwrap_or_default());
     Ok(Answer::Yes)
 }
 
-fn print_table(rows: &[Row]) -> anyhow::Result<()> {
+fn table(rows: &[Row]) -> anyhow::Result<Table> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["NUMBER", "TIME", "CONTRACTOR", "TASK", "REQUEST", "OUTCOME", "RECORDS", "FIELDS"]);
@@ -92,8 +107,7 @@ fn print_table(rows: &[Row]) -> anyhow::Result<()> {
             serde_json::from_str(&row.leaf).with_context(|| format!("entry {} is damaged", row.position))?;
         table.add_row(cells(row.position, &entry));
     }
-    println!("{table}");
-    Ok(())
+    Ok(table)
 }
 
 fn cells(position: u64, entry: &Value) -> [String; 8] {

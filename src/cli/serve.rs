@@ -26,8 +26,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let _log = app::log(&config.log)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let server = Server::start(&config, plan, subject_key).await?;
-        tracing::info!(address = %server.address()?, "listening");
-        server.run(app::stop_signal()?).await;
+        // Caught from now on: who sees the next line may at once send a signal.
+        let stop = app::stop_signal()?;
+        tracing::info!(target: "fieldgate::ready", address = %server.address()?, "listening");
+        server.run(stop).await;
         Ok(Answer::Yes)
     })
 }

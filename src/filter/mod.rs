@@ -171,6 +171,11 @@ impl Filter {
         })
     }
 
+    /// A record must fulfil something before it is disclosed.
+    pub fn has_condition(&self) -> bool {
+        self.condition.is_some()
+    }
+
     /// Reduces one body to what the selection allows.
     ///
     /// # Errors

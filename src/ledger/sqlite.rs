@@ -15,6 +15,9 @@ use super::entry::{self, Draft};
 /// How long a commit waits for a reader or a backup that holds the database.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// How long the look at a sick database waits.
+const BRIEFLY: Duration = Duration::from_millis(50);
+
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Tables and indexes, in the order in which versions added them. `user_version` counts the ones
@@ -56,6 +59,8 @@ pub enum StoreError {
     Database { path: PathBuf, source: rusqlite::Error },
     #[error("the ledger {}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
+    #[error("there is no ledger at {}; the gateway makes it when it first starts", .0.display())]
+    Missing(PathBuf),
     #[error("the ledger {} is in use by another gateway", .0.display())]
     InUse(PathBuf),
     #[error("the ledger {} was deleted or replaced while it was open", .0.display())]
@@ -80,7 +85,8 @@ pub enum Written {
 pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
-    inode: u64,
+    /// The database and its write-ahead log, as the file system knows them.
+    files: [Option<u64>; 2],
     /// The number of the next entry.
     next: u64,
     /// Distinct subjects today, by contractor; filled on first use.
@@ -96,14 +102,20 @@ impl WriterLock {
     /// Where another process holds it, or its file cannot be made.
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let io = |source| StoreError::File { path: path.to_owned(), source };
-        secrets::make_folder_of(path).map_err(io)?;
+        let folder = secrets::make_folder_of(path).map_err(io)?;
+        // One lock for one database, by whatever name it is reached.
+        let name = path.file_name().unwrap_or_default();
+        let real = path
+            .canonicalize()
+            .or_else(|_| folder.canonicalize().map(|folder| folder.join(name)))
+            .map_err(io)?;
         let mut options = File::options();
         let file = options
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(path.with_extension("lock"))
+            .open(real.with_extension("lock"))
             .map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(WriterLock(file)),
@@ -119,10 +131,14 @@ impl Sqlite {
     /// # Errors
     /// Where it cannot be opened, is too new, or is not whole.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Sqlite::open_waiting(path, BUSY)
+    }
+
+    fn open_waiting(path: &Path, busy: Duration) -> Result<Self, StoreError> {
         make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let database = |source| StoreError::Database { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(database)?;
-        prepare(&connection).map_err(database)?;
+        prepare(&connection, busy).map_err(database)?;
         migrate(&mut connection, path)?;
         let counts = "SELECT count(*), coalesce(max(position), -1) FROM entry";
         let (entries, last): (i64, i64) =
@@ -134,11 +150,11 @@ impl Sqlite {
                 last: last.max(0) as u64,
             });
         }
-        let inode = inode(path).ok_or_else(|| StoreError::Replaced(path.to_owned()))?;
+        let files = files(path);
         Ok(Sqlite {
             connection,
             path: path.to_owned(),
-            inode,
+            files,
             next: entries as u64,
             subjects: HashMap::new(),
             day: 0,
@@ -150,10 +166,22 @@ impl Sqlite {
     /// # Errors
     /// As [`Sqlite::open`], and where entries are missing.
     pub fn reopen(path: &Path, known: u64) -> Result<Self, StoreError> {
-        let store = Sqlite::open(path)?;
-        if store.next < known {
-            return Err(StoreError::Shorter { path: path.to_owned(), found: store.next, known });
+        let database = |source| StoreError::Database { path: path.to_owned(), source };
+        // Looked at without writing, and without waiting: a file that is not ours stays as it is.
+        let reader = open_for_reading(path)?;
+        reader.busy_timeout(BRIEFLY).map_err(database)?;
+        let count = |sql| reader.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(database);
+        let found = match count("SELECT count(*) FROM sqlite_master WHERE name = 'entry'")? {
+            0 => 0,
+            _ => count("SELECT count(*) FROM entry")?,
+        };
+        if (found as u64) < known {
+            return Err(StoreError::Shorter { path: path.to_owned(), found: found as u64, known });
         }
+        drop(reader);
+        let mut store = Sqlite::open_waiting(path, BRIEFLY)?;
+        store.commit(&[])?;
+        store.connection.busy_timeout(BUSY).map_err(database)?;
         Ok(store)
     }
 
@@ -167,17 +195,25 @@ impl Sqlite {
     /// # Errors
     /// Where nothing is certain: the caller must open the database anew.
     pub fn commit(&mut self, drafts: &[Draft]) -> Result<Vec<Written>, StoreError> {
-        if inode(&self.path) != Some(self.inode) {
-            return Err(StoreError::Replaced(self.path.clone()));
-        }
-        self.write(drafts).map_err(|source| StoreError::Database { path: self.path.clone(), source })
+        self.check_files()?;
+        let written = self.write(drafts);
+        let written = written.map_err(|source| StoreError::Database { path: self.path.clone(), source })?;
+        // Entries in a file that has lost its name are gone with this process.
+        self.check_files()?;
+        Ok(written)
+    }
+
+    fn check_files(&self) -> Result<(), StoreError> {
+        let same = self.files.iter().all(Option::is_some) && files(&self.path) == self.files;
+        if same { Ok(()) } else { Err(StoreError::Replaced(self.path.clone())) }
     }
 
     fn write(&mut self, drafts: &[Draft]) -> rusqlite::Result<Vec<Written>> {
         let today = entry::now() / MICROS_PER_DAY;
         if today != self.day {
             self.subjects.clear();
-            self.connection.execute("DELETE FROM subject_day WHERE day < ?1", [today])?;
+            // A day more, so that a clock that jumps ahead and back does not forget.
+            self.connection.execute("DELETE FROM subject_day WHERE day < ?1", [today - 1])?;
             self.day = today;
         }
         let transaction =
@@ -217,23 +253,29 @@ fn admit(
             .prepare_cached("SELECT count(*) FROM subject_day WHERE contractor = ?1 AND day = ?2")?
             .query_row(params![contractor, day], |row| row.get::<_, i64>(0))? as u64,
     };
+    // More than may be seen at all needs no look at which ones are new.
+    if draft.subjects() as u64 > draft.subjects_per_day {
+        return Ok(false);
+    }
     transaction.execute_batch("SAVEPOINT subjects")?;
     let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO subject_day VALUES (?1, ?2, ?3)")?;
     let mut new = 0;
     for subject in draft.parts.iter().flat_map(|part| &part.subjects) {
         new += insert.execute(params![contractor, day, subject.0])? as u64;
+        if new > 0 && known + new > draft.subjects_per_day {
+            transaction.execute_batch("ROLLBACK TO subjects; RELEASE subjects")?;
+            counts.insert(contractor.clone(), known);
+            return Ok(false);
+        }
     }
-    let admitted = new == 0 || known + new <= draft.subjects_per_day;
-    transaction.execute_batch(if admitted {
-        "RELEASE subjects"
-    } else {
-        "ROLLBACK TO subjects; RELEASE subjects"
-    })?;
-    counts.insert(contractor.clone(), if admitted { known + new } else { known });
-    Ok(admitted)
+    transaction.execute_batch("RELEASE subjects")?;
+    counts.insert(contractor.clone(), known + new);
+    Ok(true)
 }
 
 fn insert(transaction: &Transaction, draft: &Draft, next: &mut u64) -> rusqlite::Result<()> {
+    // A search for a subject leads to the entry that says what was disclosed.
+    let disclosure = *next as i64;
     for part in &draft.parts {
         let sequence = match &draft.contractor {
             Some(contractor) => Some(next_sequence(transaction, contractor)?),
@@ -246,7 +288,7 @@ fn insert(transaction: &Transaction, draft: &Draft, next: &mut u64) -> rusqlite:
         )?;
         let mut index = transaction.prepare_cached("INSERT INTO entry_subject VALUES (?1, ?2)")?;
         for subject in &part.subjects {
-            index.execute(params![subject.0, *next as i64])?;
+            index.execute(params![subject.0, disclosure])?;
         }
         *next += 1;
     }
@@ -266,14 +308,17 @@ fn next_sequence(transaction: &Transaction, contractor: &str) -> rusqlite::Resul
 /// Where there is none, or it cannot be read.
 pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     let database = |source| StoreError::Database { path: path.to_owned(), source };
+    if !path.exists() {
+        return Err(StoreError::Missing(path.to_owned()));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(database)?;
     connection.busy_timeout(BUSY).map_err(database)?;
     Ok(connection)
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
+fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(busy)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // WAL with NORMAL may lose the last commits at a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -308,6 +353,9 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     File::options().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
-fn inode(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|metadata| metadata.ino())
+/// The inodes of the database and of its write-ahead log.
+fn files(path: &Path) -> [Option<u64>; 2] {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    [path, Path::new(&log)].map(|path| std::fs::metadata(path).ok().map(|metadata| metadata.ino()))
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +18,10 @@ use super::sqlite::{Sqlite, StoreError, WriterLock, Written};
 const QUEUE: usize = 4096;
 /// Most drafts in one transaction.
 const BATCH: usize = 1024;
+/// Subjects in one transaction, after which no further draft joins it.
+const SUBJECTS: usize = 10_000;
+/// A commit that runs for longer than this makes the ledger count as sick.
+const SLOW: Duration = Duration::from_secs(1);
 /// How often a sick database is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -50,9 +54,45 @@ pub enum RecordError {
 /// The ledger, open for writing. Dropping it waits for what is queued.
 pub struct Ledger {
     queue: Option<SyncSender<Job>>,
-    healthy: Arc<AtomicBool>,
+    state: Arc<State>,
     deadline: Duration,
     writer: Option<JoinHandle<()>>,
+}
+
+/// What everybody may know of the writer.
+struct State {
+    healthy: AtomicBool,
+    since: Instant,
+    /// Milliseconds after `since` at which the running commit began; 0 while none runs.
+    began: AtomicU64,
+}
+
+impl State {
+    fn new() -> Self {
+        State { healthy: AtomicBool::new(true), since: Instant::now(), began: AtomicU64::new(0) }
+    }
+
+    fn set(&self, healthy: bool) {
+        self.healthy.store(healthy, Ordering::Release);
+    }
+
+    fn begin(&self) {
+        self.began.store(self.now().max(1), Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.began.store(0, Ordering::Relaxed);
+    }
+
+    fn is_healthy(&self) -> bool {
+        let began = self.began.load(Ordering::Relaxed);
+        let hangs = began > 0 && self.now().saturating_sub(began) > SLOW.as_millis() as u64;
+        self.healthy.load(Ordering::Acquire) && !hangs
+    }
+
+    fn now(&self) -> u64 {
+        self.since.elapsed().as_millis() as u64
+    }
 }
 
 struct Job {
@@ -70,25 +110,26 @@ impl Ledger {
         let lock = WriterLock::take(path)?;
         let store = Sqlite::open(path)?;
         let known = store.size();
-        let healthy = Arc::new(AtomicBool::new(true));
+        let state = Arc::new(State::new());
         let (queue, jobs) = sync_channel(QUEUE);
         let writer = Writer {
             path: path.to_owned(),
             store: Some(store),
-            healthy: Arc::clone(&healthy),
+            state: Arc::clone(&state),
+            trouble: String::new(),
             known,
             retry_at: None,
             _lock: lock,
         };
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&jobs));
         let thread = thread.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        Ok(Ledger { queue: Some(queue), healthy, deadline, writer: Some(thread) })
+        Ok(Ledger { queue: Some(queue), state, deadline, writer: Some(thread) })
     }
 
-    /// Whether the last commit succeeded. Asked before an upstream is called, so that a sick ledger
-    /// costs nothing.
+    /// Whether the last commit succeeded and no commit hangs. Asked before an upstream is called, so
+    /// that a sick ledger costs nothing.
     pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Acquire)
+        self.state.is_healthy()
     }
 
     /// Writes an entry and waits until it is durable.
@@ -123,7 +164,9 @@ struct Writer {
     path: PathBuf,
     /// `None` while the database is sick.
     store: Option<Sqlite>,
-    healthy: Arc<AtomicBool>,
+    state: Arc<State>,
+    /// The last failure to open it again, so that each is logged once.
+    trouble: String,
     /// Entries that were there at the last commit.
     known: u64,
     /// When a sick database is tried again.
@@ -138,30 +181,34 @@ impl Writer {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
-            // Also where drafts keep coming: their refusals must not put off the recovery.
-            if self.retry_at.is_some_and(|at| Instant::now() >= at) {
-                self.reopen();
-            }
             match next {
                 Ok(job) => self.serve(job, jobs),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // Also where drafts keep coming: they must not put off the recovery.
+            if self.retry_at.is_some_and(|at| Instant::now() >= at) {
+                self.reopen();
             }
         }
     }
 
     fn serve(&mut self, first: Job, jobs: &Receiver<Job>) {
         let (mut drafts, mut answers) = (vec![first.draft], vec![first.answer]);
-        while drafts.len() < BATCH {
+        let mut subjects = drafts[0].subjects();
+        while drafts.len() < BATCH && subjects < SUBJECTS {
             match jobs.try_recv() {
                 Ok(job) => {
+                    subjects += job.draft.subjects();
                     drafts.push(job.draft);
                     answers.push(job.answer);
                 }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
+        self.state.begin();
         let outcome = self.store.as_mut().map(|store| store.commit(&drafts));
+        self.state.end();
         match outcome {
             Some(Ok(written)) => {
                 self.known = self.store.as_ref().map_or(self.known, Sqlite::size);
@@ -178,7 +225,7 @@ impl Writer {
     /// After a failed commit nothing is known: the database is closed and read back before it is
     /// trusted again.
     fn fall_sick(&mut self, answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>) {
-        self.healthy.store(false, Ordering::Release);
+        self.state.set(false);
         self.store = None;
         self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
         for answer in answers {
@@ -187,20 +234,30 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        self.retry_at = Some(Instant::now() + RETRY);
-        // A file that vanished is not made again: an empty ledger in its place would hide the loss.
-        if !self.path.exists() {
-            return;
-        }
-        match Sqlite::reopen(&self.path, self.known).and_then(|mut store| store.commit(&[]).map(|_| store)) {
+        match Sqlite::reopen(&self.path, self.known) {
             Ok(store) => {
                 self.store = Some(store);
                 self.retry_at = None;
-                self.healthy.store(true, Ordering::Release);
+                self.trouble.clear();
+                self.state.set(true);
                 tracing::warn!("the ledger can be written again");
             }
-            Err(error) => tracing::warn!(%error, "the ledger still cannot be written"),
+            Err(error) => {
+                self.retry_at = Some(Instant::now() + RETRY);
+                let trouble = error.to_string();
+                if trouble != self.trouble {
+                    tracing::error!(%error, "the ledger still cannot be written");
+                    self.trouble = trouble;
+                }
+            }
         }
+    }
+}
+
+impl Drop for Writer {
+    /// Also where it panics: nobody may believe that it still writes.
+    fn drop(&mut self) {
+        self.state.set(false);
     }
 }
 

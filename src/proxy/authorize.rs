@@ -139,24 +139,29 @@ fn check_agreement(contractor: &Contractor) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether an `Accept` header, if there is one, leaves room for JSON (RFC 9110, section 12.5.1).
+/// Whether an `Accept` header, if there is one, leaves room for JSON: the most specific range that fits
+/// decides (RFC 9110, section 12.5.1).
 fn accepts_json(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(ACCEPT).iter().peekable();
-    if values.peek().is_none() {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<(&str, f32)> = values.flat_map(|value| value.split(',')).map(weighted).collect();
+    if !headers.contains_key(ACCEPT) {
         return true;
     }
-    let ranges = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let mut wanted =
-        ranges.filter(|range| !refuses(range)).map(|range| range.split(';').next().unwrap_or("").trim());
-    wanted.any(|range| {
-        ["*/*", "application/*", "application/json"].iter().any(|json| range.eq_ignore_ascii_case(json))
-    })
+    let specific_first = ["application/json", "application/*", "*/*"];
+    let weight = specific_first
+        .iter()
+        .find_map(|json| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(json)));
+    weight.is_some_and(|(_, weight)| *weight > 0.0)
 }
 
-/// A weight of zero means: not this one.
-fn refuses(range: &str) -> bool {
-    let weight = range.split(';').skip(1).filter_map(|parameter| parameter.trim().strip_prefix("q=")).next();
-    weight.is_some_and(|weight| weight.trim().parse::<f32>() == Ok(0.0))
+/// A media range and its weight; one that is not a number counts as not wanted.
+fn weighted(range: &str) -> (&str, f32) {
+    let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+    let weight = parameters
+        .split(';')
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    (name.trim(), weight.map_or(1.0, |(_, weight)| weight.trim().parse().unwrap_or(0.0)))
 }
 
 #[cfg(test)]
@@ -175,7 +180,9 @@ mod tests {
         {
             assert!(accepts(json), "{json}");
         }
-        for other in ["text/html", "application/json;q=0", "application/xml, text/*", ""] {
+        for other in
+            ["text/html", "application/json;q=0", "application/json;Q=0, */*", "application/xml, text/*", ""]
+        {
             assert!(!accepts(other), "{other}");
         }
     }

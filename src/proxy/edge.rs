@@ -3,23 +3,21 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Method, Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::model::RequestId;
 use crate::transport::Peer;
 
-use super::{Arrival, Gateway, Refusal, respond};
+use super::{Arrival, Gateway, Outgoing, Refusal, respond};
 
 /// The function that the transport calls for each request; `requests` may be in work at once.
 pub fn edge(
     gateway: Arc<Gateway>,
     requests: usize,
-) -> impl Fn(Arc<Peer>, Request<Incoming>) -> futures_util::future::BoxFuture<'static, Response<Full<Bytes>>>
+) -> impl Fn(Arc<Peer>, Request<Incoming>) -> futures_util::future::BoxFuture<'static, Response<Outgoing>>
 + Clone
 + Send
 + Sync
@@ -38,9 +36,9 @@ pub fn edge(
     }
 }
 
-async fn rescue<S>(stack: S, arrival: Arrival) -> Response<Full<Bytes>>
+async fn rescue<S>(stack: S, arrival: Arrival) -> Response<Outgoing>
 where
-    S: Service<Arrival, Response = Response<Full<Bytes>>, Error = BoxError>,
+    S: Service<Arrival, Response = Response<Outgoing>, Error = BoxError>,
 {
     let id = arrival.id;
     // Nothing that unwinds is looked at again: the request's state goes with it.

@@ -99,7 +99,8 @@ impl Upstream {
     /// Where the upstream cannot be reached, takes too long, or sends too much.
     pub async fn call(&self, request: UpstreamRequest) -> Result<UpstreamResponse, Refusal> {
         let answer = async {
-            let response = self.client.request(request.0).await.map_err(|error| unreachable(&error))?;
+            let response =
+                self.client.request(request.0).await.map_err(|error| unreachable(&self.base, &error))?;
             self.collect(response).await
         };
         tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(Refusal::UpstreamTimeout))
@@ -140,9 +141,10 @@ fn no_tls() -> ClientConfig {
 }
 
 /// The cause goes to the log: which upstream fails and how is the operator's to know.
-fn unreachable(error: &hyper_util::client::legacy::Error) -> Refusal {
+fn unreachable(upstream: &str, error: &hyper_util::client::legacy::Error) -> Refusal {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(
+        upstream,
         connect = error.is_connect(),
         cause = cause.as_deref().unwrap_or(""),
         "an upstream cannot be reached"
@@ -193,7 +195,9 @@ async fn accepted_body(
     body: &mut Incoming,
     limits: BodyLimits,
 ) -> Result<Option<Vec<u8>>, Refusal> {
-    let Some(accept) = &permit.route().accept else {
+    // A route may have methods with a body and others without.
+    let takes_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+    let Some(accept) = permit.route().accept.as_ref().filter(|_| takes_body) else {
         return if body.is_end_stream() {
             Ok(None)
         } else {

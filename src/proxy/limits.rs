@@ -60,7 +60,7 @@ struct RefusalGate {
 /// Room for one request, until it is dropped; and what its response says about it.
 #[derive(Debug)]
 pub struct Lease {
-    _slot: OwnedSemaphorePermit,
+    pub slot: OwnedSemaphorePermit,
     pub rate: RateHeaders,
     pub purpose: HeaderValue,
 }
@@ -91,7 +91,7 @@ impl LimitTable {
         let slot = slot.map_err(|_| Refusal::RateLimited(Duration::from_secs(1)))?;
         match counter.limiter.check() {
             Ok(state) => Ok(Lease {
-                _slot: slot,
+                slot,
                 rate: counter.headers(state.remaining_burst_capacity()),
                 purpose: counter.purpose.clone(),
             }),

@@ -27,14 +27,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 
 pub use edge::edge;
 pub use forward::Upstream;
 pub use refusal::Refusal;
+pub use respond::Outgoing;
 
 use crate::ledger::Ledger;
 use crate::model::{RequestId, SubjectKey};
@@ -82,7 +81,7 @@ impl Gateway {
         Gateway { plan, upstreams, ledger, subject_key, limits, body }
     }
 
-    async fn serve(&self, arrival: Arrival) -> Response<Full<Bytes>> {
+    async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
         let Arrival { id, peer, request } = arrival;
         let (head, mut body) = request.into_parts();
         let caller = match authenticate::authenticate(&self.plan, &peer, &head.headers) {
@@ -131,6 +130,10 @@ impl Gateway {
         head: &http::request::Parts,
         refused: &Refused,
     ) {
+        // A sick ledger would only make the refusal wait.
+        if !self.ledger.is_healthy() {
+            return;
+        }
         let Some(not_written) = self.limits.may_write(caller, &refused.refusal) else {
             return;
         };

@@ -26,6 +26,10 @@ pub fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure,
     let UpstreamResponse { status, body } = response;
     match status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => {}
+        // Without a body nobody can say that the condition holds.
+        StatusCode::NO_CONTENT if permit.route().filter.has_condition() => {
+            return Err(Refusal::NotFound(Missing::Condition));
+        }
         StatusCode::NO_CONTENT => {
             return Ok(Disclosure { status, body: None, tally: None });
         }
@@ -34,7 +38,7 @@ pub fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure,
     }
     let filter = &permit.route().filter;
     // A write that answers nothing, on a route that discloses nothing.
-    if body.is_empty() && permit.route().fields.is_empty() {
+    if body.is_empty() && permit.route().fields.is_empty() && !filter.has_condition() {
         return Ok(Disclosure { status, body: Some(b"{}".to_vec()), tally: None });
     }
     let outcome = if body.len() < LARGE {

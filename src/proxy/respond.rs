@@ -1,23 +1,60 @@
 //! The one place that builds a downstream response: from a recorded disclosure, or from a refusal.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::Body;
-use http_body_util::Full;
+use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::model::RequestId;
 
 use super::Refusal;
+use super::limits::Lease;
 use super::record::Recorded;
 
 const DISCLOSURE_ID: HeaderName = HeaderName::from_static("fieldgate-disclosure-id");
 const PURPOSE: HeaderName = HeaderName::from_static("fieldgate-purpose");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The body of a response. It leaves in pieces, so that a client that reads slowly or not at all holds
+/// its place among the contractor's requests until the last one.
+#[derive(Debug)]
+pub struct Outgoing {
+    rest: Bytes,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// Bytes that a connection takes at once.
+const PIECE: usize = 64 << 10;
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.rest.len().min(PIECE);
+        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
 
 /// RFC 9457.
 #[derive(Serialize)]
@@ -30,23 +67,24 @@ struct Problem<'a> {
 }
 
 /// Releases what is recorded.
-pub fn release(recorded: Recorded) -> Response<Full<Bytes>> {
+pub fn release(recorded: Recorded) -> Response<Outgoing> {
     let entry = recorded.entry();
     let Recorded { disclosure, id, lease, .. } = recorded;
+    let Lease { slot, rate, purpose } = lease;
     tracing::debug!(request = %id, entry, status = disclosure.status.as_u16(), "disclosed");
     let mut headers = HeaderMap::with_capacity(8);
     if disclosure.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     headers.insert(DISCLOSURE_ID, ascii(&id.to_string()));
-    headers.insert(PURPOSE, lease.purpose);
-    headers.insert(RATE_LIMIT_POLICY, lease.rate.policy);
-    headers.insert(RATE_LIMIT, lease.rate.state);
-    build(disclosure.status, headers, disclosure.body.unwrap_or_default())
+    headers.insert(PURPOSE, purpose);
+    headers.insert(RATE_LIMIT_POLICY, rate.policy);
+    headers.insert(RATE_LIMIT, rate.state);
+    build(disclosure.status, headers, disclosure.body.unwrap_or_default(), Some(slot))
 }
 
 /// Refuses, with a problem document that says nothing of the upstream or the request.
-pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Full<Bytes>> {
+pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
     let (status, code) = (refusal.status(), refusal.code());
     tracing::info!(request = %id, status = status.as_u16(), code, cause = refusal.cause(), "refused");
     let problem = Problem {
@@ -92,21 +130,26 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Full<Bytes>> {
         | Refusal::Internal => {}
     }
     // A structure of strings and numbers always serialises.
-    build(status, headers, serde_json::to_vec(&problem).unwrap_or_default())
+    build(status, headers, serde_json::to_vec(&problem).unwrap_or_default(), None)
 }
 
 /// The answer to HEAD: what GET would say, without its body (RFC 9110, section 9.3.2). hyper leaves the
 /// body out on HTTP/1.1 only.
-pub fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+pub fn without_body(response: Response<Outgoing>) -> Response<Outgoing> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|_| head.status != StatusCode::NO_CONTENT) {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Response::from_parts(head, Full::default())
+    Response::from_parts(head, Outgoing { rest: Bytes::new(), _slot: None })
 }
 
-fn build(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn build(
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    slot: Option<OwnedSemaphorePermit>,
+) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing { rest: body.into(), _slot: slot });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

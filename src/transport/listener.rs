@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -29,6 +31,8 @@ use super::Peer;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Streams of one HTTP/2 connection that may be open at once.
 const MAX_STREAMS: u32 = 128;
+/// Bytes.
+const MAX_SEND_BUFFER: usize = 128 << 10;
 
 /// How long each wait may take, and how large a head may be.
 #[derive(Clone, Copy, Debug)]
@@ -83,10 +87,11 @@ impl Listener {
     }
 
     /// Serves until `drain` says stop, then until what is in work is done or the time for it is over.
-    pub async fn serve<H, F>(self, handler: H, mut drain: Drain)
+    pub async fn serve<H, F, B>(self, handler: H, mut drain: Drain)
     where
         H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error = Infallible> + Unpin + Send + 'static,
     {
         let mut connections = JoinSet::new();
         while let Some((stream, address, slot)) = self.next(&mut drain, &mut connections).await {
@@ -139,14 +144,20 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run<H, F>(mut self, stream: TcpStream, address: SocketAddr, handler: H)
+    async fn run<H, F, B>(mut self, stream: TcpStream, address: SocketAddr, handler: H)
     where
         H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error = Infallible> + Unpin + Send + 'static,
     {
         // Small answers must not wait for the acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
-        let stream = match tokio::time::timeout(self.timeouts.handshake, self.tls.accept(stream)).await {
+        let handshake = tokio::time::timeout(self.timeouts.handshake, self.tls.accept(stream));
+        let handshake = tokio::select! {
+            handshake = handshake => handshake,
+            _ = self.drain.wait_for(|stop| *stop) => return,
+        };
+        let stream = match handshake {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::info!(peer = %address.ip(), %error, "a handshake failed"),
             Err(_) => return tracing::info!(peer = %address.ip(), "a handshake took too long"),
@@ -158,12 +169,13 @@ impl Connection {
         let in_work = Arc::new(InWork::default());
         let counted = Arc::clone(&in_work);
         let service = service_fn(move |request| {
-            let guard = InWorkGuard::new(&counted);
+            let guard = Handling::new(&counted);
             let answer = handler(Arc::clone(&peer), request);
+            let in_work = Arc::clone(&counted);
             async move {
                 let answer = answer.await;
                 drop(guard);
-                Ok::<_, Infallible>(answer)
+                Ok::<_, Infallible>(answer.map(|body| Watched { body, in_work }))
             }
         });
         let io = TokioIo::new(stream);
@@ -177,7 +189,8 @@ impl Connection {
         }
     }
 
-    /// Runs a connection; asks it to end when it has been idle for too long, or when draining.
+    /// Runs a connection; asks it to end when nothing has moved on it for too long, or when draining, and
+    /// ends it where it does not.
     async fn drive<C: GracefulConnection>(
         &mut self,
         connection: C,
@@ -185,19 +198,23 @@ impl Connection {
     ) -> Result<(), C::Error> {
         let mut connection = std::pin::pin!(connection);
         let mut ending = false;
-        let mut idle_since = Instant::now();
+        let mut look = Instant::now() + self.timeouts.idle;
         loop {
             tokio::select! {
                 result = connection.as_mut() => return result,
                 _ = self.drain.wait_for(|stop| *stop), if !ending => {
                     ending = true;
+                    look = Instant::now() + self.timeouts.header;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = tokio::time::sleep_until(idle_since + self.timeouts.idle), if !ending => {
-                    if in_work.since_last_look() {
-                        idle_since = Instant::now();
+                () = tokio::time::sleep_until(look) => {
+                    if in_work.moved() {
+                        look = Instant::now() + self.timeouts.idle;
+                    } else if ending {
+                        return Ok(());
                     } else {
                         ending = true;
+                        look = Instant::now() + self.timeouts.header;
                         connection.as_mut().graceful_shutdown();
                     }
                 }
@@ -206,35 +223,64 @@ impl Connection {
     }
 }
 
-/// Requests in work on one connection, and how many there ever were.
+/// What happens on one connection.
 #[derive(Default)]
 struct InWork {
-    now: AtomicUsize,
-    begun: AtomicUsize,
+    /// Requests without an answer yet.
+    handling: AtomicUsize,
+    /// Grows with each request and each piece of a response that the client took.
+    steps: AtomicUsize,
     seen: AtomicUsize,
 }
 
 impl InWork {
-    /// Something is in work, or began since this was last asked.
-    fn since_last_look(&self) -> bool {
-        let begun = self.begun.load(Ordering::Relaxed);
-        self.seen.swap(begun, Ordering::Relaxed) != begun || self.now.load(Ordering::Relaxed) > 0
+    /// A request is in work, or something has moved since this was last asked.
+    fn moved(&self) -> bool {
+        let steps = self.steps.load(Ordering::Relaxed);
+        self.seen.swap(steps, Ordering::Relaxed) != steps || self.handling.load(Ordering::Relaxed) > 0
     }
 }
 
-struct InWorkGuard(Arc<InWork>);
+struct Handling(Arc<InWork>);
 
-impl InWorkGuard {
+impl Handling {
     fn new(in_work: &Arc<InWork>) -> Self {
-        in_work.now.fetch_add(1, Ordering::Relaxed);
-        in_work.begun.fetch_add(1, Ordering::Relaxed);
-        InWorkGuard(Arc::clone(in_work))
+        in_work.handling.fetch_add(1, Ordering::Relaxed);
+        in_work.steps.fetch_add(1, Ordering::Relaxed);
+        Handling(Arc::clone(in_work))
     }
 }
 
-impl Drop for InWorkGuard {
+impl Drop for Handling {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::Relaxed);
+        self.0.handling.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A response body whose progress shows that the client reads.
+struct Watched<B> {
+    body: B,
+    in_work: Arc<InWork>,
+}
+
+impl<B: Body + Unpin> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.in_work.steps.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -255,7 +301,7 @@ fn http2_builder(timeouts: &Timeouts) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(timeouts.header_size as u32)
         .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(timeouts.idle)
-        .keep_alive_timeout(timeouts.header);
+        // What a client that does not read can make us hold, for each of its streams.
+        .max_send_buf_size(MAX_SEND_BUFFER);
     builder
 }

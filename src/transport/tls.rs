@@ -39,6 +39,8 @@ pub enum TlsError {
     Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
     #[error("{} holds no certificate", .0.display())]
     Empty(PathBuf),
+    #[error("{} holds no revocation list", .0.display())]
+    NoList(PathBuf),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("{}: {source}", path.display())]
@@ -66,9 +68,9 @@ pub fn server_config(listen: &ServerFiles) -> Result<ServerConfig, TlsError> {
     let builder = match &listen.client_ca {
         None => builder.with_no_client_auth(),
         Some(ca) => {
-            let crls = listen.crl.iter().map(|path| revocation_list(path)).collect::<Result<Vec<_>, _>>()?;
+            let crls = listen.crl.iter().map(|path| revocation_lists(path)).collect::<Result<Vec<_>, _>>()?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
-                .with_crls(crls)
+                .with_crls(crls.concat())
                 // rustls accepts a list past its next update unless it is told not to.
                 .enforce_revocation_expiration()
                 .allow_unauthenticated();
@@ -128,9 +130,14 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&pem).map_err(|source| TlsError::Pem { path: path.to_owned(), source })
 }
 
-fn revocation_list(path: &Path) -> Result<CertificateRevocationListDer<'static>, TlsError> {
-    CertificateRevocationListDer::from_pem_file(path)
-        .map_err(|source| TlsError::Pem { path: path.to_owned(), source })
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let lists =
+        CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let lists = lists.map_err(|source| TlsError::Pem { path: path.to_owned(), source })?;
+    if lists.is_empty() {
+        return Err(TlsError::NoList(path.to_owned()));
+    }
+    Ok(lists)
 }
 
 fn refused(path: &Path, source: rustls::Error) -> TlsError {

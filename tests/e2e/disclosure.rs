@@ -117,6 +117,27 @@ async fn a_body_is_accepted_member_by_member_and_sent_on_reduced() {
 }
 
 #[tokio::test]
+async fn one_route_may_read_and_write() {
+    let rules = RULES.replace("methods = [\"POST\"]", "methods = [\"GET\", \"POST\"]");
+    let house = House::with(crate::support::CONFIG, &[("parcelco", &rules)]).await;
+    house.upstream.on("/orders/1/notes", Answer::json(r#"{"note_id":7}"#));
+    assert_eq!(house.get(&house.parcelco(), "/orders/1/notes").await.status, 200);
+    let client = house.parcelco().with("content-type", "application/json");
+    assert_eq!(house.send(&client, Method::POST, "/orders/1/notes", r#"{"note":"x"}"#).await.status, 200);
+    assert_eq!(
+        house.send(&client, Method::GET, "/orders/1/notes", r#"{"note":"x"}"#).await.code(),
+        "bad-request"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_content_says_nothing_where_there_is_a_condition() {
+    let house = House::new().await;
+    house.upstream.on("/orders/1", Answer::Raw(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()));
+    assert_eq!(house.get(&house.parcelco(), "/orders/1").await.code(), "not-found");
+}
+
+#[tokio::test]
 async fn an_answer_without_content_passes_without_content() {
     let house = House::new().await;
     house

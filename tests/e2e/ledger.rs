@@ -58,6 +58,16 @@ async fn a_deleted_ledger_releases_nothing_and_is_not_made_anew() {
 }
 
 #[tokio::test]
+async fn a_ledger_whose_log_was_removed_releases_nothing() {
+    let house = House::new().await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let client = house.parcelco();
+    assert_eq!(status(&client).await.0, 200);
+    std::fs::remove_file(house.path("ledger/fieldgate.db-wal")).unwrap();
+    assert_eq!(status(&client).await, unavailable());
+}
+
+#[tokio::test]
 async fn an_emptied_ledger_is_not_written_on() {
     let house = House::new().await;
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
@@ -155,7 +165,7 @@ async fn a_ledger_with_a_gap_is_not_written_on() {
 
 #[tokio::test]
 async fn entries_are_found_by_time_contractor_task_and_subject() {
-    let house = House::new().await;
+    let house = House::with(&CONFIG.replace("64KiB", "4MiB"), &[("parcelco", RULES)]).await;
     for id in 1..=2 {
         house.upstream.on(&format!("/orders/{id}"), Answer::json(order(id, "parcelco", "ready_to_ship")));
         house.get(&house.parcelco(), &format!("/orders/{id}")).await;
@@ -182,6 +192,16 @@ async fn entries_are_found_by_time_contractor_task_and_subject() {
     );
     assert_eq!(count(&["--subject", "c-3"]), 0);
     assert_eq!(count(&["--limit", "1", "--before", "3"]), 1);
+    // What is about very many customers is found by each of them.
+    let many: Vec<String> = (100..1300).map(|id| order(id, "parcelco", "ready_to_ship")).collect();
+    house.upstream.on("/orders", Answer::json(format!("{{\"data\":[{}]}}", many.join(","))));
+    house.send_unknown(&house.parcelco(), http::Method::GET, "/orders", "").await;
+    assert!((100..1300).step_by(111).all(|id| count(&[
+        "--subject",
+        &format!("c-{id}"),
+        "--kind",
+        "disclosure"
+    ]) == 1));
     let line = query(&["--subject", "c-2", "--format", "json"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), house.entries()[3]);
     let table = query(&[]);

@@ -54,6 +54,43 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn a_silent_http_2_connection_is_closed() {
+    let house = impatient().await;
+    let mut stream = house.client(None).raw_with(b"h2").await.unwrap();
+    until_closed(&mut stream).await;
+    // Also one that begins as it should, and then only answers what it must.
+    let mut stream = house.client(None).raw_with(b"h2").await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    until_closed(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_its_connection_and_its_place() {
+    let config = format!("{CONFIG}\n[limits]\nheader_timeout = \"300ms\"\nidle_timeout = \"600ms\"\n")
+        .replace("64KiB", "64MiB");
+    let rules = RULES.replace("requests = \"100000/s\"", "concurrent = 1\nrequests = \"100000/s\"");
+    let house = House::with(&config, &[("parcelco", &rules)]).await;
+    let orders: Vec<String> = (0..30_000)
+        .map(|id| order(id, "parcelco", "ready_to_ship").replace("Anna", &"Anna".repeat(100)))
+        .collect();
+    house.upstream.on("/orders", Answer::json(format!("{{\"data\":[{}]}}", orders.join(","))));
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let mut stream = house.parcelco().raw().await.unwrap();
+    let arrival = house.upstream.arrival();
+    stream.write_all(b"GET /orders HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    arrival.await;
+    let client = house.parcelco();
+    let began = Instant::now();
+    let place = || async { client.try_send(http::Method::GET, "/orders/1", "").await.unwrap().status };
+    assert_eq!(place().await, 429, "its place is taken while the answer waits to be read");
+    while place().await == 429 {
+        assert!(began.elapsed() < 4 * SOON);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!until_closed(&mut stream).await.ends_with("}"), "the answer was cut");
+}
+
+#[tokio::test]
 async fn a_stalled_request_body_is_a_refusal() {
     let house = impatient().await;
     let mut stream = house.parcelco().raw().await.unwrap();

@@ -69,10 +69,15 @@ impl Client {
 
     /// A TLS connection, for bytes that no client library would send.
     pub async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        self.raw_with(b"http/1.1").await
+    }
+
+    /// A TLS connection for another protocol.
+    pub async fn raw_with(&self, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
         let stream = TcpStream::connect(self.address).await?;
-        TlsConnector::from(Arc::clone(&self.config))
-            .connect(ServerName::try_from("localhost").unwrap(), stream)
-            .await
+        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 }
 
