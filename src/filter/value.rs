@@ -42,12 +42,18 @@ fn read<'b>(scanner: &mut Scanner<'b>) -> Option<Value<'b>> {
     match scanner.kind().ok()? {
         Kind::Array => {
             let mut elements = Vec::new();
-            each_element(scanner, |scanner| elements.push(read(scanner)?).into())?;
+            each_element(scanner, |scanner| {
+                elements.push(read(scanner)?);
+                Some(())
+            })?;
             Some(Value::Array(elements))
         }
         Kind::Object => {
             let mut members = Vec::new();
-            each_member(scanner, |name, scanner| members.push((name, read(scanner)?)).into())?;
+            each_member(scanner, |name, scanner| {
+                members.push((name, read(scanner)?));
+                Some(())
+            })?;
             members.sort_by(|a, b| a.0.cmp(&b.0));
             let unique = members.windows(2).all(|pair| pair[0].0 != pair[1].0);
             unique.then_some(Value::Object(members))
