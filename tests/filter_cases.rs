@@ -1,5 +1,7 @@
 //! The filter on cases written as data: `tests/cases/*.toml`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use fieldgate::filter::{Condition, Filter, Outcome, Path, Selection, Treatment};
 use serde::Deserialize;
 

@@ -1,6 +1,8 @@
 //! The gateway as its users meet it: the real program, real TLS, real certificates, a real ledger, and
 //! an upstream that says whatever the test wants.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 mod crash;
