@@ -266,18 +266,17 @@ async fn peer(folder: &Path, upstream: String) -> Result<(), Failure> {
         stream.set_nodelay(true)?;
         let (tls, client, upstream) = (tls.clone(), client.clone(), upstream.clone());
         tokio::spawn(async move {
-            let stream = tls.accept(stream).await?;
+            let Ok(stream) = tls.accept(stream).await else { return };
             let service = service_fn(move |request: Request<Incoming>| {
-                let (client, upstream) = (client.clone(), upstream.clone());
-                async move {
-                    let uri = format!("http://{upstream}{}", request.uri().path());
-                    client.request(Request::get(uri).body(Full::default())?).await.map_err(Failure::from)
-                }
+                let mut forwarded = Request::new(Full::default());
+                let uri = format!("http://{upstream}{}", request.uri().path());
+                *forwarded.uri_mut() = uri.parse().unwrap_or_default();
+                client.request(forwarded)
             });
             hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await
-                .map_err(Failure::from)
+                .ok();
         });
     }
 }
