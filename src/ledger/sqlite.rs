@@ -1,12 +1,14 @@
 //! Entries in SQLite: one file, write-ahead log, every commit synced to the disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::model::SubjectPseudonym;
 
 use crate::secrets;
 
@@ -89,9 +91,7 @@ pub struct Sqlite {
     files: [Option<u64>; 2],
     /// The number of the next entry.
     next: u64,
-    /// Distinct subjects today, by contractor; filled on first use.
-    subjects: HashMap<String, u64>,
-    day: i64,
+    known: Known,
 }
 
 /// Held for as long as this process is the ledger's only writer.
@@ -151,14 +151,7 @@ impl Sqlite {
             });
         }
         let files = files(path);
-        Ok(Sqlite {
-            connection,
-            path: path.to_owned(),
-            files,
-            next: entries as u64,
-            subjects: HashMap::new(),
-            day: 0,
-        })
+        Ok(Sqlite { connection, path: path.to_owned(), files, next: entries as u64, known: Known::default() })
     }
 
     /// Opens the database anew; it must have all of the `known` entries.
@@ -210,75 +203,103 @@ impl Sqlite {
 
     fn write(&mut self, drafts: &[Draft]) -> rusqlite::Result<Vec<Written>> {
         let today = entry::now() / MICROS_PER_DAY;
-        if today != self.day {
-            self.subjects.clear();
+        if today != self.known.day {
+            self.known.subjects.clear();
+            self.known.day = today;
             // A day more, so that a clock that jumps ahead and back does not forget.
             self.connection.execute("DELETE FROM subject_day WHERE day < ?1", [today - 1])?;
-            self.day = today;
         }
-        let transaction =
-            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut next = self.next;
         let mut written = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            if !admit(&transaction, draft, today, &mut self.subjects)? {
+            if !self.known.admit(&transaction, draft)? {
                 written.push(Written::OverSubjectLimit);
                 continue;
             }
             written.push(Written::At(next));
-            insert(&transaction, draft, &mut next)?;
+            insert(&transaction, draft, &mut self.known, &mut next)?;
         }
+        store_sequences(&transaction, drafts, &self.known)?;
         transaction.commit()?;
         self.next = next;
         Ok(written)
     }
 }
 
-/// Counts the draft's subjects for today; false (and nothing counted) where they would be too many.
-fn admit(
-    transaction: &Transaction,
-    draft: &Draft,
+/// What the writer knows without asking the database. It goes with the connection: after a failure it
+/// is read anew.
+#[derive(Default)]
+struct Known {
+    /// Entries of each contractor so far.
+    sequences: HashMap<String, u64>,
+    /// The day, in days since 1970-01-01, and the subjects that each contractor has seen in it.
     day: i64,
-    counts: &mut HashMap<String, u64>,
-) -> rusqlite::Result<bool> {
-    let Some(contractor) = &draft.contractor else {
-        return Ok(true);
-    };
-    if draft.parts.iter().all(|part| part.subjects.is_empty()) {
-        return Ok(true);
-    }
-    let known = match counts.get(contractor) {
-        Some(known) => *known,
-        None => transaction
-            .prepare_cached("SELECT count(*) FROM subject_day WHERE contractor = ?1 AND day = ?2")?
-            .query_row(params![contractor, day], |row| row.get::<_, i64>(0))? as u64,
-    };
-    // More than may be seen at all needs no look at which ones are new.
-    if draft.subjects() as u64 > draft.subjects_per_day {
-        return Ok(false);
-    }
-    transaction.execute_batch("SAVEPOINT subjects")?;
-    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO subject_day VALUES (?1, ?2, ?3)")?;
-    let mut new = 0;
-    for subject in draft.parts.iter().flat_map(|part| &part.subjects) {
-        new += insert.execute(params![contractor, day, subject.0])? as u64;
-        if new > 0 && known + new > draft.subjects_per_day {
-            transaction.execute_batch("ROLLBACK TO subjects; RELEASE subjects")?;
-            counts.insert(contractor.clone(), known);
-            return Ok(false);
-        }
-    }
-    transaction.execute_batch("RELEASE subjects")?;
-    counts.insert(contractor.clone(), known + new);
-    Ok(true)
+    subjects: HashMap<String, HashSet<SubjectPseudonym>>,
 }
 
-fn insert(transaction: &Transaction, draft: &Draft, next: &mut u64) -> rusqlite::Result<()> {
+impl Known {
+    fn sequence(&mut self, transaction: &Transaction, contractor: &str) -> rusqlite::Result<&mut u64> {
+        if !self.sequences.contains_key(contractor) {
+            let sql = "SELECT sequence FROM contractor WHERE contractor = ?1";
+            let stored: Option<i64> =
+                transaction.query_row(sql, [contractor], |row| row.get(0)).optional()?;
+            self.sequences.insert(contractor.to_owned(), stored.unwrap_or(0) as u64);
+        }
+        Ok(self.sequences.entry(contractor.to_owned()).or_default())
+    }
+
+    fn subjects(
+        &mut self,
+        transaction: &Transaction,
+        contractor: &str,
+    ) -> rusqlite::Result<&mut HashSet<SubjectPseudonym>> {
+        if !self.subjects.contains_key(contractor) {
+            let sql = "SELECT subject FROM subject_day WHERE contractor = ?1 AND day = ?2";
+            let mut statement = transaction.prepare(sql)?;
+            let stored =
+                statement.query_map(params![contractor, self.day], |row| row.get(0).map(SubjectPseudonym))?;
+            self.subjects.insert(contractor.to_owned(), stored.collect::<rusqlite::Result<_>>()?);
+        }
+        Ok(self.subjects.entry(contractor.to_owned()).or_default())
+    }
+
+    /// Counts the draft's subjects for today; false (and nothing counted) where they would be too many.
+    fn admit(&mut self, transaction: &Transaction, draft: &Draft) -> rusqlite::Result<bool> {
+        let Some(contractor) = draft.contractor.as_deref().filter(|_| draft.subjects() > 0) else {
+            return Ok(true);
+        };
+        let day = self.day;
+        let seen = self.subjects(transaction, contractor)?;
+        let all = draft.parts.iter().flat_map(|part| &part.subjects);
+        let new: Vec<SubjectPseudonym> = all.filter(|subject| !seen.contains(subject)).copied().collect();
+        if !new.is_empty() && (seen.len() + new.len()) as u64 > draft.subjects_per_day {
+            return Ok(false);
+        }
+        let mut insert = transaction.prepare_cached("INSERT INTO subject_day VALUES (?1, ?2, ?3)")?;
+        for subject in new {
+            insert.execute(params![contractor, day, subject.0])?;
+            seen.insert(subject);
+        }
+        Ok(true)
+    }
+}
+
+fn insert(
+    transaction: &Transaction,
+    draft: &Draft,
+    known: &mut Known,
+    next: &mut u64,
+) -> rusqlite::Result<()> {
     // A search for a subject leads to the entry that says what was disclosed.
     let disclosure = *next as i64;
     for part in &draft.parts {
         let sequence = match &draft.contractor {
-            Some(contractor) => Some(next_sequence(transaction, contractor)?),
+            Some(contractor) => {
+                let sequence = known.sequence(transaction, contractor)?;
+                *sequence += 1;
+                Some(*sequence)
+            }
             None => None,
         };
         let leaf = part.leaf(*next, sequence);
@@ -295,11 +316,15 @@ fn insert(transaction: &Transaction, draft: &Draft, next: &mut u64) -> rusqlite:
     Ok(())
 }
 
-fn next_sequence(transaction: &Transaction, contractor: &str) -> rusqlite::Result<u64> {
-    let count = "INSERT INTO contractor VALUES (?1, 1) \
-                 ON CONFLICT (contractor) DO UPDATE SET sequence = sequence + 1 RETURNING sequence";
-    let sequence: i64 = transaction.prepare_cached(count)?.query_row([contractor], |row| row.get(0))?;
-    Ok(sequence as u64)
+fn store_sequences(transaction: &Transaction, drafts: &[Draft], known: &Known) -> rusqlite::Result<()> {
+    let written: BTreeSet<&String> = drafts.iter().filter_map(|draft| draft.contractor.as_ref()).collect();
+    let mut store = transaction.prepare_cached("INSERT OR REPLACE INTO contractor VALUES (?1, ?2)")?;
+    for contractor in written {
+        if let Some(sequence) = known.sequences.get(contractor) {
+            store.execute(params![contractor, *sequence as i64])?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens the database for reading only; a gateway may write to it meanwhile.
@@ -330,7 +355,7 @@ fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let database = |source| StoreError::Database { path: path.to_owned(), source };
     let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(database)?;
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database)?;
     let found: i64 = transaction
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .optional()

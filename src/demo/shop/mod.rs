@@ -4,26 +4,23 @@
 //! notes of the staff, chatty headers and errors. It stands behind the gateway in the demo. The data
 //! is generated from a fixed seed, so that the same request always has the same answer.
 
+mod data;
+mod json;
+mod locales;
+mod orders;
+#[cfg(test)]
+mod tests;
+mod tickets;
+mod words;
+
 use std::collections::HashMap;
-use std::fmt::Display;
 
 use serde_json::Value;
 
 use data::Customer;
+use json::{array, object, optional, text, texts, timestamp, write_object};
 use tickets::Registration;
 use words::hash;
-
-/// A JSON object that keeps the order of its keys. Values are displayed as they are: strings go
-/// through [`text`], amounts through [`decimal`].
-macro_rules! object {
-    ($($key:literal: $value:expr),+ $(,)?) => {
-        write_object(&[$(($key, &$value)),+])
-    };
-}
-
-mod data;
-mod tickets;
-mod words;
 
 /// The moment at which the sample stands still (2026-11-23T06:00:00Z), in seconds since 1970.
 const SNAPSHOT: u64 = 1_795_413_600;
@@ -156,7 +153,7 @@ impl Shop {
         let licences = registrations.iter().map(Registration::document).collect();
         Shop {
             base_url: base_url.trim_end_matches('/').to_owned(),
-            orders: Collection::new("orders", data::orders(&customers)),
+            orders: Collection::new("orders", orders::orders(&customers)),
             customers: Collection::new("customers", profiles),
             tickets: Collection::new("tickets", tickets::tickets(&registrations)),
             registrations: Collection::new("registrations", licences),
@@ -276,187 +273,5 @@ fn failure(reason: &str, node: &str, path: &str, query: &str) -> String {
     object! {
         "error": text(reason), "node": text(&format!("{node}.shop.internal")),
         "database": text("postgres://shop_rw@10.0.3.21:5432/shop"), "stack": texts(&stack),
-    }
-}
-
-fn write_object(fields: &[(&str, &dyn Display)]) -> String {
-    let fields = fields.iter().map(|(key, value)| format!("\"{key}\":{value}"));
-    enclosed('{', fields, '}')
-}
-
-/// Elements with commas between them, in brackets.
-fn enclosed(open: char, elements: impl IntoIterator<Item = impl AsRef<str>>, close: char) -> String {
-    let mut json = String::from(open);
-    for element in elements {
-        if json.len() > 1 {
-            json.push(',');
-        }
-        json.push_str(element.as_ref());
-    }
-    json.push(close);
-    json
-}
-
-/// A JSON string.
-fn text(value: &str) -> Value {
-    value.into()
-}
-
-/// A JSON string, or null.
-fn optional(value: Option<&str>) -> Value {
-    value.into()
-}
-
-/// A JSON array of strings.
-fn texts(values: &[String]) -> Value {
-    values.into()
-}
-
-/// A JSON array of what is JSON already.
-fn array(elements: &[impl AsRef<str>]) -> String {
-    enclosed('[', elements, ']')
-}
-
-/// An amount in hundredths as a JSON number with two decimals.
-fn decimal(hundredths: i64) -> String {
-    let sign = if hundredths < 0 { "-" } else { "" };
-    let size = hundredths.unsigned_abs();
-    format!("{sign}{}.{:02}", size / 100, size % 100)
-}
-
-/// The calendar date of a moment in seconds since 1970 (Hinnant's `civil_from_days`).
-fn date(seconds: u64) -> String {
-    let days = seconds / DAY + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-/// A moment in seconds since 1970 in the notation of RFC 3339.
-fn timestamp(seconds: u64) -> String {
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{}T{hour:02}:{minute:02}:{second:02}Z", date(seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASE: &str = "http://127.0.0.1:9001";
-
-    fn get(shop: &Shop, target: &str) -> (u16, Value) {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let reply = shop.respond("GET", path, Some(query), b"");
-        let body = serde_json::from_str(&reply.body).expect("every body is JSON");
-        (reply.status, body)
-    }
-
-    /// The keys of all documents of a list, page by page as the `next` links lead.
-    fn walk(shop: &Shop, first: &str, key: &str) -> Vec<String> {
-        let mut keys = Vec::new();
-        let mut target = Some(first.to_owned());
-        while let Some(page) = target {
-            let (status, body) = get(shop, &page);
-            assert_eq!(status, 200, "{page}");
-            let documents = body["data"].as_array().expect("data").iter();
-            keys.extend(documents.map(|document| document[key].to_string()));
-            target = body["next"].as_str().map(|next| next.replace(BASE, ""));
-        }
-        keys
-    }
-
-    #[test]
-    fn same_seed_gives_the_same_bytes() {
-        let (first, second) = (Shop::new(BASE), Shop::new(BASE));
-        for path in ["/orders/export", "/customers", "/tickets", "/registrations"] {
-            let body = |shop: &Shop| shop.respond("GET", path, Some("limit=100"), b"").body;
-            assert_eq!(body(&first), body(&second), "{path}");
-        }
-    }
-
-    #[test]
-    fn every_document_parses_and_is_found_by_its_key() {
-        let shop = Shop::new(BASE);
-        for collection in [&shop.orders, &shop.customers, &shop.tickets, &shop.registrations] {
-            for document in &collection.documents {
-                let (status, body) = get(&shop, &format!("/{}/{}", collection.name, document.key));
-                assert_eq!((status, body.is_object()), (200, true), "{}", document.json);
-                for blank in ["{name}", "{s}", "{f}", "{card}", "{iban}", "{product}", "=", "|"] {
-                    assert!(!document.json.contains(blank), "{blank} in {}", document.json);
-                }
-            }
-            assert_eq!(collection.places.len(), collection.documents.len());
-        }
-    }
-
-    #[test]
-    fn cards_pass_luhn() {
-        let (_, body) = get(&Shop::new(BASE), "/customers?limit=100");
-        for customer in body["data"].as_array().expect("data") {
-            let number = customer["cards"][0]["number"].as_str().expect("number");
-            assert!(number.len() >= 15, "{number}");
-            assert_eq!(data::luhn_sum(number) % 10, 0, "{number}");
-        }
-    }
-
-    #[test]
-    fn paging_visits_every_document_once() {
-        let shop = Shop::new(BASE);
-        let open = shop.tickets.numbers(|ticket| ticket.status == "open").len();
-        for (first, key, total) in [
-            ("/orders?limit=100", "order_id", shop.orders.documents.len()),
-            ("/customers", "id", shop.customers()),
-            ("/tickets?status=open&limit=7", "ticket_id", open),
-        ] {
-            let keys = walk(&shop, first, key);
-            let distinct: std::collections::HashSet<&String> = keys.iter().collect();
-            assert_eq!((keys.len(), distinct.len()), (total, total), "{first}");
-        }
-    }
-
-    #[test]
-    fn parcelco_has_orders_to_deliver() {
-        let shop = Shop::new(BASE);
-        let ready = shop.orders_ready_for("parcelco");
-        assert!(ready.len() >= 500);
-        assert_eq!(ready.len() + shop.orders_not_ready_for("parcelco").len(), shop.orders.documents.len());
-        let (_, order) = get(&shop, &format!("/orders/{}", ready[0]));
-        assert_eq!(order["status"], "ready_to_ship");
-        assert_eq!(order["carrier"], "parcelco");
-    }
-
-    #[test]
-    fn bad_requests_are_refused() {
-        let shop = Shop::new(BASE);
-        for query in "cursor=t20 cursor=o-1 cursor=o9999 cursor=é limit=0 limit=101 status=lost".split(' ') {
-            assert_eq!(get(&shop, &format!("/orders?{query}")).0, 400, "{query}");
-        }
-        for path in "/ /invoices /orders/1 /orders/ /orders/export/1 /tickets/1/comments/2".split(' ') {
-            assert_eq!(get(&shop, path).0, 404, "{path}");
-        }
-        assert_eq!(shop.respond("DELETE", "/orders", None, b"").status, 405);
-    }
-
-    #[test]
-    fn comments_are_accepted_as_json_only() {
-        let shop = Shop::new(BASE);
-        let path = format!("/tickets/{}/comments", shop.tickets_of("helpdesk", true)[0]);
-        let post = |body: &[u8]| shop.respond("POST", &path, None, body).status;
-        assert_eq!(post(br#"{"comment": "Solved."}"#), 201);
-        for refused in ["Solved.", "{}", r#"{"comment": 7}"#, "[]"] {
-            assert_eq!(post(refused.as_bytes()), 400, "{refused}");
-        }
-        assert_eq!(shop.respond("GET", &path, None, b"").status, 405);
-    }
-
-    #[test]
-    fn shop_is_shared_between_threads() {
-        fn shareable<T: Send + Sync>() {}
-        shareable::<Shop>();
     }
 }

@@ -1,8 +1,10 @@
 //! Registered software, and the support tickets of the people who use it.
 
 use super::data::{Customer, public_address};
-use super::words::{Locale, Rng, SOFTWARE};
-use super::{Document, SNAPSHOT, array, decimal, optional, text, timestamp, write_object};
+use super::json::{array, decimal, object, optional, text, timestamp, write_object};
+use super::locales::Locale;
+use super::words::{Rng, SOFTWARE};
+use super::{Document, SNAPSHOT};
 
 const REGISTRATIONS: u64 = 1_200;
 const TICKETS: u64 = 900;
