@@ -4,7 +4,7 @@
 //! notes of the staff, chatty headers and errors. It stands behind the gateway in the demo. The data
 //! is generated from a fixed seed, so that the same request always has the same answer.
 
-mod data;
+mod customers;
 mod json;
 mod locales;
 mod orders;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use data::Customer;
+use customers::Customer;
 use json::{array, object, optional, text, texts, timestamp, write_object};
 use tickets::Registration;
 use words::hash;
@@ -147,7 +147,7 @@ impl Shop {
     /// Generates and renders all documents. `base_url` is where the shop is reached; the absolute `next`
     /// links of its lists begin with it.
     pub fn new(base_url: &str) -> Shop {
-        let customers = data::customers();
+        let customers = customers::customers();
         let registrations = tickets::registrations(&customers);
         let profiles = customers.iter().map(Customer::profile).collect();
         let licences = registrations.iter().map(Registration::document).collect();

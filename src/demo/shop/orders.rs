@@ -1,6 +1,6 @@
 //! The orders: what customers buy, who sends it where, and how it is paid.
 
-use super::data::{Address, Customer, Person, phone, public_address};
+use super::customers::{Address, Customer, Person, phone, public_address};
 use super::json::{array, decimal, object, optional, text, texts, timestamp, write_object};
 use super::words::{GIFT_MESSAGES, PRODUCTS, RISK_REASONS, Rng, STAFF, USER_AGENTS};
 use super::{Document, SNAPSHOT};

@@ -1,6 +1,6 @@
 //! Registered software, and the support tickets of the people who use it.
 
-use super::data::{Customer, public_address};
+use super::customers::{Customer, public_address};
 use super::json::{array, decimal, object, optional, text, timestamp, write_object};
 use super::locales::Locale;
 use super::words::{Rng, SOFTWARE};
