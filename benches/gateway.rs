@@ -6,7 +6,7 @@
 //! records nothing. Both are processes of their own, measured in turn; CPU is user and system time of
 //! the process as the kernel accounts it. Read the ratio, not the absolute figures.
 //!
-//! `cargo bench --bench gateway` (rounds and seconds: `-- 5 3`).
+//! `cargo bench --bench gateway` (rounds, seconds, connections: `-- 5 2 16`).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,6 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-const CONNECTIONS: usize = 16;
-
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
@@ -41,14 +39,15 @@ fn main() -> Result<(), Failure> {
         rounds => {
             let rounds = rounds.map_or(Ok(5), str::parse)?;
             let seconds = arguments.get(1).map_or(Ok(2), |text| text.parse())?;
-            runtime.block_on(measure(rounds, Duration::from_secs(seconds)))
+            let connections = arguments.get(2).map_or(Ok(16), |text| text.parse())?;
+            runtime.block_on(measure(rounds, Duration::from_secs(seconds), connections))
         }
     }
 }
 
 // ---- what is measured ----
 
-async fn measure(rounds: usize, time: Duration) -> Result<(), Failure> {
+async fn measure(rounds: usize, time: Duration, connections: usize) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let authority = Authority::new(folder.path().join("certs"));
     authority.init(&["localhost".to_owned()])?;
@@ -63,12 +62,15 @@ async fn measure(rounds: usize, time: Duration) -> Result<(), Failure> {
         Command::new(&itself).arg("peer").arg(folder.path()).arg(upstream.address.to_string()),
     )?;
     println!(
-        "{CONNECTIONS} connections, {rounds} rounds of {time:?} each, ledger on {}",
+        "{connections} connections, {rounds} rounds of {time:?} each, ledger on {}",
         folder.path().display()
     );
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let cell = [load(folder.path(), &gateway, time).await?, load(folder.path(), &peer, time).await?];
+        let cell = [
+            load(folder.path(), &gateway, time, connections).await?,
+            load(folder.path(), &peer, time, connections).await?,
+        ];
         // The first round warms up.
         if round > 0 {
             println!("round {round}: gateway {}; pass-through {}", cell[0], cell[1]);
@@ -124,10 +126,10 @@ fn median(cells: &[Cell]) -> Cell {
     }
 }
 
-async fn load(folder: &Path, target: &Process, time: Duration) -> Result<Cell, Failure> {
+async fn load(folder: &Path, target: &Process, time: Duration, connections: usize) -> Result<Cell, Failure> {
     let done = Arc::new(AtomicU64::new(0));
     let (cpu, began) = (target.cpu()?, Instant::now());
-    let clients = (0..CONNECTIONS)
+    let clients = (0..connections)
         .map(|_| tokio::spawn(client(folder.to_owned(), target.address, Arc::clone(&done), began + time)));
     let mut waits = Vec::new();
     for client in clients.collect::<Vec<_>>() {

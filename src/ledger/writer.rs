@@ -95,9 +95,11 @@ impl State {
     }
 }
 
+type Answer = oneshot::Sender<Result<Receipt, RecordError>>;
+
 struct Job {
     draft: Draft,
-    answer: oneshot::Sender<Result<Receipt, RecordError>>,
+    answer: Answer,
 }
 
 impl Ledger {
@@ -194,18 +196,10 @@ impl Writer {
     }
 
     fn serve(&mut self, first: Job, jobs: &Receiver<Job>) {
-        let (mut drafts, mut answers) = (vec![first.draft], vec![first.answer]);
-        let mut subjects = drafts[0].subjects();
-        while drafts.len() < BATCH && subjects < SUBJECTS {
-            match jobs.try_recv() {
-                Ok(job) => {
-                    subjects += job.draft.subjects();
-                    drafts.push(job.draft);
-                    answers.push(job.answer);
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
-        }
+        let mut batch = Batch::default();
+        batch.push(first);
+        batch.gather(jobs);
+        let Batch { drafts, answers, .. } = batch;
         self.state.begin();
         let outcome = self.store.as_mut().map(|store| store.commit(&drafts));
         self.state.end();
@@ -224,7 +218,7 @@ impl Writer {
 
     /// After a failed commit nothing is known: the database is closed and read back before it is
     /// trusted again.
-    fn fall_sick(&mut self, answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>) {
+    fn fall_sick(&mut self, answers: Vec<Answer>) {
         self.state.set(false);
         self.store = None;
         self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
@@ -261,7 +255,33 @@ impl Drop for Writer {
     }
 }
 
-fn answer_all(answers: Vec<oneshot::Sender<Result<Receipt, RecordError>>>, written: Vec<Written>) {
+/// Drafts that share a transaction, and who waits for each.
+#[derive(Default)]
+struct Batch {
+    drafts: Vec<Draft>,
+    answers: Vec<Answer>,
+    subjects: usize,
+}
+
+impl Batch {
+    fn push(&mut self, job: Job) {
+        self.subjects += job.draft.subjects();
+        self.drafts.push(job.draft);
+        self.answers.push(job.answer);
+    }
+
+    /// Takes what waits, as far as there is room.
+    fn gather(&mut self, jobs: &Receiver<Job>) {
+        while self.drafts.len() < BATCH && self.subjects < SUBJECTS {
+            match jobs.try_recv() {
+                Ok(job) => self.push(job),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+fn answer_all(answers: Vec<Answer>, written: Vec<Written>) {
     for (answer, written) in answers.into_iter().zip(written) {
         // Who waited may have gone; the entry stays.
         let _ = answer.send(match written {
