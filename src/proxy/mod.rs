@@ -3,7 +3,7 @@
 //! `Arrival → Caller → Permit → UpstreamRequest → UpstreamResponse → Disclosure → Recorded → Response`
 //!
 //! **Guarantees.** Each stage takes what only the stage before it can make: a response is built from
-//! a [`record::Recorded`] or a [`Refusal`] and from nothing else, a `Recorded` holds the ledger's
+//! a `Recorded` or a [`Refusal`] and from nothing else, a `Recorded` holds the ledger's
 //! receipt, a `Refusal` has no field that could hold an upstream byte. So that nothing leaves
 //! unfiltered or unlogged is checked by the compiler.
 //!
