@@ -22,7 +22,7 @@ type Location = Vec<Key>;
 #[derive(Clone, Debug)]
 struct Rule {
     records: Option<String>,
-    when: Option<String>,
+    when: Option<Test>,
     disclose: Vec<(String, Kind)>,
 }
 
@@ -56,7 +56,7 @@ fn reference(document: &Value, rule: &Rule) -> Expected {
     };
     let mut withheld = Vec::new();
     for record in &records {
-        if !holds(at(document, record).unwrap(), rule.when.as_deref()) {
+        if rule.when.as_ref().is_some_and(|when| !when.holds(at(document, record).unwrap())) {
             withheld.push(record.clone());
         }
     }
@@ -192,11 +192,105 @@ impl Reference<'_> {
     }
 }
 
-/// By serde_json_path: jsonpath-rust has no count of a scalar's children.
-fn holds(record: &Value, when: Option<&str>) -> bool {
-    let Some(when) = when else { return true };
-    let list = Value::Array(vec![record.clone()]);
-    !serde_json_path::JsonPath::parse(&format!("$[?{when}]")).unwrap().query(&list).is_empty()
+/// A condition that can be written as text and decided by hand.
+#[derive(Clone, Debug)]
+enum Test {
+    Exists(&'static str),
+    Compare(Operand, &'static str, Operand),
+    /// The function, the path, and the pattern.
+    Matches(&'static str, &'static str, &'static str),
+    Not(Box<Test>),
+    Both(Box<Test>, Box<Test>),
+    Either(Box<Test>, Box<Test>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Operand {
+    Literal(&'static str),
+    Path(&'static str),
+    /// A function of a path.
+    Function(&'static str, &'static str),
+}
+
+impl Test {
+    fn text(&self) -> String {
+        match self {
+            Test::Exists(path) => (*path).to_owned(),
+            Test::Compare(left, operator, right) => format!("{} {operator} {}", left.text(), right.text()),
+            Test::Matches(function, path, pattern) => format!("{function}({path}, '{pattern}')"),
+            Test::Not(inner) => format!("!({})", inner.text()),
+            Test::Both(left, right) => format!("({}) && ({})", left.text(), right.text()),
+            Test::Either(left, right) => format!("({}) || ({})", left.text(), right.text()),
+        }
+    }
+
+    /// RFC 9535, section 2.3.5.2. Only the nodes are found by jsonpath-rust: it and serde_json_path
+    /// both differ from the RFC where an operand is missing or is a container.
+    fn holds(&self, record: &Value) -> bool {
+        match self {
+            Test::Exists(path) => !nodes(record, path).is_empty(),
+            Test::Compare(left, operator, right) => {
+                let (left, right) = (left.value(record), right.value(record));
+                match *operator {
+                    "==" => left == right,
+                    "!=" => left != right,
+                    "<" => less(&left, &right),
+                    ">" => less(&right, &left),
+                    "<=" => less(&left, &right) || left == right,
+                    _ => less(&right, &left) || left == right,
+                }
+            }
+            Test::Matches(function, path, pattern) => {
+                let pattern =
+                    if *function == "match" { format!("^(?:{pattern})$") } else { (*pattern).to_owned() };
+                let regex = regex::Regex::new(&pattern).unwrap();
+                matches!(&nodes(record, path)[..], [Value::String(text)] if regex.is_match(text))
+            }
+            Test::Not(inner) => !inner.holds(record),
+            Test::Both(left, right) => left.holds(record) && right.holds(record),
+            Test::Either(left, right) => left.holds(record) || right.holds(record),
+        }
+    }
+}
+
+impl Operand {
+    fn text(&self) -> String {
+        match self {
+            Operand::Literal(text) | Operand::Path(text) => (*text).to_owned(),
+            Operand::Function(function, path) => format!("{function}({path})"),
+        }
+    }
+
+    /// `None`: nothing.
+    fn value(&self, record: &Value) -> Option<Value> {
+        match self {
+            Operand::Literal(text) => Some(serde_json::from_str(&text.replace('\'', "\"")).unwrap()),
+            Operand::Path(path) | Operand::Function("value", path) => match &nodes(record, path)[..] {
+                [one] => Some((*one).clone()),
+                _ => None,
+            },
+            Operand::Function("count", path) => Some(nodes(record, path).len().into()),
+            Operand::Function(_, path) => match &nodes(record, path)[..] {
+                [Value::String(text)] => Some(text.chars().count().into()),
+                [Value::Array(elements)] => Some(elements.len().into()),
+                [Value::Object(members)] => Some(members.len().into()),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn less(left: &Option<Value>, right: &Option<Value>) -> bool {
+    match (left, right) {
+        (Some(Value::Number(a)), Some(Value::Number(b))) => a.as_f64() < b.as_f64(),
+        (Some(Value::String(a)), Some(Value::String(b))) => a < b,
+        _ => false,
+    }
+}
+
+fn nodes<'v>(record: &'v Value, path: &str) -> Vec<&'v Value> {
+    let found = js_path(&format!("${}", &path[1..]), record).unwrap();
+    found.into_iter().map(|found| found.val()).collect()
 }
 
 fn child(place: &Location, key: Key) -> Location {
@@ -301,26 +395,29 @@ fn path(origin: char) -> impl Strategy<Value = String> {
     ]
 }
 
-fn condition() -> impl Strategy<Value = String> {
-    let literal = prop::sample::select(&["1", "0.5", "'a'", "true", "null"][..]);
+fn condition() -> impl Strategy<Value = Test> {
+    const PATHS: [&str; 5] = ["@.a", "@.b", "@.a.b", "@[0]", "@"];
+    const FUNCTIONS: [(&str, &str); 4] =
+        [("length", "@.a"), ("count", "@.*"), ("count", "@..a"), ("value", "@..b")];
     let operand = prop_oneof![
-        3 => prop::sample::select(&["@.a", "@.b", "@.a.b", "@[0]", "@"][..]),
-        2 => prop::sample::select(&["length(@.a)", "count(@.*)", "count(@..a)", "value(@..b)"][..]),
-        1 => literal.clone(),
+        3 => prop::sample::select(&PATHS[..]).prop_map(Operand::Path),
+        2 => prop::sample::select(&FUNCTIONS[..]).prop_map(|(function, path)| Operand::Function(function, path)),
+        2 => prop::sample::select(&["1", "0.5", "'a'", "true", "null"][..]).prop_map(Operand::Literal),
     ];
-    // serde_json_path says that two missing operands are not `<=`; the cases in `tests/cases` hold that they are.
-    let comparison = prop_oneof![
-        (operand.clone(), prop::sample::select(&["==", "!=", "<", ">"][..]), operand.clone()),
-        (operand, prop::sample::select(&["<=", ">="][..]), literal.boxed()),
-    ];
-    let tests = ["@.a", "@.b[*]", "@..c", "@['a','b']", "!@.d", "match(@.a, 'a.?')", "search(@.b, '[bc]')"];
+    let operator = prop::sample::select(&["==", "!=", "<", "<=", ">", ">="][..]);
     let atom = prop_oneof![
-        4 => comparison.prop_map(|(left, operator, right)| format!("{left} {operator} {right}")),
-        2 => prop::sample::select(tests.map(str::to_owned).to_vec()),
+        4 => (operand.clone(), operator, operand).prop_map(|(left, operator, right)| Test::Compare(left, operator, right)),
+        2 => prop::sample::select(&["@.a", "@.b[*]", "@..c", "@['a','b']"][..]).prop_map(Test::Exists),
+        1 => Just(Test::Matches("match", "@.a", "a.?")),
+        1 => Just(Test::Matches("search", "@.b", "[bc]")),
     ];
     atom.prop_recursive(2, 6, 2, |inner| {
-        (inner.clone(), prop::sample::select(&["&&", "||"][..]), inner)
-            .prop_map(|(left, joint, right)| format!("({left}) {joint} !({right})"))
+        let pair = (inner.clone(), inner.clone());
+        prop_oneof![
+            inner.prop_map(|inner| Test::Not(Box::new(inner))),
+            pair.clone().prop_map(|(left, right)| Test::Both(Box::new(left), Box::new(right))),
+            pair.prop_map(|(left, right)| Test::Either(Box::new(left), Box::new(right))),
+        ]
     })
 }
 
@@ -349,7 +446,7 @@ fn compile(rule: &Rule) -> Option<Filter> {
     let selection = Selection {
         records: rule.records.as_ref().map(|path| Path::parse(path).unwrap()),
         subject: None,
-        when: rule.when.as_ref().map(|when| Condition::parse(when).unwrap()),
+        when: rule.when.as_ref().map(|when| Condition::parse(&when.text()).unwrap()),
         disclose: rule
             .disclose
             .iter()
