@@ -15,6 +15,7 @@
 
 mod automaton;
 mod condition;
+mod construction;
 mod iregexp;
 mod path;
 mod projection;
@@ -30,7 +31,8 @@ pub use path::{Origin, Path, PathError};
 pub use scanner::MAX_DEPTH;
 pub use transform::{Transform, UrlRewrite};
 
-use automaton::{Automaton, Conflict, Wanted};
+use automaton::Automaton;
+use construction::{Conflict, Wanted};
 
 use crate::model::Subject;
 
@@ -158,7 +160,7 @@ impl Filter {
             captures,
             fields: selection.disclose.iter().map(|(path, treatment)| (path, treatment)).collect(),
         };
-        let automaton = Automaton::compile(&wanted).map_err(|conflict| match conflict {
+        let automaton = construction::compile(&wanted).map_err(|conflict| match conflict {
             Conflict::Treatments(first, second) => SelectionError::Treatments(first, second),
             Conflict::TooComplex => SelectionError::TooComplex,
         })?;

@@ -8,9 +8,13 @@
 //!
 //! **Called by** `app` at start and by `fieldgate check`: the same code.
 
+mod compile;
 mod file;
+mod link;
 mod plan;
 mod query;
+mod read;
+mod route;
 mod template;
 
 use std::path::Path;
@@ -70,12 +74,12 @@ pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded
     let mut files = Vec::new();
     for source in sources {
         let mut report = Report::new(Arc::clone(&source));
-        if let Some(file) = file::read(&source, &mut report) {
+        if let Some(file) = read::read(&source, &mut report) {
             files.push((source, file));
         }
         diagnostics.append(&mut report.found);
     }
-    let (plan, found) = plan::compile(files, surroundings);
+    let (plan, found) = compile::compile(files, surroundings);
     diagnostics.extend(found);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.source.name.clone(), diagnostic.span.start));
     let plan = (!has_errors(&diagnostics)).then_some(plan);

@@ -1,0 +1,172 @@
+//! From what the files say to the plan: credentials, heads, tasks; what contradicts itself is reported.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Report, Source};
+use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
+
+use super::file::{self, Proof, RuleFile};
+use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task};
+use super::route::RouteCompiler;
+use super::template::Router;
+
+/// Compiles the files of a directory. The plan is there only where no file has an error.
+pub fn compile(files: Vec<(Arc<Source>, RuleFile)>, surroundings: &Surroundings) -> (Plan, Vec<Diagnostic>) {
+    let digest =
+        RulesDigest::of(files.iter().map(|(source, _)| (source.name.as_str(), source.text.as_str())));
+    let mut plan = Plan { digest, contractors: Vec::new(), holders: HashMap::new(), api_keys: Vec::new() };
+    let mut found = Vec::new();
+    let mut ids = BTreeMap::new();
+    for (source, file) in files {
+        let mut report = Report::new(Arc::clone(&source));
+        if let Some(other) = ids.insert(file.id.value.clone(), source.name.clone()) {
+            let help = format!("{other} has this id too; each contractor has one file");
+            report.error(&file.id.span, &file.id.key, "is taken", help);
+        }
+        plan.add_credentials(&file, &mut report);
+        let contractor = contractor(file, surroundings, &mut report);
+        plan.contractors.push(Arc::new(contractor));
+        found.append(&mut report.found);
+    }
+    (plan, found)
+}
+
+impl Plan {
+    fn add_credentials(&mut self, file: &RuleFile, report: &mut Report) {
+        let mut ids = BTreeSet::new();
+        for (credential, written) in file.credentials.iter().enumerate() {
+            if !ids.insert(&written.id.value) {
+                report.error(
+                    &written.id.span,
+                    &written.id.key,
+                    "is taken",
+                    "each credential of a contractor has an id of its own",
+                );
+            }
+            let holder = Holder { contractor: self.contractors.len(), credential };
+            let proof = &written.proof;
+            let taken = match &proof.value {
+                Proof::Token => false,
+                Proof::ApiKey(hash) => {
+                    let taken = self.holder_of_key(hash).is_some();
+                    self.api_keys.push((*hash, holder));
+                    taken
+                }
+                other => self.holders.insert(other.clone(), holder).is_some(),
+            };
+            if taken {
+                report.error(
+                    &proof.span,
+                    &proof.key,
+                    "is used twice",
+                    "each credential proves one contractor; issue another one",
+                );
+            }
+        }
+    }
+}
+
+fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) -> Contractor {
+    let jurisdictions = Jurisdictions { from: surroundings.jurisdiction, to: file.jurisdiction.value };
+    check_head(&file, jurisdictions, report);
+    let compiler = RouteCompiler { contractor: &file.id.value, surroundings };
+    let mut contractor = Contractor {
+        id: file.id.value.clone(),
+        name: file.name,
+        service: file.service,
+        contact: file.contact,
+        jurisdictions,
+        agreement: Agreement {
+            reference: file.agreement.reference,
+            effective: file.agreement.effective.value,
+            expires: file.agreement.expires.value,
+            transfer: file.agreement.transfer,
+        },
+        credentials: file.credentials.into_iter().map(|credential| credential.id.value).collect(),
+        tasks: Vec::new(),
+        routes: Vec::new(),
+        router: Router::default(),
+    };
+    let mut ids = BTreeSet::new();
+    for task in file.tasks {
+        if !ids.insert(task.id.value.clone()) {
+            report.error(
+                &task.id.span,
+                &task.id.key,
+                "is taken",
+                "each task of a contractor has an id of its own",
+            );
+        }
+        check_basis(&task, report);
+        for route in task.routes {
+            contractor.check_overlap(&route, report);
+            if let Some(route) = compiler.compile(route, contractor.tasks.len(), report) {
+                contractor.router.insert(&route.template, contractor.routes.len());
+                contractor.routes.push(route);
+            }
+        }
+        let (id, basis) = (task.id.value, task.basis.value);
+        contractor.tasks.push(Task { id, purpose: task.purpose, basis, limits: task.limits });
+    }
+    contractor
+}
+
+fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report) {
+    if jurisdictions.from != jurisdictions.to && file.agreement.transfer.is_none() {
+        let message = format!(
+            "crosses a border (from {} to {}) without a transfer mechanism",
+            jurisdictions.from, jurisdictions.to
+        );
+        let help =
+            format!("add transfer to [contractor.agreement]: one of {}", TransferMechanism::WORDS.join(", "));
+        report.error(&file.jurisdiction.span, &file.jurisdiction.key, message, help);
+    }
+    let expires = &file.agreement.expires;
+    if expires.value <= super::today() {
+        report.warning(
+            &expires.span,
+            &expires.key,
+            "is past: every request is refused",
+            "renew the agreement or remove the contractor",
+        );
+    }
+    if file.credentials.is_empty() {
+        report.warning(
+            &file.id.span,
+            &file.id.key,
+            "has no credential: nobody can use these rules",
+            "add a [[contractor.credential]]",
+        );
+    }
+}
+
+/// Bases that need something which this version does not have are refused, never half kept.
+fn check_basis(task: &file::Task, report: &mut Report) {
+    let needs = match task.basis.value {
+        Basis::Contract => return,
+        Basis::Consent => "needs the consent registry",
+        Basis::LegalObligation => "needs legal grants",
+    };
+    let message = format!("{needs}, which this version does not have");
+    report.error(&task.basis.span, &task.basis.key, message, "only basis = \"contract\" can be kept for now");
+}
+
+impl Contractor {
+    /// One task must not say two things about one request.
+    fn check_overlap(&self, route: &file::Route, report: &mut Report) {
+        let same = self.routes.iter().any(|other| {
+            other.task == self.tasks.len()
+                && other.template.overlaps(&route.path.value)
+                && route.methods.iter().any(|method| other.methods.contains(&method.value))
+        });
+        if same {
+            report.error(
+                &route.path.span,
+                &route.path.key,
+                "is served by an earlier route of this task",
+                "one task has one route for each path and method; merge them, or make two tasks",
+            );
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Reads a rule file key by key. What is wrong is reported, and the rest is read all the same.
+
+use regex::{Regex, RegexBuilder};
+
+use crate::diagnostic::table::{At, Table, Value, read_file};
+use crate::diagnostic::{Report, Source};
+use crate::filter::{Condition, Path, PathError};
+use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
+
+use super::file::{Agreement, Credential, Field, Limits, Method, Proof, Route, RuleFile, Task, Written};
+use super::template::PathTemplate;
+
+const TRANSFORMS: &[&str] =
+    &["last4", "mask", "initials", "email-domain", "year", "truncate", "pseudonym", "redact", "rewrite-url"];
+
+/// Reads one file. What is wrong with it goes into `report`; nothing comes back where a part that
+/// the rest stands on is missing.
+pub fn read(source: &Source, report: &mut Report) -> Option<RuleFile> {
+    read_file(source, report, |top, report| {
+        let head = match top.require(report, "contractor", "a table [contractor]") {
+            Some(value) => value.read_table(report, contractor),
+            None => None,
+        };
+        let tasks = top.tables(report, "task", task);
+        if tasks.is_empty() && top.get("task").is_none() {
+            report.warning(&(0..0), "task", "is missing", "without a [[task]] this contractor sees nothing");
+        }
+        head.map(|head| RuleFile { tasks, ..head })
+    })
+}
+
+fn contractor(table: &mut Table, report: &mut Report) -> Option<RuleFile> {
+    let id = table.require(report, "id", "\"parcelco\"").and_then(|v| v.parse(report, ContractorId::new));
+    let name = text(table, report, "name", "\"ParcelCo Logistics B.V.\"");
+    let service = text(table, report, "service", "\"Packaging and shipping\"");
+    let jurisdiction =
+        table.require(report, "jurisdiction", "\"NL\"").and_then(|v| v.parse(report, Country::new));
+    let contact = text(table, report, "contact", "\"privacy@parcelco.example\"");
+    let agreement = table
+        .require(report, "agreement", "a table [contractor.agreement]")
+        .and_then(|value| value.read_table(report, agreement));
+    let credentials = table.tables(report, "credential", credential);
+    Some(RuleFile {
+        id: id?,
+        name: name?,
+        service: service?,
+        jurisdiction: jurisdiction?,
+        contact: contact?,
+        agreement: agreement?,
+        credentials,
+        tasks: Vec::new(),
+    })
+}
+
+fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {
+    let reference = text(table, report, "reference", "\"DPA-2026-014\"");
+    let effective = table.require(report, "effective", "2026-01-01").and_then(|v| v.date(report));
+    let expires = table.require(report, "expires", "2027-12-31").and_then(|v| v.date(report));
+    let transfer =
+        table.get("transfer").and_then(|v| v.word(report, TransferMechanism::WORDS, TransferMechanism::new));
+    let (effective, expires) = (effective?, expires?);
+    if expires.value <= effective.value {
+        report.error(
+            &expires.span,
+            &expires.key,
+            "is not after `effective`",
+            "write the first day on which it no longer holds",
+        );
+    }
+    Some(Agreement { reference: reference?, effective, expires, transfer: transfer.map(|t| t.value) })
+}
+
+fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
+    const ONE: &str = "one of mtls_san, mtls_sha256, api_key_sha256, jwt";
+    let id =
+        table.require(report, "id", "\"parcelco-gateway\"").and_then(|v| v.parse(report, CredentialId::new));
+    let proofs = [
+        table.get("mtls_san").map(|v| v.parse(report, san)),
+        table.get("mtls_sha256").map(|v| v.parse(report, |text| sha256(text).map(Proof::Fingerprint))),
+        table.get("api_key_sha256").map(|v| v.parse(report, |text| sha256(text).map(Proof::ApiKey))),
+        table.get("jwt").map(|v| token(&v, report)),
+    ];
+    let mut given = proofs.into_iter().flatten();
+    let Some(proof) = given.next() else {
+        let at = table.at(());
+        report.error(&at.span, &at.key, "does not say how it is recognised", format!("add {ONE}"));
+        return None;
+    };
+    if given.next().is_some() {
+        let at = table.at(());
+        report.error(
+            &at.span,
+            &at.key,
+            "says in several ways how it is recognised",
+            format!("keep {ONE}; a second way is a second credential"),
+        );
+    }
+    Some(Credential { id: id?, proof: proof? })
+}
+
+fn token(value: &Value, report: &mut Report) -> Option<At<Proof>> {
+    value.read_table(report, |table, report| {
+        for key in ["issuer", "audience", "subject", "jwks"] {
+            text(table, report, key, "\"…\"");
+        }
+        Some(())
+    })?;
+    report.warning(
+        &value.span(),
+        value.key(),
+        "is not verified by this version",
+        "it opens nothing; give the contractor a certificate or an API key as well",
+    );
+    Some(value.at(Proof::Token))
+}
+
+fn san(text: &str) -> Result<Proof, &'static str> {
+    match text.split_once(':') {
+        Some(("URI", uri)) if uri.contains(':') => Ok(Proof::SanUri(uri.to_owned())),
+        Some(("DNS", name)) if !name.is_empty() && !name.contains('*') => {
+            Ok(Proof::SanDns(name.to_ascii_lowercase()))
+        }
+        _ => Err(
+            "\"URI:\" or \"DNS:\" and the name in the certificate, such as \"URI:spiffe://parcelco.example/gateway\"; no wildcard",
+        ),
+    }
+}
+
+/// 64 hexadecimal digits, with or without colons.
+fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
+    const WRONG: &str = "SHA-256 as 64 hexadecimal digits";
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+    let mut hash = [0; 32];
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(WRONG);
+    }
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| WRONG)?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| WRONG)?;
+    }
+    Ok(hash)
+}
+
+fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
+    let id = table.require(report, "id", "\"deliver-order\"").and_then(|v| v.parse(report, TaskId::new));
+    let purpose = text(table, report, "purpose", "\"Deliver the customer's parcel\"");
+    let basis =
+        table.require(report, "basis", "\"contract\"").and_then(|v| v.word(report, Basis::WORDS, Basis::new));
+    let limits = match table.get("limits") {
+        Some(value) => value.read_table(report, limits),
+        None => Some(Limits::default()),
+    };
+    let routes = table.tables(report, "route", route);
+    Some(Task { id: id?, purpose: purpose?, basis: basis?, limits: limits?, routes })
+}
+
+/// What is wrong is reported and stands at its default, so that the rest is looked at too.
+fn limits(table: &mut Table, report: &mut Report) -> Option<Limits> {
+    let mut limits = Limits::default();
+    if let Some(requests) = table.get("requests").and_then(|value| value.parse(report, Rate::parse)) {
+        limits.requests = requests.value;
+        limits.burst = limits.requests.count.get();
+    }
+    let mut count = |key, most| table.get(key).and_then(|value| value.integer(report, 1..=most));
+    if let Some(burst) = count("burst", u64::from(u32::MAX)) {
+        limits.burst = burst as u32;
+    }
+    if let Some(concurrent) = count("concurrent", 100_000) {
+        limits.concurrent = concurrent as usize;
+    }
+    if let Some(subjects) = count("subjects_per_day", 1_000_000_000_000) {
+        limits.subjects_per_day = subjects;
+    }
+    Some(limits)
+}
+
+fn route(table: &mut Table, report: &mut Report) -> Option<Route> {
+    let path = table
+        .require(report, "path", "\"/orders/{order_id}\"")
+        .and_then(|v| v.parse(report, PathTemplate::parse));
+    let methods = match table.get("methods") {
+        Some(value) => methods(&value, report),
+        None => vec![table.at(Method::Get)],
+    };
+    let upstream = table
+        .require(report, "upstream", "the name of an [upstream.…] of fieldgate.toml")
+        .and_then(|v| v.text(report).map(|text| v.at(text.to_owned())));
+    let query = table.get("query").map_or_else(Vec::new, |value| texts(&value, report));
+    let params = table.get("params").map_or_else(Vec::new, |value| params(&value, report));
+    let accept = table.get("accept").map(|value| paths(&value, report));
+    let records = table.get("records").and_then(|value| path_value(&value, report));
+    let subject = table.get("subject").and_then(|value| path_value(&value, report));
+    let when = table.get("when").and_then(|value| located(&value, report, Condition::parse));
+    let disclose = match table.require(report, "disclose", "[\"@.order_id\"]") {
+        Some(value) => fields(&value, accept.is_some(), report),
+        None => table.at(Vec::new()),
+    };
+    Some(Route {
+        path: path?,
+        methods,
+        upstream: upstream?,
+        query,
+        params,
+        accept,
+        records,
+        subject,
+        when,
+        disclose,
+    })
+}
+
+/// A list with something wrong in it comes back without that, so that the rest is looked at too.
+fn fields(value: &Value, accepts: bool, report: &mut Report) -> At<Vec<Field>> {
+    let list = value.list(report).unwrap_or_default();
+    if list.is_empty() && !accepts {
+        report.warning(
+            &value.span(),
+            value.key(),
+            "is empty: this route gives nothing",
+            "list what may leave",
+        );
+    }
+    value.at(list.iter().filter_map(|written| field(written, report)).collect())
+}
+
+fn methods(value: &Value, report: &mut Report) -> Vec<At<Method>> {
+    let list = value.list(report).unwrap_or_default();
+    if list.is_empty() {
+        report.error(&value.span(), value.key(), "lists no method", "leave it out for [\"GET\"]");
+    }
+    list.iter().filter_map(|method| method.word(report, Method::WORDS, Method::new)).collect()
+}
+
+fn params(value: &Value, report: &mut Report) -> Vec<At<(String, Regex)>> {
+    value.read_map(report, |name, pattern, report| {
+        // Alone first: a pattern that closes a bracket of ours must not pass.
+        let anchored = |text: &str| {
+            let whole = || RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(1 << 18).build();
+            let regex = Regex::new(text).and_then(|_| whole());
+            regex.map_err(|_| "a regular expression for the whole value, such as \"[0-9]{1,12}\"")
+        };
+        let regex = pattern.parse(report, anchored)?;
+        Some(regex.map(|regex| (name.to_owned(), regex)))
+    })
+}
+
+fn paths(value: &Value, report: &mut Report) -> Vec<At<Path>> {
+    let list = value.list(report).unwrap_or_default();
+    list.iter().filter_map(|path| path_value(path, report)).collect()
+}
+
+fn path_value(value: &Value, report: &mut Report) -> Option<At<Path>> {
+    located(value, report, Path::parse)
+}
+
+/// Parses a path or a condition, pointing into its text where it is wrong.
+fn located<T>(
+    value: &Value,
+    report: &mut Report,
+    parse: impl FnOnce(&str) -> Result<T, PathError>,
+) -> Option<At<T>> {
+    let text = value.text(report)?;
+    match parse(text) {
+        Ok(parsed) => Some(value.at(parsed)),
+        Err(error) => {
+            let mut span = value.span();
+            // Inside a one-line string without escapes, text and file go step by step.
+            if error.offset > 0 && span.len() == text.len() + 2 {
+                span.start += 1 + error.offset.min(text.len().saturating_sub(1));
+                span.end = span.start + 1;
+            }
+            let help = "JSONPath is RFC 9535: names .a or ['a','b'], [*], [0], [1:3], one `..`; conditions go into `when`";
+            report.error(&span, value.key(), error.to_string(), help);
+            None
+        }
+    }
+}
+
+fn field(value: &Value, report: &mut Report) -> Option<Field> {
+    if !value.is_table() {
+        let path = path_value(value, report)?;
+        return Some(Field {
+            text: value.at(value.text(report)?.to_owned()),
+            path: path.value,
+            treatment: Written::Plain,
+        });
+    }
+    value.read_table(report, |table, report| {
+        let path = table.require(report, "path", "\"@.recipient.phone\"");
+        let treatment = treatment(table, report);
+        let path = path?;
+        let parsed = path_value(&path, report)?;
+        Some(Field {
+            text: path.at(path.text(report)?.to_owned()),
+            path: parsed.value,
+            treatment: treatment?,
+        })
+    })
+}
+
+fn treatment(table: &mut Table, report: &mut Report) -> Option<Written> {
+    let whole = table.get("whole").map(|value| value.boolean(report));
+    let transform = table
+        .get("transform")
+        .map(|v| v.word(report, TRANSFORMS, |text| TRANSFORMS.contains(&text).then(|| text.to_owned())));
+    let treatment = match (whole, transform) {
+        (None | Some(Some(false)), None) => Written::Plain,
+        (Some(Some(true)), None) => Written::Whole,
+        (Some(_), Some(_)) => {
+            let at = table.at(());
+            report.error(
+                &at.span,
+                &at.key,
+                "has both `whole` and `transform`",
+                "a transform works on one value, not on a subtree; keep one",
+            );
+            return None;
+        }
+        (Some(None), None) | (None, Some(None)) => {
+            // Of a transform that is not understood, nobody knows which of these belong to it.
+            for key in ["keep_first", "keep_last", "length"] {
+                table.get(key);
+            }
+            return None;
+        }
+        (None, Some(Some(name))) => match name.value.as_str() {
+            "last4" => Written::Last4,
+            "mask" => {
+                let mut keep = |key| count(table, report, key, 0);
+                let (keep_first, keep_last) = (keep("keep_first"), keep("keep_last"));
+                Written::Mask { keep_first: keep_first?, keep_last: keep_last? }
+            }
+            "initials" => Written::Initials,
+            "email-domain" => Written::EmailDomain,
+            "year" => Written::Year,
+            "truncate" => {
+                table.require(report, "length", "10")?;
+                Written::Truncate { length: count(table, report, "length", 0)? }
+            }
+            "pseudonym" => Written::Pseudonym,
+            "redact" => Written::Redact,
+            _ => Written::RewriteUrl,
+        },
+    };
+    Some(treatment)
+}
+
+fn count(table: &mut Table, report: &mut Report, key: &'static str, default: usize) -> Option<usize> {
+    match table.get(key) {
+        Some(value) => value.integer(report, 0..=10_000).map(|count| count as usize),
+        None => Some(default),
+    }
+}
+
+fn text(table: &mut Table, report: &mut Report, key: &'static str, example: &str) -> Option<String> {
+    table.require(report, key, example)?.text(report).map(str::to_owned)
+}
+
+fn texts(value: &Value, report: &mut Report) -> Vec<String> {
+    let list = value.list(report).unwrap_or_default();
+    list.iter().filter_map(|text| text.text(report).map(str::to_owned)).collect()
+}

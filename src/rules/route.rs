@@ -1,0 +1,226 @@
+//! One route, from its paths to its compiled filters.
+
+use std::sync::Arc;
+
+use crate::diagnostic::Report;
+use crate::diagnostic::table::At;
+use crate::filter::{Filter, Origin, Path, Selection, SelectionError, Transform, Treatment, UrlRewrite};
+use crate::model::ContractorId;
+
+use super::file::{self, Method, Written};
+use super::link::LinkRewriter;
+use super::plan::{FieldLabel, Route, Surroundings};
+use super::template::Parameters;
+
+/// What all routes of one contractor are compiled with.
+pub struct RouteCompiler<'a> {
+    pub contractor: &'a ContractorId,
+    pub surroundings: &'a Surroundings,
+}
+
+impl RouteCompiler<'_> {
+    pub fn compile(&self, written: file::Route, task: usize, report: &mut Report) -> Option<Route> {
+        check_paths(&written, report);
+        let parameters = parameters(&written, report);
+        let base = self.upstream(&written.upstream, report)?;
+        let accept = accept(&written, report)?;
+        let link = LinkRewriter {
+            base,
+            template: written.path.value.clone(),
+            parameters: parameters.clone(),
+            query: written.query.clone(),
+        };
+        let link = UrlRewrite(Arc::new(move |url| link.rewrite(url)));
+        let fields = &written.disclose.value;
+        let disclose: Vec<(Path, Treatment)> =
+            fields.iter().map(|field| (field.path.clone(), self.treatment(field.treatment, &link))).collect();
+        let labels = fields.iter().zip(&disclose).map(|(field, (_, treatment))| FieldLabel {
+            path: field.text.value.clone(),
+            treatment: match treatment {
+                Treatment::Plain => None,
+                Treatment::Whole => Some("whole"),
+                Treatment::Transformed(transform) => Some(transform.name()),
+            },
+        });
+        let labels = labels.collect();
+        let selection = Selection {
+            records: written.records.map(|path| path.value),
+            subject: written.subject.map(|path| path.value),
+            when: written.when.map(|condition| condition.value),
+            disclose,
+        };
+        let filter = Filter::compile(&selection).map_err(|error| match error {
+            SelectionError::Treatments(first, second) => {
+                let (first, second) = (&fields[first].text, &fields[second].text);
+                let message =
+                    format!("can select the same value as \"{}\" and treats it differently", first.value);
+                report.error(
+                    &second.span,
+                    &second.key,
+                    message,
+                    "give both the same transform, or make the paths distinct",
+                );
+            }
+            SelectionError::NestedRecords | SelectionError::TooComplex => {
+                let at = &written.disclose;
+                report.error(
+                    &at.span,
+                    &at.key,
+                    error.to_string(),
+                    "use fewer `..`, wildcards and index selectors, or split the route",
+                );
+            }
+        });
+        Some(Route {
+            task,
+            template: written.path.value,
+            parameters,
+            methods: written.methods.into_iter().map(|method| method.value).collect(),
+            upstream: written.upstream.value,
+            query: written.query,
+            filter: filter.ok()?,
+            accept,
+            fields: labels,
+        })
+    }
+
+    fn upstream(&self, name: &At<String>, report: &mut Report) -> Option<String> {
+        let base = self.surroundings.upstreams.get(&name.value).cloned();
+        if base.is_none() {
+            let known: Vec<&str> = self.surroundings.upstreams.keys().map(String::as_str).collect();
+            let help =
+                format!("one of: {}; or add [upstream.{}] to fieldgate.toml", known.join(", "), name.value);
+            report.error(&name.span, &name.key, "is not an upstream of fieldgate.toml", help);
+        }
+        base
+    }
+
+    fn treatment(&self, written: Written, link: &UrlRewrite) -> Treatment {
+        Treatment::Transformed(match written {
+            Written::Plain => return Treatment::Plain,
+            Written::Whole => return Treatment::Whole,
+            Written::Last4 => Transform::Last4,
+            Written::Mask { keep_first, keep_last } => Transform::Mask { keep_first, keep_last },
+            Written::Initials => Transform::Initials,
+            Written::EmailDomain => Transform::EmailDomain,
+            Written::Year => Transform::Year,
+            Written::Truncate { length } => Transform::Truncate { length },
+            Written::Pseudonym => {
+                Transform::Pseudonym(self.surroundings.subject_key.for_contractor(self.contractor))
+            }
+            Written::Redact => Transform::Redact,
+            Written::RewriteUrl => Transform::RewriteUrl(link.clone()),
+        })
+    }
+}
+
+fn parameters(route: &file::Route, report: &mut Report) -> Parameters {
+    let mut parameters = Parameters::default();
+    for param in &route.params {
+        let (name, regex) = &param.value;
+        if !route.path.value.parameters().any(|known| known == name) {
+            report.error(
+                &param.span,
+                &param.key,
+                "is not a parameter of `path`",
+                format!("the path is \"{}\"", route.path.value.as_str()),
+            );
+        }
+        parameters.0.insert(name.clone(), regex.clone());
+    }
+    parameters
+}
+
+fn check_paths(route: &file::Route, report: &mut Report) {
+    if let Some(records) = &route.records {
+        if records.value.origin == Origin::Record {
+            report.error(
+                &records.span,
+                &records.key,
+                "begins with `@`",
+                "records are found from the body: begin with `$`",
+            );
+        }
+        if records.value.has_descendant() {
+            report.error(
+                &records.span,
+                &records.key,
+                "has a `..`, so that one record could be inside another",
+                "name the way to the records, such as \"$.data[*]\"",
+            );
+        }
+    }
+    match &route.subject {
+        None => report.warning(
+            &route.path.span,
+            &route.path.key,
+            "has no `subject`",
+            "the ledger cannot tell whom these disclosures are about; add subject = \"@.customer.id\"",
+        ),
+        Some(subject) => {
+            if !subject.value.is_singular() {
+                report.error(
+                    &subject.span,
+                    &subject.key,
+                    "can select more than one value",
+                    "names and indexes only, such as \"@.customer.id\"",
+                );
+            }
+            if route.records.is_some() && subject.value.origin == Origin::Body {
+                report.error(
+                    &subject.span,
+                    &subject.key,
+                    "begins with `$`",
+                    "each record has its own subject: begin with `@`",
+                );
+            }
+        }
+    }
+}
+
+/// The check of request bodies: the same filter, asked whether it would leave anything out.
+fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
+    let writes = route
+        .methods
+        .iter()
+        .find(|method| matches!(method.value, Method::Post | Method::Put | Method::Patch));
+    let Some(accept) = &route.accept else {
+        if let Some(method) = writes {
+            let help = "list the members of a request body that may pass: accept = [\"$.comment\"], or accept = [] for none";
+            report.error(&method.span, &method.key, "sends a body, and `accept` is missing", help);
+        }
+        return Some(None);
+    };
+    if writes.is_none() {
+        report.error(
+            &route.path.span,
+            &route.path.key,
+            "has `accept` and no method that sends a body",
+            "add methods = [\"POST\"], or remove `accept`",
+        );
+    }
+    for path in accept.iter().filter(|path| path.value.origin == Origin::Record) {
+        report.error(
+            &path.span,
+            &path.key,
+            "begins with `@`",
+            "a request body has no records: begin with `$`",
+        );
+    }
+    if accept.is_empty() {
+        return Some(None);
+    }
+    let disclose = accept.iter().map(|path| (path.value.clone(), Treatment::Plain)).collect();
+    match Filter::compile(&Selection { disclose, ..Selection::default() }) {
+        Ok(filter) => Some(Some(filter)),
+        Err(error) => {
+            report.error(
+                &route.path.span,
+                &route.path.key,
+                error.to_string(),
+                "use fewer `..` and wildcards in `accept`",
+            );
+            None
+        }
+    }
+}
