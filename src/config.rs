@@ -101,7 +101,7 @@ limits! {
     handshake_timeout: Duration = Duration::from_secs(10), duration;
     /// For the head of a request.
     header_timeout: Duration = Duration::from_secs(10), duration;
-    /// For a connection without a request.
+    /// For a connection on which nothing moves.
     idle_timeout: Duration = Duration::from_secs(60), duration;
     /// For the body of a request, from its head to its last byte.
     body_timeout: Duration = Duration::from_secs(30), duration;

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use serde_json::Value;
@@ -72,6 +72,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
     let subject = match arguments.subject {
         None => None,
+        // Only looked up, never made: a new key would find nobody.
+        Some(_) if !config.ledger.subject_key.exists() => {
+            bail!("{} is missing", config.ledger.subject_key.display())
+        }
         Some(id) => {
             Some(subject_key(&config.ledger.subject_key, &config.ledger.path)?.pseudonym(&Subject::new(id)))
         }

@@ -72,9 +72,15 @@ impl Condition {
     /// Where the text is not RFC 9535, is not well typed (section 2.4.3), or cannot be decided in
     /// one pass.
     pub fn parse(text: &str) -> Result<Condition, PathError> {
-        const BEFORE: &str = "$[?";
         // White space around an expression is its own (RFC 9535, section 2.3.5.1).
-        let text = text.trim_matches([' ', '\t', '\n', '\r']);
+        let trimmed = text.trim_start_matches(syntax::SPACE);
+        let before = text.len() - trimmed.len();
+        Condition::parse_trimmed(trimmed.trim_end_matches(syntax::SPACE))
+            .map_err(|error| PathError { offset: error.offset + before, ..error })
+    }
+
+    fn parse_trimmed(text: &str) -> Result<Condition, PathError> {
+        const BEFORE: &str = "$[?";
         syntax::check(text)?;
         let query = parse_json_path(&format!("{BEFORE}{text}]"))
             .map_err(|error| path::parser_error(&error, BEFORE.len()))?;

@@ -10,8 +10,8 @@ const MAX_STATES: usize = 4096;
 /// Distinct index and slice selectors that may meet at one place: one bit each.
 const MAX_INDEX_SELECTORS: usize = 64;
 /// How far the elements of a list are looked at one by one for what selects them.
-const MAX_INDEX: u64 = 4096;
-/// Items that may be added to states while compiling: about a second.
+pub const MAX_INDEX: u64 = 4096;
+/// Items that may be looked at while compiling: seconds at the most.
 const MAX_WORK: usize = 3_000_000;
 
 /// Everything that the paths of one route ask for.
@@ -27,6 +27,8 @@ pub struct Wanted<'a> {
 pub enum Conflict {
     /// Two fields reach one value and treat it differently.
     Treatments(usize, usize),
+    /// An index or a bound of a slice is over the limit, or the steps of slices are together.
+    IndexTooLarge,
     /// Too many states, or too many index selectors at one place.
     TooComplex,
 }
@@ -72,8 +74,12 @@ fn horizon(selectors: &[Selector]) -> u64 {
     let (mut last, mut period) = (0, 1u64);
     for selector in selectors {
         if let Selector::Slice { start, end, step } = *selector {
-            last = last.max(start).max(if end == u64::MAX { 0 } else { end });
-            period = period.saturating_mul(step.max(1));
+            last = last.max(start);
+            if end == u64::MAX {
+                period = period.saturating_mul(step.max(1));
+            } else {
+                last = last.max(end);
+            }
         } else if let Selector::Index(index) = *selector {
             last = last.max(index);
         }
@@ -242,7 +248,7 @@ impl Builder<'_> {
         }
         let horizon = horizon(&selectors);
         if horizon > MAX_INDEX {
-            return Err(Conflict::TooComplex);
+            return Err(Conflict::IndexTooLarge);
         }
         let sets: BTreeSet<u64> = (0..=horizon).map(|index| taking(&selectors, index)).collect();
         let mut states = Vec::new();

@@ -9,6 +9,12 @@ use regex::{Regex, RegexBuilder};
 /// Bytes that a compiled pattern may take.
 const MAX_COMPILED: usize = 1 << 20;
 
+/// IsCategory of RFC 9485, section 4.
+const CATEGORIES: [&str; 36] = [
+    "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Pe",
+    "Pf", "Pi", "Po", "Ps", "Z", "Zl", "Zp", "Zs", "S", "Sc", "Sk", "Sm", "So", "C", "Cc", "Cf", "Cn", "Co",
+];
+
 /// Compiles a pattern for the whole text (`match`) or for any part of it (`search`); `None` where it is
 /// not an I-Regexp.
 pub fn compile(pattern: &str, whole: bool) -> Option<Regex> {
@@ -143,10 +149,12 @@ impl Translator<'_> {
                 self.out.push('\\');
                 self.out.push(escaped);
                 self.take('{').then_some(())?;
+                let from = self.out.len();
                 while let Some(letter) = self.rest.next_if(char::is_ascii_alphabetic) {
                     self.out.push(letter);
                 }
-                self.take('}').then_some(())
+                let category = CATEGORIES.contains(&&self.out[from..]);
+                (category && self.take('}')).then_some(())
             }
             _ => None,
         }
@@ -226,7 +234,8 @@ mod tests {
             "a{",
             "a{,2}",
             "[b-a]",
-            r"\p{Nonsense}",
+            r"\p{Greek}",
+            r"\p{lu}",
             "{",
             "a||)",
             "[a-b-c]",

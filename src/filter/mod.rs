@@ -68,6 +68,8 @@ pub enum SelectionError {
     Treatments(usize, usize),
     #[error("`records` has a `..`, so that one record could be inside another")]
     NestedRecords,
+    #[error("one of the route's paths has an index or a bound of a slice over {}", construction::MAX_INDEX)]
+    IndexTooLarge,
     #[error("the paths are too many or too entangled to be compiled")]
     TooComplex,
 }
@@ -162,6 +164,7 @@ impl Filter {
         };
         let automaton = construction::compile(&wanted).map_err(|conflict| match conflict {
             Conflict::Treatments(first, second) => SelectionError::Treatments(first, second),
+            Conflict::IndexTooLarge => SelectionError::IndexTooLarge,
             Conflict::TooComplex => SelectionError::TooComplex,
         })?;
         Ok(Filter {

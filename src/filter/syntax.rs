@@ -5,6 +5,7 @@
 //! call that fails to parse. A privacy rule must mean one thing, so all of that is refused here first.
 
 use super::path::PathError;
+use super::value::Decimal;
 
 /// Longest expression, in bytes.
 pub const MAX_LENGTH: usize = 512;
@@ -32,7 +33,7 @@ pub fn check(text: &str) -> Result<(), PathError> {
 }
 
 /// S of RFC 9535, section 2.1.1.
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+pub const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 struct Lexer<'t> {
     text: &'t str,
@@ -48,7 +49,7 @@ impl Lexer<'_> {
             match byte {
                 b'\'' | b'"' => self.string(byte)?,
                 b'.' => self.member()?,
-                b'-' | b'0'..=b'9' => self.number(),
+                b'-' | b'0'..=b'9' => self.number()?,
                 b'(' | b'[' => {
                     open.push(false);
                     self.at += 1;
@@ -149,13 +150,29 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn number(&mut self) {
+    /// Takes a number. The parser holds those with a fraction or an exponent as f64; one that is not
+    /// that number exactly would compare as another.
+    fn number(&mut self) -> Result<(), PathError> {
+        let start = self.at;
         while self
             .peek()
             .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-'))
         {
             self.at += 1;
         }
+        let number = &self.text[start..self.at];
+        if number.contains(['.', 'e', 'E']) {
+            let held = number.parse::<f64>().map(|float| format!("{float:?}")).unwrap_or_default();
+            let same = Decimal::parse(number.as_bytes())
+                .is_some_and(|exact| Decimal::parse(held.as_bytes()) == Some(exact));
+            if !same {
+                return Err(PathError::new(
+                    start,
+                    "has a number that cannot be held exactly; write it with fewer digits",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A word outside of a name: a literal, or (true) a function with its bracket next.
@@ -209,6 +226,7 @@ mod tests {
             "@.a<=-1",
             "$[1:2:3]",
             "@.a==true",
+            "@.a == 0.1 || @.a < -1.5e-7 || @.a > 1E20",
             "@.a == 1 &&\n\t@.b == 2",
             "$['a\u{a0}']",
             "$.a\n.b",
@@ -235,6 +253,9 @@ mod tests {
             "@.\u{a0}a == 1",
             "@.\u{2003} == 1",
             "$['a\nb']",
+            "@.a == 0.10000000000000000001",
+            "@.a < 1e400",
+            "@.a == 1e-400",
             "$.1",
             "@.a 'b'",
             "$.a;b",

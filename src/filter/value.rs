@@ -153,8 +153,8 @@ impl<'b> Decimal<'b> {
     pub fn parse(text: &'b [u8]) -> Option<Self> {
         let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-            Some(at) => (&text[..at], std::str::from_utf8(&text[at + 1..]).ok()?.parse::<i64>().ok()?),
-            None => (text, 0),
+            Some(at) => (&text[..at], std::str::from_utf8(&text[at + 1..]).ok()?.parse::<i64>().ok()),
+            None => (text, Some(0)),
         };
         let (whole, fraction) = match mantissa.iter().position(|byte| *byte == b'.') {
             Some(at) => (&mantissa[..at], &mantissa[at + 1..]),
@@ -168,7 +168,7 @@ impl<'b> Decimal<'b> {
         if leading == digits.len() {
             return Some(Decimal { negative: false, digits: Cow::Borrowed(&[]), point: 0 });
         }
-        let point = exponent.checked_add(whole.len() as i64 - leading as i64)?;
+        let point = exponent?.checked_add(whole.len() as i64 - leading as i64)?;
         let digits = match digits {
             Cow::Borrowed(all) => Cow::Borrowed(&all[leading..end]),
             Cow::Owned(all) => Cow::Owned(all[leading..end].to_vec()),
@@ -221,6 +221,7 @@ mod tests {
             ["0.1", "1E-1"],
             ["-0", "0"],
             ["0e9", "0.000"],
+            ["0e99999999999999999999", "0"],
             ["12.50", "1.25e+1"],
         ] {
             assert!(decimal(equals[0]) == decimal(equals[1]), "{equals:?}");

@@ -90,7 +90,7 @@ pub struct Refused<'a> {
     pub code: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
-    /// Equal refusals since the last entry that were counted instead of written.
+    /// Refusals of this credential since the last entry that were counted instead of written.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_written: u64,
 }

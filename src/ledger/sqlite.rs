@@ -1,8 +1,8 @@
 //! Entries in SQLite: one file, write-ahead log, every commit synced to the disk.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,10 +65,12 @@ pub enum StoreError {
     Missing(PathBuf),
     #[error("the ledger {} is in use by another gateway", .0.display())]
     InUse(PathBuf),
-    #[error("the ledger {} was deleted or replaced while it was open", .0.display())]
+    #[error("the ledger {} was deleted or replaced while it was open; stop the gateway, put the right one back without the -wal and -shm files of another, and start again", .0.display())]
     Replaced(PathBuf),
     #[error("the ledger {} has version {found}; this gateway knows {known}: use a newer one", path.display())]
     TooNew { path: PathBuf, found: usize, known: usize },
+    #[error("the ledger {} does not end with the entry that it should end with: restore it", .0.display())]
+    Changed(PathBuf),
     #[error("the ledger {} has {found} entries and had {known}: restore it", path.display())]
     Shorter { path: PathBuf, found: u64, known: u64 },
     #[error("the ledger {} has a gap: {entries} entries, the last one is number {last}", path.display())]
@@ -89,9 +91,21 @@ pub struct Sqlite {
     path: PathBuf,
     /// The database and its write-ahead log, as the file system knows them.
     files: [Option<u64>; 2],
-    /// The number of the next entry.
+    /// The number of the next entry, and the hash of the last one.
     next: u64,
+    last: Option<Hash>,
     known: Known,
+}
+
+/// A leaf hash.
+type Hash = [u8; 32];
+
+/// What a ledger must still be when it is opened again.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    database: Option<u64>,
+    size: u64,
+    last: Option<Hash>,
 }
 
 /// Held for as long as this process is the ledger's only writer.
@@ -115,7 +129,7 @@ impl WriterLock {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(real.with_extension("lock"))
+            .open(lock_file(&real))
             .map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(WriterLock(file)),
@@ -123,6 +137,12 @@ impl WriterLock {
             Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
         }
     }
+}
+
+fn lock_file(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
 }
 
 impl Sqlite {
@@ -151,15 +171,31 @@ impl Sqlite {
             });
         }
         let files = files(path);
-        Ok(Sqlite { connection, path: path.to_owned(), files, next: entries as u64, known: Known::default() })
+        let last =
+            if entries > 0 { hash_at(&connection, entries as u64 - 1).map_err(database)? } else { None };
+        if entries > 0 && last.is_none() {
+            return Err(StoreError::Changed(path.to_owned()));
+        }
+        Ok(Sqlite {
+            connection,
+            path: path.to_owned(),
+            files,
+            next: entries as u64,
+            last,
+            known: Known::default(),
+        })
     }
 
-    /// Opens the database anew; it must have all of the `known` entries.
+    /// Opens the database anew; it must be the same file and have all that it had.
     ///
     /// # Errors
     /// As [`Sqlite::open`], and where entries are missing.
-    pub fn reopen(path: &Path, known: u64) -> Result<Self, StoreError> {
+    pub fn reopen(path: &Path, mark: Mark) -> Result<Self, StoreError> {
         let database = |source| StoreError::Database { path: path.to_owned(), source };
+        // SQLite would lay the log of the old file over another one.
+        if files(path)[0] != mark.database {
+            return Err(StoreError::Replaced(path.to_owned()));
+        }
         // Looked at without writing, and without waiting: a file that is not ours stays as it is.
         let reader = open_for_reading(path)?;
         reader.busy_timeout(BRIEFLY).map_err(database)?;
@@ -168,8 +204,11 @@ impl Sqlite {
             0 => 0,
             _ => count("SELECT count(*) FROM entry")?,
         };
-        if (found as u64) < known {
-            return Err(StoreError::Shorter { path: path.to_owned(), found: found as u64, known });
+        if (found as u64) < mark.size {
+            return Err(StoreError::Shorter { path: path.to_owned(), found: found as u64, known: mark.size });
+        }
+        if mark.size > 0 && hash_at(&reader, mark.size - 1).map_err(database)? != mark.last {
+            return Err(StoreError::Changed(path.to_owned()));
         }
         drop(reader);
         let mut store = Sqlite::open_waiting(path, BRIEFLY)?;
@@ -178,9 +217,9 @@ impl Sqlite {
         Ok(store)
     }
 
-    /// The number of entries.
-    pub fn size(&self) -> u64 {
-        self.next
+    /// What must still be there when this database is opened again.
+    pub fn mark(&self) -> Mark {
+        Mark { database: self.files[0], size: self.next, last: self.last }
     }
 
     /// Writes all drafts in one transaction. When this returns, they are on the disk.
@@ -210,7 +249,7 @@ impl Sqlite {
             self.connection.execute("DELETE FROM subject_day WHERE day < ?1", [today - 1])?;
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut next = self.next;
+        let (mut next, mut last) = (self.next, self.last);
         let mut written = Vec::with_capacity(drafts.len());
         for draft in drafts {
             if !self.known.admit(&transaction, draft)? {
@@ -218,11 +257,11 @@ impl Sqlite {
                 continue;
             }
             written.push(Written::At(next));
-            insert(&transaction, draft, &mut self.known, &mut next)?;
+            last = Some(insert(&transaction, draft, &mut self.known, &mut next)?);
         }
         store_sequences(&transaction, drafts, &self.known)?;
         transaction.commit()?;
-        self.next = next;
+        (self.next, self.last) = (next, last);
         Ok(written)
     }
 }
@@ -290,9 +329,10 @@ fn insert(
     draft: &Draft,
     known: &mut Known,
     next: &mut u64,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Hash> {
     // A search for a subject leads to the entry that says what was disclosed.
     let disclosure = *next as i64;
+    let mut last = Hash::default();
     for part in &draft.parts {
         let sequence = match &draft.contractor {
             Some(contractor) => {
@@ -312,8 +352,17 @@ fn insert(
             index.execute(params![subject.0, disclosure])?;
         }
         *next += 1;
+        last = hash;
     }
-    Ok(())
+    Ok(last)
+}
+
+/// The stored hash of an entry whose bytes still have it; `None` where there is no such entry.
+fn hash_at(connection: &Connection, position: u64) -> rusqlite::Result<Option<Hash>> {
+    let sql = "SELECT hash, leaf FROM entry WHERE position = ?1";
+    let row: Option<(Hash, Vec<u8>)> =
+        connection.query_row(sql, [position as i64], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(row.filter(|(hash, leaf)| entry::leaf_hash(leaf) == *hash).map(|(hash, _)| hash))
 }
 
 fn store_sequences(transaction: &Transaction, drafts: &[Draft], known: &Known) -> rusqlite::Result<()> {
@@ -373,9 +422,11 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     transaction.commit().map_err(database)
 }
 
-/// SQLite gives its write-ahead log the mode of the database file.
+/// SQLite gives its write-ahead log the mode of the database file. A copy that was put back may have
+/// another one.
 fn make_private(path: &Path) -> std::io::Result<()> {
-    File::options().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// The inodes of the database and of its write-ahead log.

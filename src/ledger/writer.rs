@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::entry::Draft;
-use super::sqlite::{Sqlite, StoreError, WriterLock, Written};
+use super::sqlite::{Mark, Sqlite, StoreError, WriterLock, Written};
 
 /// Drafts that may wait. More are refused: memory stays bounded, and so does the wait.
 const QUEUE: usize = 4096;
@@ -111,7 +111,7 @@ impl Ledger {
     pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
         let lock = WriterLock::take(path)?;
         let store = Sqlite::open(path)?;
-        let known = store.size();
+        let mark = store.mark();
         let state = Arc::new(State::new());
         let (queue, jobs) = sync_channel(QUEUE);
         let writer = Writer {
@@ -119,7 +119,7 @@ impl Ledger {
             store: Some(store),
             state: Arc::clone(&state),
             trouble: String::new(),
-            known,
+            mark,
             retry_at: None,
             _lock: lock,
         };
@@ -169,8 +169,8 @@ struct Writer {
     state: Arc<State>,
     /// The last failure to open it again, so that each is logged once.
     trouble: String,
-    /// Entries that were there at the last commit.
-    known: u64,
+    /// What the ledger was after the last commit.
+    mark: Mark,
     /// When a sick database is tried again.
     retry_at: Option<Instant>,
     _lock: WriterLock,
@@ -205,7 +205,7 @@ impl Writer {
         self.state.end();
         match outcome {
             Some(Ok(written)) => {
-                self.known = self.store.as_ref().map_or(self.known, Sqlite::size);
+                self.mark = self.store.as_ref().map_or(self.mark, Sqlite::mark);
                 answer_all(answers, written);
             }
             Some(Err(error)) => {
@@ -228,7 +228,7 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        match Sqlite::reopen(&self.path, self.known) {
+        match Sqlite::reopen(&self.path, self.mark) {
             Ok(store) => {
                 self.store = Some(store);
                 self.retry_at = None;

@@ -96,7 +96,9 @@ impl Rate {
             "/h" => 3_600,
             _ => return Err(WRONG),
         };
-        let count = u32::try_from(count).ok().and_then(NonZeroU32::new).ok_or(WRONG)?;
+        // One a nanosecond is as fine as clocks are.
+        let count = u32::try_from(count).ok().filter(|count| *count <= 1_000_000_000);
+        let count = count.and_then(NonZeroU32::new).ok_or(WRONG)?;
         Ok(Rate { count, per: Duration::from_secs(per) })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::HttpsConnector;
@@ -23,6 +23,9 @@ use super::{BodyLimits, Refusal};
 
 /// Below the keep-alive of usual servers, so that a pooled connection is rarely dead.
 const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// How many times the size of a body that is wanted is taken in of one that is not.
+const DRAINED: usize = 16;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("fieldgate-request-id");
 
@@ -224,12 +227,15 @@ async fn accepted_body(
 }
 
 /// Takes in what is left of a refused request's body: an HTTP/2 client may not read its answer while it
-/// is told to stop sending. Bounded like a body that is wanted.
-pub fn drain(mut body: Incoming, limits: BodyLimits) {
-    if !body.is_end_stream() {
-        tokio::spawn(
-            async move { tokio::time::timeout(limits.timeout, skip(&mut body, limits.size)).await.ok() },
-        );
+/// is told to stop sending. Nothing of it is kept.
+pub fn drain(version: Version, mut body: Incoming, limits: BodyLimits) {
+    // On HTTP/1.1 reading would invite the body of a client that waits for leave (`Expect`).
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        tokio::spawn(async move {
+            tokio::time::timeout(limits.timeout, skip(&mut body, limits.size.saturating_mul(DRAINED)))
+                .await
+                .ok()
+        });
     }
 }
 

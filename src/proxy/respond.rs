@@ -32,8 +32,9 @@ pub struct Outgoing {
     _slot: Option<OwnedSemaphorePermit>,
 }
 
-/// Bytes that a connection takes at once.
-const PIECE: usize = 64 << 10;
+/// Bytes that a connection takes at once. A client that does not take as much in the time for idle
+/// connections loses its own.
+const PIECE: usize = 16 << 10;
 
 impl Body for Outgoing {
     type Data = Bytes;

@@ -162,7 +162,11 @@ fn limits(table: &mut Table, report: &mut Report) -> Option<Limits> {
         limits.burst = limits.requests.count.get();
     }
     let mut count = |key, most| table.get(key).and_then(|value| value.integer(report, 1..=most));
-    if let Some(burst) = count("burst", u64::from(u32::MAX)) {
+    // What refills slowly cannot be large: it is counted in nanoseconds, and a year is enough.
+    const YEAR: u128 = 31_536_000_000_000_000;
+    let one = (limits.requests.per / limits.requests.count.get()).as_nanos().max(1);
+    let most = u64::try_from(YEAR / one).unwrap_or(u64::MAX).min(u64::from(u32::MAX));
+    if let Some(burst) = count("burst", most) {
         limits.burst = burst as u32;
     }
     if let Some(concurrent) = count("concurrent", 100_000) {

@@ -61,6 +61,15 @@ impl RouteCompiler<'_> {
                     "give both the same transform, or make the paths distinct",
                 );
             }
+            SelectionError::IndexTooLarge => {
+                let at = &written.disclose;
+                report.error(
+                    &at.span,
+                    &at.key,
+                    "cannot be compiled: ".to_owned() + &error.to_string(),
+                    "take whole lists with [*], or smaller indexes",
+                );
+            }
             SelectionError::NestedRecords | SelectionError::TooComplex => {
                 let at = &written.disclose;
                 report.error(

@@ -175,7 +175,7 @@ impl Connection {
             async move {
                 let answer = answer.await;
                 drop(guard);
-                Ok::<_, Infallible>(answer.map(|body| Watched { body, in_work }))
+                Ok::<_, Infallible>(answer.map(|body| Watched::new(body, in_work)))
             }
         });
         let io = TokioIo::new(stream);
@@ -214,7 +214,10 @@ impl Connection {
                         return Ok(());
                     } else {
                         ending = true;
-                        look = Instant::now() + self.timeouts.header;
+                        // Once more as long where a response is on its way: kernels free their buffers in
+                        // large steps.
+                        let grace = if in_work.is_sending() { self.timeouts.idle } else { self.timeouts.header };
+                        look = Instant::now() + grace;
                         connection.as_mut().graceful_shutdown();
                     }
                 }
@@ -228,12 +231,18 @@ impl Connection {
 struct InWork {
     /// Requests without an answer yet.
     handling: AtomicUsize,
+    /// Responses with pieces left.
+    sending: AtomicUsize,
     /// Grows with each request and each piece of a response that the client took.
     steps: AtomicUsize,
     seen: AtomicUsize,
 }
 
 impl InWork {
+    fn is_sending(&self) -> bool {
+        self.sending.load(Ordering::Relaxed) > 0
+    }
+
     /// A request is in work, or something has moved since this was last asked.
     fn moved(&self) -> bool {
         let steps = self.steps.load(Ordering::Relaxed);
@@ -261,6 +270,19 @@ impl Drop for Handling {
 struct Watched<B> {
     body: B,
     in_work: Arc<InWork>,
+}
+
+impl<B> Watched<B> {
+    fn new(body: B, in_work: Arc<InWork>) -> Self {
+        in_work.sending.fetch_add(1, Ordering::Relaxed);
+        Watched { body, in_work }
+    }
+}
+
+impl<B> Drop for Watched<B> {
+    fn drop(&mut self) {
+        self.in_work.sending.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl<B: Body + Unpin> Body for Watched<B> {
