@@ -299,7 +299,8 @@ fn write_configuration(folder: &Path, upstream: SocketAddr) -> std::io::Result<(
     let rule = std::fs::read_to_string("rules/parcelco.toml")?;
     let rule = rule
         .replace("\"50/s\"", "\"1000000/s\"")
-        .replace("burst            = 100", "burst            = 1000000");
+        .replace("burst            = 100", "burst            = 1000000")
+        .replace("concurrent       = 32", "concurrent       = 10000");
     std::fs::write(folder.join("rules/parcelco.toml"), rule)?;
     let config = std::fs::read_to_string("fieldgate.toml")?;
     let config =

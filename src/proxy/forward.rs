@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName,
+};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::HttpsConnector;
@@ -226,11 +228,11 @@ async fn accepted_body(
     }
 }
 
-/// Takes in what is left of a refused request's body: an HTTP/2 client may not read its answer while it
-/// is told to stop sending. Nothing of it is kept.
-pub fn drain(version: Version, mut body: Incoming, limits: BodyLimits) {
-    // On HTTP/1.1 reading would invite the body of a client that waits for leave (`Expect`).
-    if version == Version::HTTP_2 && !body.is_end_stream() {
+/// Takes in what is left of a refused request's body: a client that is cut off while it sends may never
+/// read its answer. Nothing of it is kept.
+pub fn drain(head: &Parts, mut body: Incoming, limits: BodyLimits) {
+    // Reading would invite the body of a client that waits for leave (RFC 9110, section 10.1.1).
+    if !head.headers.contains_key(EXPECT) && !body.is_end_stream() {
         tokio::spawn(async move {
             tokio::time::timeout(limits.timeout, skip(&mut body, limits.size.saturating_mul(DRAINED)))
                 .await

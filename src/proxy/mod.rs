@@ -87,14 +87,14 @@ impl Gateway {
         let caller = match authenticate::authenticate(&self.plan, &peer, &head.headers) {
             Ok(caller) => caller,
             Err(refusal) => {
-                forward::drain(head.version, body, self.body);
+                forward::drain(&head, body, self.body);
                 return respond::refuse(refusal, id);
             }
         };
         match self.disclose(id, &caller, &head, &mut body).await {
             Ok(recorded) => respond::release(recorded),
             Err(refused) => {
-                forward::drain(head.version, body, self.body);
+                forward::drain(&head, body, self.body);
                 self.record_refusal(id, &caller, &head, &refused).await;
                 respond::refuse(refused.refusal, id)
             }
