@@ -153,3 +153,48 @@ async fn the_hybrid_post_quantum_key_exchange_is_preferred() {
     let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap().name();
     assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
 }
+
+/// A revocation list of the contractors' authority that names the certificate of `revoked`.
+fn write_list(house: &House, revoked: &str, next_update: time::OffsetDateTime) {
+    let read = |name: &str| std::fs::read_to_string(house.path("certs").join(name)).unwrap();
+    let key = rcgen::KeyPair::from_pem(&read("contractor-ca.key")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("contractor-ca.pem"), key).unwrap();
+    let pem = read(&format!("{revoked}.pem"));
+    let (_, certificate) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+    let serial = rcgen::SerialNumber::from_slice(certificate.parse_x509().unwrap().raw_serial());
+    let this_update = time::OffsetDateTime::now_utc() - time::Duration::days(2);
+    let list = rcgen::CertificateRevocationListParams {
+        this_update,
+        next_update,
+        crl_number: rcgen::SerialNumber::from(1u64),
+        issuing_distribution_point: None,
+        revoked_certs: vec![rcgen::RevokedCertParams {
+            serial_number: serial,
+            revocation_time: this_update,
+            reason_code: None,
+            invalidity_date: None,
+        }],
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    std::fs::write(house.path("certs/contractor-ca.crl"), list.signed_by(&issuer).unwrap().pem().unwrap())
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_and_an_outdated_list_do_not_get_past_the_handshake() {
+    let config = CONFIG.replace("[ledger]", "crl = [\"certs/contractor-ca.crl\"]\n[ledger]");
+    let tomorrow = time::OffsetDateTime::now_utc() + time::Duration::days(1);
+    for (revoked, next_update, served) in [
+        ("stranger", tomorrow, true),
+        ("parcelco", tomorrow, false),
+        ("stranger", tomorrow - time::Duration::days(2), false),
+    ] {
+        let mut house = House::closed(&config, &[("parcelco", RULES)]).await;
+        write_list(&house, revoked, next_update);
+        house.open();
+        house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+        let answer = house.parcelco().try_send(Method::GET, "/orders/1", "").await;
+        assert_eq!(answer.is_ok(), served, "{revoked} {next_update}: {answer:?}");
+        assert_eq!(house.upstream.requests().len(), usize::from(served));
+    }
+}
