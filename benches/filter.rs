@@ -20,7 +20,7 @@ fn filter(records: Option<&str>) -> Option<Filter> {
         "@.recipient['name','phone']",
         "@.shipping_address['street','city','postal_code','country']",
     ];
-    let disclose = fields.iter().map(|path| Some((Path::parse(path).ok()?, Treatment::Plain)));
+    let disclose = fields.iter().map(|path| Some((Path::parse(path).ok()?, Treatment::plain())));
     Filter::compile(&Selection {
         records: match records {
             Some(path) => Some(Path::parse(path).ok()?),

@@ -59,8 +59,8 @@ fn check(file: &str, disclose: &[String], case: &Case) {
             .map(|when| Condition::parse(when).unwrap_or_else(|error| panic!("{when}: {error:?}"))),
         disclose: plain
             .iter()
-            .map(|text| field(text, Treatment::Plain))
-            .chain(case.whole.iter().map(|text| field(text, Treatment::Whole)))
+            .map(|text| field(text, Treatment::plain()))
+            .chain(case.whole.iter().map(|text| field(text, Treatment::whole())))
             .collect(),
     };
     let filter = Filter::compile(&selection).unwrap();

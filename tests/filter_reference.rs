@@ -439,9 +439,9 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 fn compile(rule: &Rule) -> Option<Filter> {
     let treatment = |kind| match kind {
-        Kind::Plain => Treatment::Plain,
-        Kind::Whole => Treatment::Whole,
-        Kind::Last4 => Treatment::Transformed(Transform::Last4),
+        Kind::Plain => Treatment::plain(),
+        Kind::Whole => Treatment::whole(),
+        Kind::Last4 => Treatment::transformed(Transform::Last4),
     };
     let selection = Selection {
         records: rule.records.as_ref().map(|path| Path::parse(path).unwrap()),

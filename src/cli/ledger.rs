@@ -77,7 +77,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
             bail!("{} is missing", config.ledger.subject_key.display())
         }
         Some(id) => {
-            Some(subject_key(&config.ledger.subject_key, &config.ledger.path)?.pseudonym(&Subject::new(id)))
+            Some(subject_key(&config.ledger.subject_key, &config.ledger.path)?.pseudonym(Subject::new(&id)))
         }
     };
     let query = Query {

@@ -5,7 +5,7 @@
 //! the states when rules load.
 
 use super::path::Selector;
-use super::transform::Transform;
+use super::treatment::Treatment;
 
 /// Up to this many names a comparison with each is quickest.
 const FEW_NAMES: usize = 8;
@@ -13,18 +13,8 @@ const FEW_NAMES: usize = 8;
 /// Where nothing is allowed and nothing is looked at.
 pub const DEAD: StateId = StateId(0);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateId(pub(super) u32);
-
-/// How a disclosed field leaves.
-#[derive(Clone, Debug)]
-pub enum Treatment {
-    /// Scalars and arrays of scalars.
-    Plain,
-    /// The whole subtree.
-    Whole,
-    Transformed(Transform),
-}
 
 /// What happens to a scalar at one place: which field of the rule lets it out, and how.
 #[derive(Clone, Debug)]
@@ -33,13 +23,30 @@ pub struct Action {
     pub treatment: Treatment,
 }
 
+/// Where a child leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Branch {
+    One(StateId),
+    /// By the set of [`State::selectors`] that take the child.
+    BySet(Vec<(u64, StateId)>),
+}
+
 #[derive(Debug)]
 pub struct State {
-    /// Names that lead to a state of their own.
-    pub names: Vec<(Box<str>, StateId)>,
+    /// Names that lead to a place of their own, sorted.
+    pub names: Vec<(Box<str>, Branch)>,
+    /// The [`mark`]s of the names: most other names are known by it not to be among them.
+    pub(super) marks: u64,
     /// Where every other name leads.
-    pub other: StateId,
-    pub(super) elements: Elements,
+    pub other: Branch,
+    /// Where elements lead.
+    pub elements: Branch,
+    /// The selectors that a child must be shown to: bit i of a set is the i-th of them.
+    pub selectors: Vec<Selector>,
+    /// Bits of the filter selectors: they look into the child.
+    pub filters: u64,
+    /// A selector counts from the end of the list.
+    pub needs_length: bool,
     pub action: Option<Action>,
     /// Slots that capture the value at this place.
     pub captures: Vec<usize>,
@@ -55,15 +62,6 @@ pub struct State {
     pub keeps_array: bool,
     /// Something below is captured.
     pub looks_below: bool,
-}
-
-/// Where the elements of an array lead.
-#[derive(Debug)]
-pub(super) enum Elements {
-    /// All elements lead to the same state.
-    Each(StateId),
-    /// The selectors, and a state for each set of them that can take an index (bit i: selector i).
-    BySelector(Vec<Selector>, Vec<(u64, StateId)>),
 }
 
 /// The automaton; state 0 is dead, state 1 is where the body begins.
@@ -83,40 +81,69 @@ impl Automaton {
     pub fn state(&self, id: StateId) -> &State {
         &self.states[id.0 as usize]
     }
+
+    pub fn states(&self) -> &[State] {
+        &self.states
+    }
 }
 
 impl State {
     /// Where member `name` leads, and its place among the known names.
     #[inline]
-    pub fn member(&self, name: &[u8]) -> (StateId, Option<usize>) {
+    pub fn member(&self, name: &[u8]) -> (&Branch, Option<usize>) {
+        if self.marks & mark(name) == 0 {
+            return (&self.other, None);
+        }
         let known = if self.names.len() <= FEW_NAMES {
             self.names.iter().position(|(known, _)| known.as_bytes() == name)
         } else {
             self.names.binary_search_by(|(known, _)| known.as_bytes().cmp(name)).ok()
         };
         match known {
-            Some(at) => (self.names[at].1, Some(at)),
-            None => (self.other, None),
-        }
-    }
-
-    #[inline]
-    pub fn element(&self, index: u64) -> StateId {
-        match &self.elements {
-            Elements::Each(state) => *state,
-            Elements::BySelector(selectors, states) => {
-                let set = taking(selectors, index);
-                // Every set that occurs was found when compiling.
-                states.iter().find(|(known, _)| *known == set).map_or(DEAD, |(_, state)| *state)
-            }
+            Some(at) => (&self.names[at].1, Some(at)),
+            None => (&self.other, None),
         }
     }
 }
 
-/// Which of the selectors take an index.
-pub(super) fn taking(selectors: &[Selector], index: u64) -> u64 {
-    selectors
-        .iter()
-        .enumerate()
-        .fold(0, |set, (bit, selector)| set | u64::from(selector.takes_index(index)) << bit)
+impl Branch {
+    /// Where a child leads that no selector of the state has to look at.
+    #[inline]
+    pub fn only(&self) -> Option<StateId> {
+        match self {
+            Branch::One(state) => Some(*state),
+            Branch::BySet(_) => None,
+        }
+    }
+
+    /// Where a child leads that these selectors take.
+    pub fn taken_by(&self, set: u64) -> StateId {
+        match self {
+            Branch::One(state) => *state,
+            // Every set that can occur was found when compiling.
+            Branch::BySet(states) => {
+                states.binary_search_by_key(&set, |(known, _)| *known).map_or(DEAD, |at| states[at].1)
+            }
+        }
+    }
+
+    pub fn states(&self) -> impl Iterator<Item = StateId> {
+        let (one, many) = match self {
+            Branch::One(state) => (Some(*state), &[][..]),
+            Branch::BySet(states) => (None, &states[..]),
+        };
+        one.into_iter().chain(many.iter().map(|(_, state)| *state))
+    }
+}
+
+/// A set of one out of 64, by the length and two characters of a name.
+#[inline]
+pub(super) fn mark(name: &[u8]) -> u64 {
+    let (first, last) = match name {
+        [] => (0, 0),
+        [one] => (*one, *one),
+        [first, .., last] => (*first, *last),
+    };
+    let sum = name.len() * 5 + usize::from(first) + usize::from(last) * 3;
+    1 << (sum % 64)
 }

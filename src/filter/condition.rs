@@ -65,6 +65,12 @@ pub struct Found {
     pub end: usize,
 }
 
+impl PartialEq for Condition {
+    fn eq(&self, _: &Self) -> bool {
+        false
+    }
+}
+
 impl Condition {
     /// Parses a logical expression.
     ///
@@ -102,7 +108,7 @@ impl Condition {
     ///
     /// What cannot be decided for certain (a number beyond every range, a lone surrogate) is false
     /// as a whole: the record is withheld.
-    pub fn holds(&self, body: &str, slots: &[Slot]) -> bool {
+    pub fn holds(&self, body: &[u8], slots: &[Slot]) -> bool {
         decide(&self.expression, &Operands { body, slots }).unwrap_or(false)
     }
 }
@@ -270,7 +276,7 @@ fn regex(
 }
 
 struct Operands<'b, 's> {
-    body: &'b str,
+    body: &'b [u8],
     slots: &'s [Slot],
 }
 
@@ -309,7 +315,7 @@ impl Operands<'_, '_> {
         match operand {
             Operand::Literal(literal) => Value::read(literal),
             Operand::Value(slot) => match self.single(*slot) {
-                Some(found) => Value::read(&self.body[found.start..found.end]),
+                Some(found) => Value::read(self.text(found)?),
                 None => Some(Value::Nothing),
             },
             Operand::Count(slot) => integer(self.slots[*slot].count),
@@ -323,12 +329,16 @@ impl Operands<'_, '_> {
             && let Some(found) = self.single(*slot)
             && matches!(found.kind, Kind::Array | Kind::Object)
         {
-            return integer(value::length(&self.body[found.start..found.end], found.kind)?);
+            return integer(value::length(self.text(found)?, found.kind)?);
         }
         match self.value(operand)? {
             Value::Text(text) => integer(text.chars().count() as u64),
             _ => Some(Value::Nothing),
         }
+    }
+
+    fn text(&self, found: Found) -> Option<&str> {
+        std::str::from_utf8(&self.body[found.start..found.end]).ok()
     }
 
     /// The one node of a query's result.

@@ -1,16 +1,18 @@
 //! Builds the automaton from items (how far each path has come) by the usual subset construction.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use super::automaton::{Action, Automaton, Elements, State, StateId, Treatment, taking};
+use super::automaton::{Action, Automaton, Branch, State, StateId, mark};
 use super::path::{Origin, Path, Selector, Step};
+use super::treatment::{Form, Treatment};
 
 /// States are few and small; more than this is a rule file that nobody could review.
 const MAX_STATES: usize = 4096;
-/// Distinct index and slice selectors that may meet at one place: one bit each.
-const MAX_INDEX_SELECTORS: usize = 64;
-/// How far the elements of a list are looked at one by one for what selects them.
-pub const MAX_INDEX: u64 = 4096;
+/// Distinct index, slice and filter selectors that may meet at one place: one bit each.
+const MAX_SELECTORS: usize = 64;
+/// Of those, the ones that say nothing of each other: filters, steps, and what counts from the end. Each
+/// set of them may lead to a state of its own.
+const MAX_FREE: usize = 6;
 /// Items that may be looked at while compiling: seconds at the most.
 const MAX_WORK: usize = 3_000_000;
 
@@ -27,9 +29,7 @@ pub struct Wanted<'a> {
 pub enum Conflict {
     /// Two fields reach one value and treat it differently.
     Treatments(usize, usize),
-    /// An index or a bound of a slice is over the limit, or the steps of slices are together.
-    IndexTooLarge,
-    /// Too many states, or too many index selectors at one place.
+    /// Too many states, or too many selectors at one place.
     TooComplex,
 }
 
@@ -69,22 +69,72 @@ pub fn compile(wanted: &Wanted) -> Result<Automaton, Conflict> {
     Ok(Automaton::new(states))
 }
 
-/// From which index on the sets repeat.
-fn horizon(selectors: &[Selector]) -> u64 {
-    let (mut last, mut period) = (0, 1u64);
-    for selector in selectors {
-        if let Selector::Slice { start, end, step } = *selector {
-            last = last.max(start);
-            if end == u64::MAX {
-                period = period.saturating_mul(step.max(1));
-            } else {
-                last = last.max(end);
+/// The selectors that a child must be shown to, at one place.
+struct Shown {
+    selectors: Vec<Selector>,
+    /// Each set of the free ones.
+    free: Vec<u64>,
+    /// Bits of the filters among them.
+    filters: u64,
+}
+
+impl Shown {
+    fn new<'s>(all: impl Iterator<Item = &'s Selector>) -> Result<Shown, Conflict> {
+        let mut selectors: Vec<Selector> = Vec::new();
+        for selector in all {
+            let by_itself = matches!(selector, Selector::Name(_) | Selector::Wildcard);
+            if !by_itself && !selectors.contains(selector) {
+                selectors.push(selector.clone());
             }
-        } else if let Selector::Index(index) = *selector {
-            last = last.max(index);
         }
+        let bits = |wanted: fn(&Selector) -> bool| {
+            let bits = selectors.iter().enumerate().filter(|(_, selector)| wanted(selector));
+            bits.map(|(bit, _)| 1u64 << bit).collect::<Vec<_>>()
+        };
+        let free = bits(Selector::is_free);
+        if selectors.len() > MAX_SELECTORS || free.len() > MAX_FREE {
+            return Err(Conflict::TooComplex);
+        }
+        let sets = (0..1u64 << free.len()).map(|choice| {
+            let chosen = free.iter().enumerate().filter(|(at, _)| choice >> at & 1 == 1);
+            chosen.fold(0, |set, (_, bit)| set | bit)
+        });
+        let filters = bits(|selector| matches!(selector, Selector::Filter(_))).into_iter().sum();
+        Ok(Shown { free: sets.collect(), filters, selectors })
     }
-    last.saturating_add(period)
+
+    /// Each set that can take a member.
+    fn of_members(&self) -> BTreeSet<u64> {
+        self.free.iter().map(|set| set & self.filters).collect()
+    }
+
+    /// Each set that can take an element. The others are indexes and slices of step 1: what takes an
+    /// element changes only where one of them begins or ends.
+    fn of_elements(&self) -> BTreeSet<u64> {
+        let fixed = |index: u64| {
+            let taking = self
+                .selectors
+                .iter()
+                .enumerate()
+                .filter(|(_, selector)| !selector.is_free() && selector.takes_index(index, None));
+            taking.fold(0, |set, (bit, _)| set | 1u64 << bit)
+        };
+        let mut edges = BTreeSet::from([0]);
+        for selector in self.selectors.iter().filter(|selector| !selector.is_free()) {
+            match *selector {
+                Selector::Index(index) => edges.extend([index, index + 1]),
+                Selector::Slice { start, end, .. } => edges.extend([start, end].into_iter().flatten()),
+                Selector::Name(_) | Selector::Wildcard | Selector::Filter(_) => {}
+            }
+        }
+        let fixed: BTreeSet<u64> =
+            edges.into_iter().filter_map(|edge| u64::try_from(edge).ok()).map(fixed).collect();
+        fixed.iter().flat_map(|fixed| self.free.iter().map(move |free| fixed | free)).collect()
+    }
+
+    fn has(&self, set: u64, selector: &Selector) -> bool {
+        self.selectors.iter().position(|own| own == selector).is_some_and(|bit| set >> bit & 1 == 1)
+    }
 }
 
 struct Builder<'a> {
@@ -186,25 +236,35 @@ impl Builder<'_> {
         let Owner::Field(field) = owner else {
             return None;
         };
-        match self.wanted.fields[field].1 {
-            Treatment::Plain => elements.then_some(Item::Element(field)),
-            Treatment::Whole => Some(Item::Inside(field)),
-            Treatment::Transformed(_) => None,
+        match self.wanted.fields[field].1.form {
+            Form::Plain => elements.then_some(Item::Element(field)),
+            Form::Whole => Some(Item::Inside(field)),
+            Form::Transformed(_) => None,
         }
     }
 
     fn state(&mut self, items: &Items) -> Result<State, Conflict> {
-        let mut names = BTreeMap::new();
-        for name in self.known_names(items) {
-            let next = self.advance(items, false, &|selector| selector.takes_name(&name))?;
-            names.insert(name, self.id(next)?);
+        let selectors: Vec<Selector> =
+            self.pending(items).flat_map(|(_, step, _)| step.selectors.iter().cloned()).collect();
+        let shown = Shown::new(selectors.iter())?;
+        let mut names = Vec::new();
+        for name in known_names(&selectors) {
+            let branch = self.branch(items, false, shown.of_members(), |set, selector| {
+                selector.takes_name(&name) || shown.has(set, selector)
+            })?;
+            names.push((name.into_boxed_str(), branch));
         }
-        let other = self.advance(items, false, &|selector| *selector == Selector::Wildcard)?;
-        let other = self.id(other)?;
+        let taken = |set, selector: &Selector| *selector == Selector::Wildcard || shown.has(set, selector);
+        let other = self.branch(items, false, shown.of_members(), taken)?;
+        let elements = self.branch(items, true, shown.of_elements(), taken)?;
         Ok(State {
-            names: names.into_iter().map(|(name, state)| (name.into_boxed_str(), state)).collect(),
+            marks: names.iter().fold(0, |marks, (name, _)| marks | mark(name.as_bytes())),
+            names,
             other,
-            elements: self.elements(items)?,
+            elements,
+            filters: shown.filters,
+            needs_length: shown.selectors.iter().any(Selector::needs_length),
+            selectors: shown.selectors,
             action: self.action(items)?,
             captures: self
                 .completed(items)
@@ -224,44 +284,24 @@ impl Builder<'_> {
         })
     }
 
-    fn known_names(&self, items: &Items) -> BTreeSet<String> {
-        let selectors = self.pending(items).flat_map(|(_, step, _)| &step.selectors);
-        selectors
-            .filter_map(|selector| match selector {
-                Selector::Name(name) => Some(name.clone()),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn elements(&mut self, items: &Items) -> Result<Elements, Conflict> {
-        let mut selectors: Vec<Selector> = Vec::new();
-        for selector in self.pending(items).flat_map(|(_, step, _)| &step.selectors) {
-            if matches!(selector, Selector::Index(_) | Selector::Slice { .. })
-                && !selectors.contains(selector)
-            {
-                selectors.push(selector.clone());
-            }
-        }
-        if selectors.len() > MAX_INDEX_SELECTORS {
-            return Err(Conflict::TooComplex);
-        }
-        let horizon = horizon(&selectors);
-        if horizon > MAX_INDEX {
-            return Err(Conflict::IndexTooLarge);
-        }
-        let sets: BTreeSet<u64> = (0..=horizon).map(|index| taking(&selectors, index)).collect();
+    /// Where a child leads, by the set of selectors that take it.
+    fn branch(
+        &mut self,
+        items: &Items,
+        elements: bool,
+        sets: BTreeSet<u64>,
+        taken: impl Fn(u64, &Selector) -> bool,
+    ) -> Result<Branch, Conflict> {
         let mut states = Vec::new();
         for set in sets {
-            let next = self.advance(items, true, &|selector| {
-                let bit = selectors.iter().position(|own| own == selector);
-                *selector == Selector::Wildcard || bit.is_some_and(|bit| set >> bit & 1 == 1)
-            })?;
+            let next = self.advance(items, elements, &|selector| taken(set, selector))?;
             states.push((set, self.id(next)?));
         }
         Ok(match states[..] {
-            [(_, each)] => Elements::Each(each),
-            _ => Elements::BySelector(selectors, states),
+            [(_, first), ref rest @ ..] if rest.iter().all(|(_, state)| *state == first) => {
+                Branch::One(first)
+            }
+            _ => Branch::BySet(states),
         })
     }
 
@@ -308,13 +348,13 @@ impl Builder<'_> {
     }
 
     fn is_whole(&self, items: &Items) -> bool {
-        self.treatments(items).any(|(_, treatment)| matches!(treatment, Treatment::Whole))
+        self.treatments(items).any(|(_, treatment)| matches!(treatment.form, Form::Whole))
     }
 
     /// A plain path ends here, so an array's scalars leave. (Not for an element of such an array.)
     fn is_plain(&self, items: &Items) -> bool {
         self.completed(items).any(|owner| {
-            matches!(owner, Owner::Field(field) if matches!(self.wanted.fields[field].1, Treatment::Plain))
+            matches!(owner, Owner::Field(field) if matches!(self.wanted.fields[field].1.form, Form::Plain))
         })
     }
 
@@ -346,20 +386,26 @@ impl Builder<'_> {
     }
 }
 
+fn known_names(selectors: &[Selector]) -> BTreeSet<String> {
+    let names = selectors.iter().filter_map(|selector| match selector {
+        Selector::Name(name) => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
 /// The whole body as the one record.
 static BODY: Path = Path { origin: Origin::Body, steps: Vec::new() };
 
+/// What two fields that reach one value make of it together.
 fn agree<'t>(
     first: (usize, &'t Treatment),
     second: (usize, &'t Treatment),
 ) -> Result<(usize, &'t Treatment), Conflict> {
-    match (first.1, second.1) {
-        (Treatment::Transformed(a), Treatment::Transformed(b)) if a.same_as(b) => Ok(first),
-        (Treatment::Transformed(_), _) | (_, Treatment::Transformed(_)) => {
-            Err(Conflict::Treatments(first.0, second.0))
-        }
-        // A subtree that leaves as a whole contains what a plain path lets out.
-        (Treatment::Plain, Treatment::Whole) => Ok(second),
-        _ => Ok(first),
+    // A subtree that leaves as a whole contains what a plain path lets out.
+    match first.1.merge(second.1) {
+        Some(merged) if std::ptr::eq(merged, second.1) => Ok(second),
+        Some(_) => Ok(first),
+        None => Err(Conflict::Treatments(first.0, second.0)),
     }
 }

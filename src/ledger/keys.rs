@@ -78,11 +78,8 @@ mod tests {
     fn keys_are_made_once_and_kept_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger/subject.key");
-        let name = subject_key(&path, Path::new("/none")).unwrap().pseudonym(&Subject::new("c-1".into()));
-        assert_eq!(
-            name,
-            subject_key(&path, Path::new("/none")).unwrap().pseudonym(&Subject::new("c-1".into()))
-        );
+        let name = subject_key(&path, Path::new("/none")).unwrap().pseudonym(Subject::new("c-1"));
+        assert_eq!(name, subject_key(&path, Path::new("/none")).unwrap().pseudonym(Subject::new("c-1")));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
         assert!(matches!(

@@ -1,23 +1,61 @@
 //! Customers: their identifiers in the upstream, and the keyed names that stand for them elsewhere.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
 /// The customer that a record is about, as the upstream names it. Personal: it never leaves the
 /// request that it came with, and `Debug` shows its shape only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Subject(String);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Subject<'a>(&'a str);
 
-impl Subject {
-    pub fn new(id: String) -> Self {
+impl<'a> Subject<'a> {
+    pub fn new(id: &'a str) -> Self {
         Subject(id)
     }
 }
 
-impl fmt::Debug for Subject {
+/// The subjects of one response, in order, one after the other in one piece of memory.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Subjects {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Subjects {
+    pub fn push(&mut self, id: &str) {
+        self.text.push_str(id);
+        self.ends.push(self.text.len());
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Subject<'_>> {
+        let begins = [0].into_iter().chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| Subject(&self.text[begin..*end]))
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Keeps what was allocated.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+}
+
+impl fmt::Debug for Subjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subjects({})", self.ends.len())
+    }
+}
+
+impl fmt::Debug for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Subject({} bytes)", self.0.len())
     }
@@ -47,7 +85,7 @@ impl SubjectKey {
     }
 
     /// The name of `subject` in the ledger, the same for every contractor.
-    pub fn pseudonym(&self, subject: &Subject) -> SubjectPseudonym {
+    pub fn pseudonym(&self, subject: Subject) -> SubjectPseudonym {
         let tag = self.tag(&[b"fieldgate/ledger/subject/v1", subject.0.as_bytes()]);
         let mut name = [0; 16];
         name.copy_from_slice(&tag.as_ref()[..16]);
@@ -82,16 +120,14 @@ impl fmt::Debug for SubjectKey {
 pub struct Pseudonymiser(Arc<hmac::Key>);
 
 impl Pseudonymiser {
-    /// `p_` and 32 hexadecimal digits.
-    pub fn pseudonym(&self, value: &str) -> String {
+    /// Writes the name of `value`: `p_` and 32 hexadecimal digits.
+    pub fn write(&self, value: &str, out: &mut Vec<u8>) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
         let tag = hmac::sign(&self.0, value.as_bytes());
-        let mut name = String::with_capacity(34);
-        name.push_str("p_");
+        out.extend_from_slice(b"p_");
         for byte in &tag.as_ref()[..16] {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
+            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
-        name
     }
 }
 
@@ -109,16 +145,23 @@ mod tests {
     #[test]
     fn two_contractors_know_one_customer_by_different_names() {
         let key = SubjectKey::new(&[7; 32]);
-        let name =
-            |contractor: &str| key.for_contractor(&ContractorId::new(contractor).unwrap()).pseudonym("c-1");
+        let name = |contractor: &str| {
+            let mut name = Vec::new();
+            key.for_contractor(&ContractorId::new(contractor).unwrap()).write("c-1", &mut name);
+            String::from_utf8(name).unwrap()
+        };
         assert_eq!(name("parcelco"), name("parcelco"));
         assert_ne!(name("parcelco"), name("helpdesk"));
-        assert_ne!(name("parcelco")[2..], key.pseudonym(&Subject::new("c-1".into())).to_string());
+        assert_ne!(name("parcelco")[2..], key.pseudonym(Subject::new("c-1")).to_string());
     }
 
     #[test]
     fn debug_shows_no_personal_value_and_no_key() {
-        let subject = Subject::new("c-10234".into());
+        let subject = Subject::new("c-10234");
+        let mut subjects = Subjects::default();
+        subjects.push("c-10234");
+        assert_eq!(format!("{subjects:?}"), "Subjects(1)");
+        assert_eq!(subjects.iter().collect::<Vec<_>>(), [subject]);
         assert_eq!(format!("{subject:?}"), "Subject(7 bytes)");
         assert_eq!(format!("{:?}", SubjectKey::new(&[7; 32])), "SubjectKey(secret)");
     }

@@ -84,7 +84,7 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
         },
         subjects: tally
             .iter()
-            .flat_map(|tally| &tally.subjects)
+            .flat_map(|tally| tally.subjects.iter())
             .map(|subject| key.pseudonym(subject))
             .collect(),
         subjects_per_day: task.limits.subjects_per_day,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::diagnostic::Report;
 use crate::diagnostic::table::At;
-use crate::filter::{Filter, Origin, Path, Selection, SelectionError, Transform, Treatment, UrlRewrite};
+use crate::filter::{
+    Filter, Form, Origin, Path, Selection, SelectionError, Transform, Treatment, UrlRewrite,
+};
 use crate::model::ContractorId;
 
 use super::file::{self, Method, Written};
@@ -36,10 +38,10 @@ impl RouteCompiler<'_> {
             fields.iter().map(|field| (field.path.clone(), self.treatment(field.treatment, &link))).collect();
         let labels = fields.iter().zip(&disclose).map(|(field, (_, treatment))| FieldLabel {
             path: field.text.value.clone(),
-            treatment: match treatment {
-                Treatment::Plain => None,
-                Treatment::Whole => Some("whole"),
-                Treatment::Transformed(transform) => Some(transform.name()),
+            treatment: match &treatment.form {
+                Form::Plain => None,
+                Form::Whole => Some("whole"),
+                Form::Transformed(transform) => Some(transform.name()),
             },
         });
         let labels = labels.collect();
@@ -59,15 +61,6 @@ impl RouteCompiler<'_> {
                     &second.key,
                     message,
                     "give both the same transform, or make the paths distinct",
-                );
-            }
-            SelectionError::IndexTooLarge => {
-                let at = &written.disclose;
-                report.error(
-                    &at.span,
-                    &at.key,
-                    "cannot be compiled: ".to_owned() + &error.to_string(),
-                    "take whole lists with [*], or smaller indexes",
                 );
             }
             SelectionError::NestedRecords | SelectionError::TooComplex => {
@@ -105,9 +98,9 @@ impl RouteCompiler<'_> {
     }
 
     fn treatment(&self, written: Written, link: &UrlRewrite) -> Treatment {
-        Treatment::Transformed(match written {
-            Written::Plain => return Treatment::Plain,
-            Written::Whole => return Treatment::Whole,
+        Treatment::transformed(match written {
+            Written::Plain => return Treatment::plain(),
+            Written::Whole => return Treatment::whole(),
             Written::Last4 => Transform::Last4,
             Written::Mask { keep_first, keep_last } => Transform::Mask { keep_first, keep_last },
             Written::Initials => Transform::Initials,
@@ -219,7 +212,7 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
     if accept.is_empty() {
         return Some(None);
     }
-    let disclose = accept.iter().map(|path| (path.value.clone(), Treatment::Plain)).collect();
+    let disclose = accept.iter().map(|path| (path.value.clone(), Treatment::plain())).collect();
     match Filter::compile(&Selection { disclose, ..Selection::default() }) {
         Ok(filter) => Some(Some(filter)),
         Err(error) => {

@@ -1,0 +1,241 @@
+//! Where the tokens of a text are, found a window at a time ahead of whoever walks through it, and the
+//! proof that the text up to there is UTF-8 and JSON.
+
+use super::Fault;
+use super::grammar::{Grammar, Marks};
+use super::simd::{self, BLOCK, Classify, Level, Work};
+
+/// Blocks that are read at once: their marks and their text stay in the nearest cache.
+const WINDOW: usize = 128;
+
+/// The marks of a part of the text.
+#[derive(Debug)]
+pub struct Index {
+    level: Level,
+    grammar: Grammar,
+    marks: Vec<Marks>,
+    /// Place of the first mark's block in the text.
+    from: usize,
+    /// Up to here the text is UTF-8.
+    utf8: usize,
+    /// Bytes of the text that were taken away in front of it.
+    gone: usize,
+    ended: bool,
+}
+
+/// A place among the marks: the tokens that were not taken yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    /// The block after the one that `tokens` is of.
+    next: usize,
+    tokens: u64,
+}
+
+/// How far a container that is skipped was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipping {
+    /// Containers that are open, the skipped one included.
+    pub depth: u32,
+}
+
+impl Index {
+    pub fn new() -> Self {
+        Index::at_level(simd::level())
+    }
+
+    pub fn at_level(level: Level) -> Self {
+        Index { level, grammar: Grammar::new(), marks: Vec::new(), from: 0, utf8: 0, gone: 0, ended: false }
+    }
+
+    /// Begins another text; what was allocated stays.
+    pub fn reset(&mut self) {
+        self.grammar = Grammar::new();
+        self.marks.clear();
+        (self.from, self.utf8, self.gone, self.ended) = (0, 0, 0, false);
+    }
+
+    /// Reads on, and keeps the marks from `cursor` on. `complete` says that `text` is all there is.
+    /// False where there is nothing more to read for now.
+    ///
+    /// # Errors
+    /// Where the text is not UTF-8, or not JSON.
+    pub fn extend(&mut self, text: &[u8], complete: bool, cursor: &mut Cursor) -> Result<bool, Fault> {
+        if self.ended {
+            return Ok(false);
+        }
+        let taken = cursor.next.saturating_sub(1);
+        self.marks.drain(..taken);
+        self.from += taken * BLOCK;
+        cursor.next -= taken;
+        let next = self.from + self.marks.len() * BLOCK;
+        // Twice as far each time, so that a token which is longer than a window is not read again and again.
+        let wanted = self.marks.len().max(WINDOW);
+        let blocks = ((text.len() - next) / BLOCK).min(wanted);
+        let end = next + blocks * BLOCK;
+        let last = complete && text.len() - end < BLOCK;
+        self.check_utf8(text, if last { text.len() } else { whole_characters(text, self.utf8, end) })?;
+        let (whole, _) = text[next..end].as_chunks::<BLOCK>();
+        let work = Read { grammar: &mut self.grammar, marks: &mut self.marks, blocks: whole };
+        simd::at(self.level, work)?;
+        if last {
+            self.end(&text[end..], text.len())?;
+        }
+        Ok(blocks > 0 || last)
+    }
+
+    /// The last bytes of the text, filled up with white space. The end counts as a token, so that there
+    /// is one after each value.
+    fn end(&mut self, rest: &[u8], length: usize) -> Result<(), Fault> {
+        let mut block = [b' '; BLOCK];
+        block[..rest.len()].copy_from_slice(rest);
+        simd::at(self.level, Read { grammar: &mut self.grammar, marks: &mut self.marks, blocks: &[block] })?;
+        if !self.grammar.is_complete() {
+            return Err(Fault::Syntax { offset: self.gone + length });
+        }
+        if let Some(last) = self.marks.last_mut() {
+            last.tokens |= 1 << rest.len();
+        }
+        self.ended = true;
+        Ok(())
+    }
+
+    fn check_utf8(&mut self, text: &[u8], end: usize) -> Result<(), Fault> {
+        let part = &text[self.utf8..end];
+        if simdutf8::basic::from_utf8(part).is_err() {
+            let valid = std::str::from_utf8(part).map_or_else(|error| error.valid_up_to(), |_| part.len());
+            return Err(Fault::NotUtf8 { offset: self.gone + self.utf8 + valid });
+        }
+        self.utf8 = end;
+        Ok(())
+    }
+
+    /// Says that the first `bytes` of the text are taken away: places are counted from the new beginning.
+    /// A whole number of blocks, all of them before the cursor.
+    pub fn forget(&mut self, bytes: usize) {
+        self.from -= bytes;
+        self.utf8 -= bytes;
+        self.gone += bytes;
+    }
+
+    /// How many bytes in front of the cursor's block nobody needs the marks of; whole blocks.
+    pub fn before(&self, cursor: &Cursor) -> usize {
+        self.from + cursor.next.saturating_sub(1) * BLOCK
+    }
+
+    /// The next token, without taking it.
+    #[inline(always)]
+    pub fn peek(&self, cursor: &mut Cursor) -> Option<usize> {
+        while cursor.tokens == 0 {
+            cursor.tokens = self.marks.get(cursor.next)?.tokens;
+            cursor.next += 1;
+        }
+        Some(self.from + (cursor.next - 1) * BLOCK + cursor.tokens.trailing_zeros() as usize)
+    }
+
+    /// Takes the next token.
+    #[inline(always)]
+    pub fn take(&self, cursor: &mut Cursor) -> Option<usize> {
+        let place = self.peek(cursor)?;
+        cursor.tokens &= cursor.tokens - 1;
+        Some(place)
+    }
+
+    /// Goes past the container whose opening bracket was taken at `place` (`None`: in a window before this
+    /// one), and gives its end. `None` where that is not among the marks; the cursor then stands at their
+    /// end.
+    #[inline]
+    pub fn skip(&self, cursor: &mut Cursor, place: Option<usize>, skipping: &mut Skipping) -> Option<usize> {
+        let mut ahead = u64::MAX;
+        let mut at = cursor.next;
+        if let Some(place) = place {
+            ahead = u64::MAX << (place % BLOCK) << 1;
+            at -= 1;
+        }
+        while let Some(marks) = self.marks.get(at) {
+            let (open, close) = (marks.open & ahead, marks.close & ahead);
+            let closes = close.count_ones();
+            if closes < skipping.depth {
+                skipping.depth += open.count_ones();
+                skipping.depth -= closes;
+            } else if let Some(bit) = end_of(skipping, open, close) {
+                *cursor = Cursor { next: at + 1, tokens: marks.tokens & !(bit | (bit - 1)) };
+                return Some(self.from + at * BLOCK + bit.trailing_zeros() as usize + 1);
+            }
+            ahead = u64::MAX;
+            at += 1;
+        }
+        *cursor = Cursor { next: self.marks.len(), tokens: 0 };
+        None
+    }
+
+    /// Whether a backslash is among the bytes from `start` to `end`.
+    #[inline(always)]
+    pub fn has_backslash(&self, start: usize, end: usize) -> bool {
+        let (start, end) = (start - self.from, end - self.from);
+        let (first, last) = (start / BLOCK, end / BLOCK);
+        let from_start = u64::MAX << (start % BLOCK);
+        let to_end = (1u64 << (end % BLOCK)) - 1;
+        if first == last {
+            return self.marks[first].backslash & from_start & to_end != 0;
+        }
+        self.marks[first].backslash & from_start != 0
+            || self.marks[first + 1..last].iter().any(|marks| marks.backslash != 0)
+            || self.marks.get(last).is_some_and(|marks| marks.backslash & to_end != 0)
+    }
+}
+
+/// The bracket of a block that closes what is skipped; or takes the whole block.
+fn end_of(skipping: &mut Skipping, open: u64, close: u64) -> Option<u64> {
+    let mut rest = close;
+    let mut closed = 0;
+    while rest != 0 {
+        let bit = rest & rest.wrapping_neg();
+        closed += 1;
+        if skipping.depth + (open & (bit - 1)).count_ones() == closed {
+            return Some(bit);
+        }
+        rest &= rest - 1;
+    }
+    skipping.depth = skipping.depth + open.count_ones() - closed;
+    None
+}
+
+/// The largest end not after `end` that cuts no character in two.
+fn whole_characters(text: &[u8], from: usize, end: usize) -> usize {
+    // A character has at most four bytes: the first says how many.
+    let first = (end.saturating_sub(3).max(from)..end).rev().find(|at| text[*at] >= 0xC0);
+    match first {
+        Some(at) if at + length_of(text[at]) > end => at,
+        _ => end,
+    }
+}
+
+fn length_of(first: u8) -> usize {
+    match first {
+        0xF0.. => 4,
+        0xE0.. => 3,
+        _ => 2,
+    }
+}
+
+/// Reads whole blocks.
+struct Read<'a> {
+    grammar: &'a mut Grammar,
+    marks: &'a mut Vec<Marks>,
+    blocks: &'a [[u8; BLOCK]],
+}
+
+impl Work for Read<'_> {
+    type Output = Result<(), Fault>;
+
+    #[inline(always)]
+    fn run<C: Classify>(self) -> Result<(), Fault> {
+        let mut grammar = self.grammar.clone();
+        self.marks.reserve(self.blocks.len());
+        for block in self.blocks {
+            self.marks.push(grammar.block::<C>(block)?);
+        }
+        *self.grammar = grammar;
+        Ok(())
+    }
+}

@@ -1,0 +1,576 @@
+//! Blocks of 64 bytes as sets of positions: which bytes are quotes, which are digits. Bit i stands for
+//! byte i.
+//!
+//! The only file with `unsafe` code. What it asks of the processor is found out at run time
+//! ([`level`]); [`Portable`] does the same everywhere, and a test holds them to each other. Everything
+//! that decides anything about JSON works on these sets and is safe code.
+#![allow(unsafe_code, reason = "vector instructions; every block says why it is sound")]
+
+/// Bytes in a block.
+pub const BLOCK: usize = 64;
+
+/// The characters that structure a text (RFC 8259, section 2), inside strings and outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Structure {
+    pub quote: u64,
+    pub backslash: u64,
+    /// Below 0x20.
+    pub control: u64,
+    /// Space, tab, line feed, carriage return.
+    pub white: u64,
+    pub comma: u64,
+    pub colon: u64,
+    /// `{` and `[`.
+    pub open: u64,
+    /// `}` and `]`.
+    pub close: u64,
+}
+
+/// The characters of numbers (RFC 8259, section 6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numeric {
+    /// `0` to `9`.
+    pub digit: u64,
+    pub zero: u64,
+    pub minus: u64,
+    pub plus: u64,
+    pub point: u64,
+    /// `e` and `E`.
+    pub exponent: u64,
+}
+
+/// The characters of escapes (RFC 8259, section 7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Escape {
+    /// `"`, `\`, `/`, `b`, `f`, `n`, `r`, `t`.
+    pub simple: u64,
+    /// `u`.
+    pub unicode: u64,
+    /// Hexadecimal digits.
+    pub hex: u64,
+}
+
+/// One way to make the sets.
+pub trait Classify {
+    fn structure(block: &[u8; BLOCK]) -> Structure;
+    fn numeric(block: &[u8; BLOCK]) -> Numeric;
+    fn escape(block: &[u8; BLOCK]) -> Escape;
+    /// Bit i of the result is the parity of the bits 0 to i.
+    fn prefix_parity(bits: u64) -> u64;
+}
+
+/// What the processor can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "AVX-512",
+        }
+    }
+}
+
+/// The best level of this processor. The standard library keeps what it found.
+#[inline]
+pub fn level() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("pclmulqdq")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("lzcnt");
+        if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            return Level::Avx512;
+        }
+        if avx2 {
+            return Level::Avx2;
+        }
+    }
+    Level::Portable
+}
+
+/// Work that is compiled once for each level.
+pub trait Work {
+    type Output;
+    fn run<C: Classify>(self) -> Self::Output;
+}
+
+/// Runs `work` compiled for `level`.
+#[inline]
+pub fn at<W: Work>(level: Level, work: W) -> W::Output {
+    match level {
+        Level::Portable => work.run::<Portable>(),
+        // SAFETY: `level` says so only where the processor has the features (see [`level`]); the type is
+        // made nowhere else.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { x86::at_avx2(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { x86::at_avx512(work) },
+    }
+}
+
+/// Eight bytes at a time, on every processor.
+pub struct Portable;
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const SEVEN: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+
+impl Portable {
+    /// The set of bytes for which `test` marks the high bit in a word of eight.
+    #[inline(always)]
+    fn set(block: &[u8; BLOCK], test: impl Fn(u64) -> u64) -> u64 {
+        let (words, _) = block.as_chunks::<8>();
+        words.iter().enumerate().fold(0, |set, (at, word)| {
+            let marks = test(u64::from_le_bytes(*word)) & !SEVEN;
+            // Gathers the eight high bits into one byte.
+            set | ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at)
+        })
+    }
+
+    /// Marks the bytes that are `byte`.
+    #[inline(always)]
+    fn equal(word: u64, byte: u8) -> u64 {
+        let different = word ^ (LOW * u64::from(byte));
+        !(((different & SEVEN) + SEVEN) | different)
+    }
+
+    /// Marks the bytes from `first` to `last`, both below 0x80.
+    #[inline(always)]
+    fn range(word: u64, first: u8, last: u8) -> u64 {
+        let low = word & SEVEN;
+        let from = low + LOW * u64::from(0x80 - first);
+        let above = low + LOW * u64::from(0x7F - last);
+        from & !above & !word
+    }
+}
+
+impl Classify for Portable {
+    #[inline(always)]
+    fn structure(block: &[u8; BLOCK]) -> Structure {
+        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
+        // Brackets and braces differ in one bit.
+        let folded = |byte| Portable::set(block, |word| Portable::equal(word | (LOW * 0x20), byte));
+        Structure {
+            quote: one(b'"'),
+            backslash: one(b'\\'),
+            control: Portable::set(block, |word| Portable::range(word, 0, 0x1F)),
+            white: one(b' ') | one(b'\t') | one(b'\n') | one(b'\r'),
+            comma: one(b','),
+            colon: one(b':'),
+            open: folded(b'{'),
+            close: folded(b'}'),
+        }
+    }
+
+    #[inline(always)]
+    fn numeric(block: &[u8; BLOCK]) -> Numeric {
+        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
+        Numeric {
+            digit: Portable::set(block, |word| Portable::range(word, b'0', b'9')),
+            zero: one(b'0'),
+            minus: one(b'-'),
+            plus: one(b'+'),
+            point: one(b'.'),
+            exponent: one(b'e') | one(b'E'),
+        }
+    }
+
+    #[inline(always)]
+    fn escape(block: &[u8; BLOCK]) -> Escape {
+        let set = |bytes: &[u8]| {
+            bytes.iter().fold(0, |set, byte| set | Portable::set(block, |word| Portable::equal(word, *byte)))
+        };
+        let range = |first, last| Portable::set(block, |word| Portable::range(word, first, last));
+        Escape {
+            simple: set(b"\"\\/bfnrt"),
+            unicode: set(b"u"),
+            hex: range(b'0', b'9') | range(b'a', b'f') | range(b'A', b'F'),
+        }
+    }
+
+    #[inline(always)]
+    fn prefix_parity(bits: u64) -> u64 {
+        let mut parity = bits;
+        for shift in [1, 2, 4, 8, 16, 32] {
+            parity ^= parity << shift;
+        }
+        parity
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{BLOCK, Classify, Escape, Numeric, Structure, Work};
+
+    /// Two vectors of 32 bytes.
+    pub struct Avx2;
+    /// One vector of 64 bytes.
+    pub struct Avx512;
+
+    /// # Safety
+    /// The processor has the features.
+    #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]
+    pub unsafe fn at_avx2<W: Work>(work: W) -> W::Output {
+        work.run::<Avx2>()
+    }
+
+    /// # Safety
+    /// The processor has the features.
+    #[target_feature(enable = "avx512f,avx512bw,avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]
+    pub unsafe fn at_avx512<W: Work>(work: W) -> W::Output {
+        work.run::<Avx512>()
+    }
+
+    // Each method below is reached only from `at_avx2` or `at_avx512`, whose callers answer for the
+    // features: that is why the calls of functions with these features are sound.
+
+    impl Classify for Avx2 {
+        #[inline(always)]
+        fn structure(block: &[u8; BLOCK]) -> Structure {
+            // SAFETY: see above.
+            unsafe { avx2_structure(block) }
+        }
+        #[inline(always)]
+        fn numeric(block: &[u8; BLOCK]) -> Numeric {
+            // SAFETY: see above.
+            unsafe { avx2_numeric(block) }
+        }
+        #[inline(always)]
+        fn escape(block: &[u8; BLOCK]) -> Escape {
+            // SAFETY: see above.
+            unsafe { avx2_escape(block) }
+        }
+        #[inline(always)]
+        fn prefix_parity(bits: u64) -> u64 {
+            // SAFETY: see above.
+            unsafe { carryless_parity(bits) }
+        }
+    }
+
+    impl Classify for Avx512 {
+        #[inline(always)]
+        fn structure(block: &[u8; BLOCK]) -> Structure {
+            // SAFETY: see above.
+            unsafe { avx512_structure(block) }
+        }
+        #[inline(always)]
+        fn numeric(block: &[u8; BLOCK]) -> Numeric {
+            // SAFETY: see above.
+            unsafe { avx512_numeric(block) }
+        }
+        #[inline(always)]
+        fn escape(block: &[u8; BLOCK]) -> Escape {
+            // SAFETY: see above.
+            unsafe { avx512_escape(block) }
+        }
+        #[inline(always)]
+        fn prefix_parity(bits: u64) -> u64 {
+            // SAFETY: see above.
+            unsafe { carryless_parity(bits) }
+        }
+    }
+
+    /// A product without carries with all ones adds up, in each bit, the bits at and below it.
+    #[inline]
+    #[target_feature(enable = "pclmulqdq")]
+    fn carryless_parity(bits: u64) -> u64 {
+        let product = _mm_clmulepi64_si128(_mm_set_epi64x(0, bits as i64), _mm_set1_epi8(-1), 0);
+        _mm_cvtsi128_si64(product) as u64
+    }
+
+    /// White space by its low four bits; no byte below 0x80 equals 0xFF, and from 0x80 on a shuffle gives
+    /// zero.
+    const WHITE: [u8; 16] =
+        [b' ', 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, b'\t', b'\n', 0xFF, 0xFF, b'\r', 0xFF, 0xFF];
+    /// The letters of simple escapes that are not in `ESCAPES`, by their low four bits.
+    const LETTERS: [u8; 16] =
+        [0xFF, 0xFF, b'b', 0xFF, b't', 0xFF, b'f', 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, b'n', 0xFF];
+    /// The others: `"`, `\`, `/`, `r`; `b` and `"` and `r` share their low bits, so there are two tables.
+    const ESCAPES: [u8; 16] =
+        [0xFF, 0xFF, b'"', 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, b'\\', 0xFF, 0xFF, b'/'];
+
+    type Two = (__m256i, __m256i);
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load_two(block: &[u8; BLOCK]) -> Two {
+        // SAFETY: 64 bytes are readable from the block's start; the loads need no alignment.
+        unsafe {
+            let start = block.as_ptr();
+            (_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(32).cast()))
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn table(bytes: &[u8; 16]) -> __m256i {
+        // SAFETY: 16 bytes are readable; the load needs no alignment.
+        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast())) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn bits(low: __m256i, high: __m256i) -> u64 {
+        u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn equal((low, high): Two, byte: u8) -> u64 {
+        let wanted = _mm256_set1_epi8(byte as i8);
+        bits(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted))
+    }
+
+    /// Bytes that the table has at their low four bits.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn in_table((low, high): Two, entries: &[u8; 16]) -> u64 {
+        let entries = table(entries);
+        bits(
+            _mm256_cmpeq_epi8(_mm256_shuffle_epi8(entries, low), low),
+            _mm256_cmpeq_epi8(_mm256_shuffle_epi8(entries, high), high),
+        )
+    }
+
+    /// Bytes from `first` on, `count` of them, as unsigned numbers.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn range((low, high): Two, first: u8, count: u8) -> u64 {
+        let (first, last) = (_mm256_set1_epi8(first as i8), _mm256_set1_epi8((count - 1) as i8));
+        let within = |vector| {
+            let offset = _mm256_sub_epi8(vector, first);
+            _mm256_cmpeq_epi8(_mm256_max_epu8(offset, last), last)
+        };
+        bits(within(low), within(high))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn lower((low, high): Two) -> Two {
+        let bit = _mm256_set1_epi8(0x20);
+        (_mm256_or_si256(low, bit), _mm256_or_si256(high, bit))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2_structure(block: &[u8; BLOCK]) -> Structure {
+        let two = load_two(block);
+        // Brackets and braces differ in one bit.
+        let folded = lower(two);
+        Structure {
+            quote: equal(two, b'"'),
+            backslash: equal(two, b'\\'),
+            control: range(two, 0, 0x20),
+            white: in_table(two, &WHITE),
+            comma: equal(two, b','),
+            colon: equal(two, b':'),
+            open: equal(folded, b'{'),
+            close: equal(folded, b'}'),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2_numeric(block: &[u8; BLOCK]) -> Numeric {
+        let two = load_two(block);
+        Numeric {
+            digit: range(two, b'0', 10),
+            zero: equal(two, b'0'),
+            minus: equal(two, b'-'),
+            plus: equal(two, b'+'),
+            point: equal(two, b'.'),
+            exponent: equal(lower(two), b'e'),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2_escape(block: &[u8; BLOCK]) -> Escape {
+        let two = load_two(block);
+        Escape {
+            simple: in_table(two, &LETTERS) | in_table(two, &ESCAPES) | equal(two, b'r'),
+            unicode: equal(two, b'u'),
+            hex: range(two, b'0', 10) | range(lower(two), b'a', 6),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn load_one(block: &[u8; BLOCK]) -> __m512i {
+        // SAFETY: 64 bytes are readable from the block's start; the load needs no alignment.
+        unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn equal_512(one: __m512i, byte: u8) -> u64 {
+        _mm512_cmpeq_epi8_mask(one, _mm512_set1_epi8(byte as i8))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn in_table_512(one: __m512i, entries: &[u8; 16]) -> u64 {
+        // SAFETY: 16 bytes are readable; the load needs no alignment.
+        let entries = unsafe { _mm_loadu_si128(entries.as_ptr().cast()) };
+        _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), one), one)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn range_512(one: __m512i, first: u8, count: u8) -> u64 {
+        let offset = _mm512_sub_epi8(one, _mm512_set1_epi8(first as i8));
+        _mm512_cmplt_epu8_mask(offset, _mm512_set1_epi8(count as i8))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn lower_512(one: __m512i) -> __m512i {
+        _mm512_or_si512(one, _mm512_set1_epi8(0x20))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn avx512_structure(block: &[u8; BLOCK]) -> Structure {
+        let one = load_one(block);
+        let folded = lower_512(one);
+        Structure {
+            quote: equal_512(one, b'"'),
+            backslash: equal_512(one, b'\\'),
+            control: range_512(one, 0, 0x20),
+            white: in_table_512(one, &WHITE),
+            comma: equal_512(one, b','),
+            colon: equal_512(one, b':'),
+            open: equal_512(folded, b'{'),
+            close: equal_512(folded, b'}'),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn avx512_numeric(block: &[u8; BLOCK]) -> Numeric {
+        let one = load_one(block);
+        Numeric {
+            digit: range_512(one, b'0', 10),
+            zero: equal_512(one, b'0'),
+            minus: equal_512(one, b'-'),
+            plus: equal_512(one, b'+'),
+            point: equal_512(one, b'.'),
+            exponent: equal_512(lower_512(one), b'e'),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn avx512_escape(block: &[u8; BLOCK]) -> Escape {
+        let one = load_one(block);
+        Escape {
+            simple: in_table_512(one, &LETTERS) | in_table_512(one, &ESCAPES) | equal_512(one, b'r'),
+            unicode: equal_512(one, b'u'),
+            hex: range_512(one, b'0', 10) | range_512(lower_512(one), b'a', 6),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct All<'b>(&'b [u8; BLOCK]);
+
+    impl Work for All<'_> {
+        type Output = (Structure, Numeric, Escape, u64);
+        fn run<C: Classify>(self) -> Self::Output {
+            let structure = C::structure(self.0);
+            (structure, C::numeric(self.0), C::escape(self.0), C::prefix_parity(structure.quote))
+        }
+    }
+
+    /// Byte for byte, as plainly as it can be written.
+    fn plainly(block: &[u8; BLOCK]) -> (Structure, Numeric, Escape, u64) {
+        let set = |bytes: &[u8]| {
+            block.iter().enumerate().fold(0, |set, (at, byte)| set | u64::from(bytes.contains(byte)) << at)
+        };
+        let structure = Structure {
+            quote: set(b"\""),
+            backslash: set(b"\\"),
+            control: set(&(0..0x20).collect::<Vec<u8>>()),
+            white: set(b" \t\n\r"),
+            comma: set(b","),
+            colon: set(b":"),
+            open: set(b"{["),
+            close: set(b"}]"),
+        };
+        let numeric = Numeric {
+            digit: set(b"0123456789"),
+            zero: set(b"0"),
+            minus: set(b"-"),
+            plus: set(b"+"),
+            point: set(b"."),
+            exponent: set(b"eE"),
+        };
+        let escape =
+            Escape { simple: set(b"\"\\/bfnrt"), unicode: set(b"u"), hex: set(b"0123456789abcdefABCDEF") };
+        let mut parity = 0;
+        let mut odd = 0;
+        for at in 0..BLOCK {
+            odd ^= structure.quote >> at & 1;
+            parity |= odd << at;
+        }
+        (structure, numeric, escape, parity)
+    }
+
+    fn check(block: &[u8; BLOCK]) {
+        let expected = plainly(block);
+        let mut levels = vec![Level::Portable];
+        #[cfg(target_arch = "x86_64")]
+        match level() {
+            Level::Portable => {}
+            Level::Avx2 => levels.push(Level::Avx2),
+            Level::Avx512 => levels.extend([Level::Avx2, Level::Avx512]),
+        }
+        for level in levels {
+            assert_eq!(at(level, All(block)), expected, "{level:?} on {block:?}");
+        }
+    }
+
+    #[test]
+    fn every_level_puts_every_byte_into_the_same_sets() {
+        for byte in 0..=255u8 {
+            for place in [0, 1, 7, 8, 31, 32, 33, 63] {
+                let mut block = [b' '; BLOCK];
+                block[place] = byte;
+                check(&block);
+            }
+            check(&[byte; BLOCK]);
+        }
+    }
+
+    #[test]
+    fn every_level_agrees_on_mixed_blocks() {
+        let mut state = 0x9E37_79B9_7F4A_7C15u64;
+        let alphabet = b"{}[]:,\"\\/ \n\t\r0123456789-+.eEabfnrtuxz\x00\x1f\x7f\x80\xc3\xff";
+        for _ in 0..4000 {
+            let block: [u8; BLOCK] = std::array::from_fn(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                alphabet[(state >> 33) as usize % alphabet.len()]
+            });
+            check(&block);
+        }
+    }
+}
