@@ -45,6 +45,8 @@ pub struct State {
     pub selectors: Vec<Selector>,
     /// Bits of the filter selectors: they look into the child.
     pub filters: u64,
+    /// The slots that a filter leads to, by its bit.
+    pub filter_slots: Vec<(u64, usize)>,
     /// A selector counts from the end of the list.
     pub needs_length: bool,
     pub action: Option<Action>,
@@ -81,17 +83,19 @@ impl Automaton {
     pub fn state(&self, id: StateId) -> &State {
         &self.states[id.0 as usize]
     }
-
-    pub fn states(&self) -> &[State] {
-        &self.states
-    }
 }
 
 impl State {
+    /// False where the name is certainly not among the listed ones.
+    #[inline(always)]
+    pub fn may_list(&self, name: &[u8]) -> bool {
+        self.marks & mark(name) != 0
+    }
+
     /// Where member `name` leads, and its place among the known names.
     #[inline]
     pub fn member(&self, name: &[u8]) -> (&Branch, Option<usize>) {
-        if self.marks & mark(name) == 0 {
+        if !self.may_list(name) {
             return (&self.other, None);
         }
         let known = if self.names.len() <= FEW_NAMES {
@@ -126,18 +130,10 @@ impl Branch {
             }
         }
     }
-
-    pub fn states(&self) -> impl Iterator<Item = StateId> {
-        let (one, many) = match self {
-            Branch::One(state) => (Some(*state), &[][..]),
-            Branch::BySet(states) => (None, &states[..]),
-        };
-        one.into_iter().chain(many.iter().map(|(_, state)| *state))
-    }
 }
 
 /// A set of one out of 64, by the length and two characters of a name.
-#[inline]
+#[inline(always)]
 pub(super) fn mark(name: &[u8]) -> u64 {
     let (first, last) = match name {
         [] => (0, 0),

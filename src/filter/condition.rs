@@ -1,36 +1,34 @@
-//! `when`: an RFC 9535 logical expression over one record, decided from operands that the pass over
-//! the bytes captured on its way.
-
-use std::cmp::Ordering;
+//! An RFC 9535 logical expression: of `when`, about one record, and of a filter selector, about one
+//! child. [`decision`](super::decision) decides it.
 
 use jsonpath_rust::parser::model as parsed;
 use jsonpath_rust::parser::parse_json_path;
-use regex::Regex;
 
+use super::iregexp::{self, Unusable};
 use super::path::{self, Origin, Path, PathError};
-use super::scanner::Kind;
-use super::value::{self, Decimal, Value};
-use super::{iregexp, syntax};
+use super::syntax;
 
-/// A compiled condition. Each of its queries has a slot; the projection fills the slots.
-#[derive(Debug, Clone)]
+/// A compiled condition. Its expressions name its queries by their place.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    expression: Expression,
-    queries: Vec<Path>,
+    pub(super) expression: Expression,
+    pub(super) queries: Vec<Path>,
 }
 
-#[derive(Debug, Clone)]
-enum Expression {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Expression {
     Or(Vec<Expression>),
     And(Vec<Expression>),
     Not(Box<Expression>),
     Exists(usize),
     Compare(Operator, Operand, Operand),
-    Matches(Operand, Regex),
+    Matches(Operand, Pattern),
+    /// Asks for nothing but the body: one answer for all records.
+    Once(Box<Expression>),
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Operator {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
     Equal,
     NotEqual,
     Less,
@@ -39,8 +37,8 @@ enum Operator {
     GreaterOrEqual,
 }
 
-#[derive(Debug, Clone)]
-enum Operand {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Operand {
     /// JSON text.
     Literal(String),
     /// The value of a singular query, or of `value()`: a node list of one.
@@ -49,34 +47,34 @@ enum Operand {
     Count(usize),
 }
 
-/// What the pass over a record found for one query.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Slot {
-    pub count: u64,
-    /// The first node's bytes.
-    pub first: Option<Found>,
+/// The second argument of `match()` (`whole`) or `search()`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pattern {
+    Literal(Compiled),
+    /// Known only when the data is there.
+    Data {
+        operand: Operand,
+        whole: bool,
+    },
 }
 
-/// One captured value.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    pub kind: Kind,
-    pub start: usize,
-    pub end: usize,
-}
+#[derive(Debug, Clone)]
+pub(super) struct Compiled(pub regex::Regex);
 
-impl PartialEq for Condition {
-    fn eq(&self, _: &Self) -> bool {
-        false
+/// The translated patterns are equal only where the originals and the functions are.
+impl PartialEq for Compiled {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
     }
 }
+
+impl Eq for Compiled {}
 
 impl Condition {
     /// Parses a logical expression.
     ///
     /// # Errors
-    /// Where the text is not RFC 9535, is not well typed (section 2.4.3), or cannot be decided in
-    /// one pass.
+    /// Where the text is not RFC 9535, is not well typed (section 2.4.3), or is over the limits.
     pub fn parse(text: &str) -> Result<Condition, PathError> {
         // White space around an expression is its own (RFC 9535, section 2.3.5.1).
         let trimmed = text.trim_start_matches(syntax::SPACE);
@@ -94,9 +92,16 @@ impl Condition {
         let [parsed::Segment::Selector(parsed::Selector::Filter(filter))] = &query.segments[..] else {
             return Err(PathError::new(0, "is not one logical expression"));
         };
-        let mut queries = Vec::new();
-        let expression = logical(filter, &mut queries)?;
-        Ok(Condition { expression, queries })
+        let condition = Condition::from_filter(filter)?;
+        condition.queries.iter().try_for_each(Path::check_work)?;
+        Ok(condition)
+    }
+
+    /// The condition of a filter selector (RFC 9535, section 2.3.5).
+    pub(super) fn from_filter(filter: &parsed::Filter) -> Result<Condition, PathError> {
+        let mut parser = Parser { queries: Vec::new() };
+        let expression = parser.logical(filter)?;
+        Ok(Condition { expression, queries: parser.queries })
     }
 
     /// The queries whose results the condition needs, in slot order.
@@ -104,148 +109,198 @@ impl Condition {
         &self.queries
     }
 
-    /// Decides. `slots` are the queries' results within `body`.
+    /// It asks for something by `$`, itself or in a filter of one of its queries.
+    pub fn uses_body(&self) -> bool {
+        self.queries.iter().any(|query| query.origin == Origin::Body || query.uses_body())
+    }
+
+    /// It can be decided from slots that one forward pass over the record has filled.
     ///
-    /// What cannot be decided for certain (a number beyond every range, a lone surrogate) is false
-    /// as a whole: the record is withheld.
-    pub fn holds(&self, body: &[u8], slots: &[Slot]) -> bool {
-        decide(&self.expression, &Operands { body, slots }).unwrap_or(false)
+    /// Not so where it asks for something by `$` itself, takes a pattern from the data, or counts what
+    /// could be selected twice: the RFC counts a node once for each selector that takes it, and one
+    /// pass sees it once.
+    pub fn streams(&self) -> bool {
+        self.queries.iter().all(|query| query.origin == Origin::Record)
+            && self.expression_streams(&self.expression)
+    }
+
+    fn expression_streams(&self, expression: &Expression) -> bool {
+        match expression {
+            Expression::Or(parts) | Expression::And(parts) => {
+                parts.iter().all(|part| self.expression_streams(part))
+            }
+            Expression::Not(inner) | Expression::Once(inner) => self.expression_streams(inner),
+            Expression::Exists(_) => true,
+            Expression::Compare(_, left, right) => self.operand_streams(left) && self.operand_streams(right),
+            Expression::Matches(subject, pattern) => {
+                self.operand_streams(subject) && matches!(pattern, Pattern::Literal(_))
+            }
+        }
+    }
+
+    fn operand_streams(&self, operand: &Operand) -> bool {
+        match operand {
+            Operand::Literal(_) => true,
+            Operand::Value(query) | Operand::Count(query) => !self.queries[*query].can_select_twice(),
+            Operand::Length(inner) => self.operand_streams(inner),
+        }
     }
 }
 
-fn logical(filter: &parsed::Filter, queries: &mut Vec<Path>) -> Result<Expression, PathError> {
-    let mut all = |parts: &[parsed::Filter]| {
-        parts.iter().map(|part| logical(part, queries)).collect::<Result<Vec<_>, _>>()
-    };
-    match filter {
-        parsed::Filter::Or(parts) => Ok(Expression::Or(all(parts)?)),
-        parsed::Filter::And(parts) => Ok(Expression::And(all(parts)?)),
-        parsed::Filter::Atom(atom) => self::atom(atom, queries),
+struct Parser {
+    queries: Vec<Path>,
+}
+
+impl Parser {
+    fn logical(&mut self, filter: &parsed::Filter) -> Result<Expression, PathError> {
+        let mut all =
+            |parts: &[parsed::Filter]| parts.iter().map(|part| self.logical(part)).collect::<Result<_, _>>();
+        match filter {
+            parsed::Filter::Or(parts) => Ok(Expression::Or(all(parts)?)),
+            parsed::Filter::And(parts) => Ok(Expression::And(all(parts)?)),
+            parsed::Filter::Atom(atom) => self.atom(atom),
+        }
     }
-}
 
-fn atom(atom: &parsed::FilterAtom, queries: &mut Vec<Path>) -> Result<Expression, PathError> {
-    let (expression, not) = match atom {
-        parsed::FilterAtom::Filter { expr, not } => (logical(expr, queries)?, *not),
-        parsed::FilterAtom::Test { expr, not } => (test(expr, queries)?, *not),
-        parsed::FilterAtom::Comparison(comparison) => (compare(comparison, queries)?, false),
-    };
-    Ok(if not { Expression::Not(Box::new(expression)) } else { expression })
-}
-
-fn test(test: &parsed::Test, queries: &mut Vec<Path>) -> Result<Expression, PathError> {
-    match test {
-        parsed::Test::RelQuery(segments) => Ok(Expression::Exists(query(segments, queries)?)),
-        parsed::Test::AbsQuery(_) => Err(body_path()),
-        parsed::Test::Function(function) => match &**function {
-            parsed::TestFunction::Match(value, pattern) => regex(value, pattern, true, queries),
-            parsed::TestFunction::Search(value, pattern) => regex(value, pattern, false, queries),
-            _ => Err(PathError::new(
-                0,
-                "has a function whose result is compared with nothing (RFC 9535, section 2.4.3)",
-            )),
-        },
+    fn atom(&mut self, atom: &parsed::FilterAtom) -> Result<Expression, PathError> {
+        let (expression, not) = match atom {
+            parsed::FilterAtom::Filter { expr, not } => (self.logical(expr)?, *not),
+            parsed::FilterAtom::Test { expr, not } => (self.test(expr)?, *not),
+            parsed::FilterAtom::Comparison(comparison) => (self.compare(comparison)?, false),
+        };
+        Ok(if not { Expression::Not(Box::new(expression)) } else { expression })
     }
-}
 
-fn compare(comparison: &parsed::Comparison, queries: &mut Vec<Path>) -> Result<Expression, PathError> {
-    let (left, right) = comparison.vals();
-    let operator = match comparison {
-        parsed::Comparison::Eq(..) => Operator::Equal,
-        parsed::Comparison::Ne(..) => Operator::NotEqual,
-        parsed::Comparison::Lt(..) => Operator::Less,
-        parsed::Comparison::Lte(..) => Operator::LessOrEqual,
-        parsed::Comparison::Gt(..) => Operator::Greater,
-        parsed::Comparison::Gte(..) => Operator::GreaterOrEqual,
-    };
-    Ok(Expression::Compare(operator, operand(left, queries)?, operand(right, queries)?))
-}
+    fn test(&mut self, test: &parsed::Test) -> Result<Expression, PathError> {
+        match test {
+            parsed::Test::RelQuery(segments) => Ok(Expression::Exists(self.query(Origin::Record, segments)?)),
+            parsed::Test::AbsQuery(query) => {
+                Ok(Expression::Exists(self.query(Origin::Body, &query.segments)?))
+            }
+            parsed::Test::Function(function) => match &**function {
+                parsed::TestFunction::Match(subject, pattern) => self.regex(subject, pattern, true),
+                parsed::TestFunction::Search(subject, pattern) => self.regex(subject, pattern, false),
+                _ => Err(PathError::new(
+                    0,
+                    "has a function whose result is compared with nothing (RFC 9535, section 2.4.3)",
+                )),
+            },
+        }
+    }
 
-fn operand(comparable: &parsed::Comparable, queries: &mut Vec<Path>) -> Result<Operand, PathError> {
-    match comparable {
-        parsed::Comparable::Literal(value) => Ok(Operand::Literal(literal(value))),
-        parsed::Comparable::Function(function) => value_function(function, queries),
-        parsed::Comparable::SingularQuery(parsed::SingularQuery::Root(_)) => Err(body_path()),
-        parsed::Comparable::SingularQuery(parsed::SingularQuery::Current(singular)) => {
-            let segments: Vec<_> = singular
-                .iter()
-                .map(|segment| {
-                    parsed::Segment::Selector(match segment {
-                        parsed::SingularQuerySegment::Index(index) => parsed::Selector::Index(*index),
-                        parsed::SingularQuerySegment::Name(name) => parsed::Selector::Name(name.clone()),
-                    })
+    fn compare(&mut self, comparison: &parsed::Comparison) -> Result<Expression, PathError> {
+        let from = self.queries.len();
+        let (left, right) = comparison.vals();
+        let operator = match comparison {
+            parsed::Comparison::Eq(..) => Operator::Equal,
+            parsed::Comparison::Ne(..) => Operator::NotEqual,
+            parsed::Comparison::Lt(..) => Operator::Less,
+            parsed::Comparison::Lte(..) => Operator::LessOrEqual,
+            parsed::Comparison::Gt(..) => Operator::Greater,
+            parsed::Comparison::Gte(..) => Operator::GreaterOrEqual,
+        };
+        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        Ok(self.once(from, Expression::Compare(operator, left, right)))
+    }
+
+    fn regex(
+        &mut self,
+        subject: &parsed::FnArg,
+        pattern: &parsed::FnArg,
+        whole: bool,
+    ) -> Result<Expression, PathError> {
+        let from = self.queries.len();
+        let subject = self.value_argument(subject)?;
+        let pattern = match pattern {
+            parsed::FnArg::Literal(parsed::Literal::String(text)) => Pattern::Literal(compiled(text, whole)?),
+            other => Pattern::Data { operand: self.value_argument(other)?, whole },
+        };
+        Ok(self.once(from, Expression::Matches(subject, pattern)))
+    }
+
+    /// Marks an expression whose queries, those from place `from` on, all begin with `$`.
+    fn once(&self, from: usize, expression: Expression) -> Expression {
+        let own = &self.queries[from..];
+        if !own.is_empty() && own.iter().all(|query| query.origin == Origin::Body) {
+            return Expression::Once(Box::new(expression));
+        }
+        expression
+    }
+
+    fn operand(&mut self, comparable: &parsed::Comparable) -> Result<Operand, PathError> {
+        let (origin, singular) = match comparable {
+            parsed::Comparable::Literal(value) => return Ok(Operand::Literal(literal(value))),
+            parsed::Comparable::Function(function) => return self.value_function(function),
+            parsed::Comparable::SingularQuery(parsed::SingularQuery::Root(steps)) => (Origin::Body, steps),
+            parsed::Comparable::SingularQuery(parsed::SingularQuery::Current(steps)) => {
+                (Origin::Record, steps)
+            }
+        };
+        let segments: Vec<_> = singular
+            .iter()
+            .map(|segment| {
+                parsed::Segment::Selector(match segment {
+                    parsed::SingularQuerySegment::Index(index) => parsed::Selector::Index(*index),
+                    parsed::SingularQuerySegment::Name(name) => parsed::Selector::Name(name.clone()),
                 })
-                .collect();
-            Ok(Operand::Value(query(&segments, queries)?))
-        }
+            })
+            .collect();
+        Ok(Operand::Value(self.query(origin, &segments)?))
     }
-}
 
-/// length(), count() and value(), which give a value (section 2.4).
-fn value_function(function: &parsed::TestFunction, queries: &mut Vec<Path>) -> Result<Operand, PathError> {
-    match function {
-        parsed::TestFunction::Length(argument) => {
-            Ok(Operand::Length(Box::new(value_argument(argument, queries)?)))
-        }
-        parsed::TestFunction::Count(argument) => Ok(Operand::Count(nodes_argument(argument, queries)?)),
-        parsed::TestFunction::Value(argument) => Ok(Operand::Value(nodes_argument(argument, queries)?)),
-        parsed::TestFunction::Match(..) | parsed::TestFunction::Search(..) => {
-            Err(PathError::new(0, "compares the result of match() or search(), which is not a value"))
-        }
-        parsed::TestFunction::Custom(name, _) => {
-            Err(PathError::new(0, format!("uses `{name}`, which RFC 9535 does not know")))
-        }
-    }
-}
-
-/// An argument of ValueType: a literal, a singular query, or a function that gives a value.
-fn value_argument(argument: &parsed::FnArg, queries: &mut Vec<Path>) -> Result<Operand, PathError> {
-    match argument {
-        parsed::FnArg::Literal(value) => Ok(Operand::Literal(literal(value))),
-        parsed::FnArg::Test(test) => match &**test {
-            parsed::Test::RelQuery(segments) => {
-                let slot = query(segments, queries)?;
-                if !queries[slot].is_singular() {
-                    return Err(PathError::new(0, "gives a function a path that can select several nodes"));
-                }
-                Ok(Operand::Value(slot))
+    /// length(), count() and value(), which give a value (section 2.4).
+    fn value_function(&mut self, function: &parsed::TestFunction) -> Result<Operand, PathError> {
+        match function {
+            parsed::TestFunction::Length(argument) => {
+                Ok(Operand::Length(Box::new(self.value_argument(argument)?)))
             }
-            parsed::Test::AbsQuery(_) => Err(body_path()),
-            parsed::Test::Function(function) => value_function(function, queries),
-        },
-        parsed::FnArg::Filter(_) => Err(PathError::new(0, "gives a function a logical expression")),
-    }
-}
-
-/// An argument of NodesType: any query.
-fn nodes_argument(argument: &parsed::FnArg, queries: &mut Vec<Path>) -> Result<usize, PathError> {
-    let parsed::FnArg::Test(test) = argument else {
-        return Err(PathError::new(0, "gives count() or value() something that is not a path"));
-    };
-    match &**test {
-        parsed::Test::RelQuery(segments) => {
-            let slot = query(segments, queries)?;
-            // The RFC counts a node once for each selector that takes it; one pass sees it once.
-            if queries[slot].can_select_twice() {
-                return Err(PathError::new(0, "counts with selectors that can take the same value twice"));
+            parsed::TestFunction::Count(argument) => Ok(Operand::Count(self.nodes_argument(argument)?)),
+            parsed::TestFunction::Value(argument) => Ok(Operand::Value(self.nodes_argument(argument)?)),
+            parsed::TestFunction::Match(..) | parsed::TestFunction::Search(..) => {
+                Err(PathError::new(0, "compares the result of match() or search(), which is not a value"))
             }
-            Ok(slot)
-        }
-        parsed::Test::AbsQuery(_) => Err(body_path()),
-        parsed::Test::Function(_) => {
-            Err(PathError::new(0, "gives count() or value() something that is not a path"))
+            parsed::TestFunction::Custom(name, _) => {
+                Err(PathError::new(0, format!("uses `{name}`, which RFC 9535 does not know")))
+            }
         }
     }
-}
 
-fn query(segments: &[parsed::Segment], queries: &mut Vec<Path>) -> Result<usize, PathError> {
-    let steps = path::steps(segments)?;
-    queries.push(Path { origin: Origin::Record, steps });
-    Ok(queries.len() - 1)
-}
+    /// An argument of ValueType: a literal, a singular query, or a function that gives a value.
+    fn value_argument(&mut self, argument: &parsed::FnArg) -> Result<Operand, PathError> {
+        let query = match argument {
+            parsed::FnArg::Literal(value) => return Ok(Operand::Literal(literal(value))),
+            parsed::FnArg::Filter(_) => {
+                return Err(PathError::new(0, "gives a function a logical expression"));
+            }
+            parsed::FnArg::Test(test) => match &**test {
+                parsed::Test::RelQuery(segments) => self.query(Origin::Record, segments)?,
+                parsed::Test::AbsQuery(query) => self.query(Origin::Body, &query.segments)?,
+                parsed::Test::Function(function) => return self.value_function(function),
+            },
+        };
+        if !self.queries[query].is_singular() {
+            return Err(PathError::new(0, "gives a function a path that can select several nodes"));
+        }
+        Ok(Operand::Value(query))
+    }
 
-fn body_path() -> PathError {
-    PathError::new(0, "uses `$`; a condition is about one record: write `@`")
+    /// An argument of NodesType: any query.
+    fn nodes_argument(&mut self, argument: &parsed::FnArg) -> Result<usize, PathError> {
+        if let parsed::FnArg::Test(test) = argument {
+            match &**test {
+                parsed::Test::RelQuery(segments) => return self.query(Origin::Record, segments),
+                parsed::Test::AbsQuery(query) => return self.query(Origin::Body, &query.segments),
+                parsed::Test::Function(_) => {}
+            }
+        }
+        Err(PathError::new(0, "gives count() or value() something that is not a path"))
+    }
+
+    fn query(&mut self, origin: Origin, segments: &[parsed::Segment]) -> Result<usize, PathError> {
+        let steps = path::steps(segments)?;
+        self.queries.push(Path { origin, steps });
+        Ok(self.queries.len() - 1)
+    }
 }
 
 /// The literal as JSON text, to be read like a value of the body.
@@ -260,94 +315,91 @@ fn literal(value: &parsed::Literal) -> String {
     }
 }
 
-fn regex(
-    value: &parsed::FnArg,
-    pattern: &parsed::FnArg,
-    whole: bool,
-    queries: &mut Vec<Path>,
-) -> Result<Expression, PathError> {
-    let value = value_argument(value, queries)?;
-    let parsed::FnArg::Literal(parsed::Literal::String(pattern)) = pattern else {
-        return Err(PathError::new(0, "takes a pattern from the data; a pattern is a string in the rule"));
-    };
-    let regex = iregexp::compile(pattern, whole)
-        .ok_or_else(|| PathError::new(0, "has a pattern that is not an I-Regexp (RFC 9485)"))?;
-    Ok(Expression::Matches(value, regex))
-}
-
-struct Operands<'b, 's> {
-    body: &'b [u8],
-    slots: &'s [Slot],
-}
-
-/// `None`: cannot be decided.
-fn decide(expression: &Expression, operands: &Operands) -> Option<bool> {
-    match expression {
-        Expression::Or(parts) => {
-            parts.iter().try_fold(false, |any, part| Some(any | decide(part, operands)?))
-        }
-        Expression::And(parts) => {
-            parts.iter().try_fold(true, |all, part| Some(all & decide(part, operands)?))
-        }
-        Expression::Not(inner) => Some(!decide(inner, operands)?),
-        Expression::Exists(slot) => Some(operands.slots[*slot].count > 0),
-        Expression::Compare(operator, left, right) => {
-            let (left, right) = (operands.value(left)?, operands.value(right)?);
-            let ordered = |wanted| value::order(&left, &right) == Some(wanted);
-            Some(match operator {
-                Operator::Equal => value::equal(&left, &right),
-                Operator::NotEqual => !value::equal(&left, &right),
-                Operator::Less => ordered(Ordering::Less),
-                Operator::Greater => ordered(Ordering::Greater),
-                Operator::LessOrEqual => ordered(Ordering::Less) || value::equal(&left, &right),
-                Operator::GreaterOrEqual => ordered(Ordering::Greater) || value::equal(&left, &right),
-            })
-        }
-        Expression::Matches(operand, regex) => match operands.value(operand)? {
-            Value::Text(text) => Some(regex.is_match(&text)),
-            _ => Some(false),
-        },
-    }
-}
-
-impl Operands<'_, '_> {
-    fn value<'s>(&'s self, operand: &'s Operand) -> Option<Value<'s>> {
-        match operand {
-            Operand::Literal(literal) => Value::read(literal),
-            Operand::Value(slot) => match self.single(*slot) {
-                Some(found) => Value::read(self.text(found)?),
-                None => Some(Value::Nothing),
+fn compiled(pattern: &str, whole: bool) -> Result<Compiled, PathError> {
+    iregexp::compile(pattern, whole).map(Compiled).map_err(|unusable| {
+        PathError::new(
+            0,
+            match unusable {
+                Unusable::Malformed => "has a pattern that is not an I-Regexp (RFC 9485)",
+                Unusable::TooLarge => "has a pattern that takes too much memory",
             },
-            Operand::Count(slot) => integer(self.slots[*slot].count),
-            Operand::Length(inner) => self.length(inner),
-        }
-    }
-
-    /// RFC 9535, section 2.4.4.
-    fn length(&self, operand: &Operand) -> Option<Value<'static>> {
-        if let Operand::Value(slot) = operand
-            && let Some(found) = self.single(*slot)
-            && matches!(found.kind, Kind::Array | Kind::Object)
-        {
-            return integer(value::length(self.text(found)?, found.kind)?);
-        }
-        match self.value(operand)? {
-            Value::Text(text) => integer(text.chars().count() as u64),
-            _ => Some(Value::Nothing),
-        }
-    }
-
-    fn text(&self, found: Found) -> Option<&str> {
-        std::str::from_utf8(&self.body[found.start..found.end]).ok()
-    }
-
-    /// The one node of a query's result.
-    fn single(&self, slot: usize) -> Option<Found> {
-        let Slot { count, first } = self.slots[slot];
-        first.filter(|_| count == 1)
-    }
+        )
+    })
 }
 
-fn integer(count: u64) -> Option<Value<'static>> {
-    Some(Value::Number(Decimal::from(count)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_well_typed_condition_is_refused() {
+        for text in [
+            "",
+            "@.a =",
+            "@.a,@.b",
+            "@.a]",
+            "@.a][?@.b",
+            "length(@.a)",
+            "length(@.*) == 1",
+            "length(@.a == 1) == 1",
+            "count(@)",
+            "count('a') == 1",
+            "count(length(@)) == 1",
+            "value(1) == 1",
+            "match(@.a, 'b') == true",
+            "match(@.*, 'b')",
+            "match(@.a, @.*)",
+            "match(@.a, '[')",
+            "search(@.a, 'a{1000}{1000}')",
+            "!@.a == 1",
+            "@.* == 1",
+            "$.* == 1",
+            "length(match(@.a, 'x')) == 1",
+        ] {
+            assert!(Condition::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_condition_knows_whether_one_pass_decides_it() {
+        let streams = |text: &str| Condition::parse(text).unwrap().streams();
+        for text in [
+            "@.a == 1 && !@.b",
+            "count(@.a[*]) > 1",
+            "@[0,0]",
+            "@.a[?@.b == $.c]",
+            "value(@..a) == 1",
+            "@.a[-1] == 1",
+            "match(@.a, 'x')",
+        ] {
+            assert!(streams(text), "{text}");
+        }
+        for text in [
+            "@.a == $.b",
+            "$.a",
+            "count(@[0,0]) > 1",
+            "value(@['a',?@.b]) == 1",
+            "match(@.a, @.b)",
+            "!(@.a || $.b)",
+        ] {
+            assert!(!streams(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_condition_knows_whether_it_asks_for_the_body() {
+        let uses = |text: &str| Condition::parse(text).unwrap().uses_body();
+        assert!(uses("@.a == $.b"));
+        assert!(uses("@.a[?@.b[?$.c]]"));
+        assert!(!uses("@.a[?@.b]"));
+    }
+
+    #[test]
+    fn what_asks_only_for_the_body_is_decided_once() {
+        let once = |text: &str| matches!(Condition::parse(text).unwrap().expression, Expression::Once(_));
+        assert!(once("$.a == $.b"));
+        assert!(once("match($.a, 'x')"));
+        assert!(!once("$.a == @.b"));
+        assert!(!once("match($.a, @.b)"));
+    }
 }

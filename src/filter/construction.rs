@@ -133,7 +133,12 @@ impl Shown {
     }
 
     fn has(&self, set: u64, selector: &Selector) -> bool {
-        self.selectors.iter().position(|own| own == selector).is_some_and(|bit| set >> bit & 1 == 1)
+        set & self.bit(selector) != 0
+    }
+
+    /// The set of the selector alone; empty where it need not be shown a child.
+    fn bit(&self, selector: &Selector) -> u64 {
+        self.selectors.iter().position(|own| own == selector).map_or(0, |bit| 1 << bit)
     }
 }
 
@@ -263,6 +268,7 @@ impl Builder<'_> {
             other,
             elements,
             filters: shown.filters,
+            filter_slots: self.filter_slots(items, &shown),
             needs_length: shown.selectors.iter().any(Selector::needs_length),
             selectors: shown.selectors,
             action: self.action(items)?,
@@ -282,6 +288,16 @@ impl Builder<'_> {
             keeps_array: self.keeps(items, Selector::meets_arrays) || self.is_plain(items),
             looks_below: self.pending(items).any(|(owner, _, _)| !matches!(owner, Owner::Field(_))),
         })
+    }
+
+    fn filter_slots(&self, items: &Items, shown: &Shown) -> Vec<(u64, usize)> {
+        let mut slots = Vec::new();
+        for (owner, step, _) in self.pending(items) {
+            let Owner::Capture(slot) = owner else { continue };
+            let filters = step.selectors.iter().filter(|selector| matches!(selector, Selector::Filter(_)));
+            slots.extend(filters.map(|filter| (shown.bit(filter), slot)));
+        }
+        slots
     }
 
     /// Where a child leads, by the set of selectors that take it.

@@ -9,7 +9,7 @@
 //! Everything is checked everywhere, also in parts that nobody is going to look at.
 
 use super::Fault;
-use super::simd::{BLOCK, Classify};
+use super::simd::{BLOCK, Classify, Numeric, Part};
 
 /// How many containers may be open at once.
 pub const MAX_DEPTH: usize = 128;
@@ -29,9 +29,9 @@ pub struct Marks {
 /// What stands around the next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Around {
-    Nothing = 0,
-    Array = 1,
-    Object = 2,
+    Nothing,
+    Array,
+    Object,
 }
 
 /// How far the text is read, and all that the next block depends on. Fields that end in nothing else are
@@ -60,26 +60,19 @@ pub struct Grammar {
     objects: u128,
 }
 
-/// The carries of numbers.
+/// What the next block must know of a number that the block ended in.
 #[derive(Clone, Copy, Debug, Default)]
 struct Number {
-    digit: u64,
+    /// The block's last byte is in a number; and its part there.
+    runs: u64,
+    part: Part,
+    /// It is a minus that the number began with.
+    minus: u64,
+    /// It is a zero that the number began with.
     zero: u64,
-    /// A minus at the start of a number.
-    sign: u64,
+    /// The number has its point, its exponent.
     point: u64,
     exponent: u64,
-    /// A sign of an exponent.
-    exponent_sign: u64,
-    whole: u64,
-    fraction: u64,
-}
-
-impl Number {
-    fn is_open(&self) -> bool {
-        (self.digit | self.sign | self.point | self.exponent | self.exponent_sign) != 0
-            || (self.whole | self.fraction) != 0
-    }
 }
 
 /// What is missing of `true`, `false` or `null` at the end of a block.
@@ -101,8 +94,7 @@ struct Outside {
     colon: u64,
     open: u64,
     close: u64,
-    /// Bytes of numbers and words, and what should not be there.
-    scalar: u64,
+    brace: u64,
 }
 
 impl Grammar {
@@ -139,6 +131,10 @@ impl Grammar {
             wrong |= self.escapes::<C>(block, escaped);
         }
         let quote = structure.quote & !escaped;
+        if quote == 0 && self.in_string != 0 {
+            // Text only.
+            return self.text(wrong | structure.control, structure.backslash);
+        }
         let in_string = C::prefix_parity(quote) ^ self.in_string;
         self.in_string = ((in_string as i64) >> 63) as u64;
         wrong |= structure.control & in_string;
@@ -148,7 +144,8 @@ impl Grammar {
         let [comma, colon, open, close] =
             [structure.comma, structure.colon, structure.open, structure.close].map(|set| set & !in_string);
         let scalar = !(in_string | ends | white | comma | colon | open | close);
-        let outside = Outside { begins, ends, in_string, white, comma, colon, open, close, scalar };
+        let brace = structure.brace;
+        let outside = Outside { begins, ends, in_string, white, comma, colon, open, close, brace };
         let before = self.scalar;
         let starts = scalar & !self.follow_scalar(scalar);
         if scalar | before != 0 {
@@ -159,7 +156,7 @@ impl Grammar {
         if open | close == 0 {
             wrong |= self.misplaced(&outside, in_object, in_array);
         } else {
-            wrong |= self.brackets(block, &outside, in_object, in_array)?;
+            wrong |= self.brackets(&outside, in_object, in_array)?;
         }
         if wrong != 0 {
             return Err(Fault::Syntax { offset: self.position + wrong.trailing_zeros() as usize });
@@ -169,14 +166,19 @@ impl Grammar {
         Ok(Marks { tokens, open, close, backslash: structure.backslash })
     }
 
+    /// A block inside a string.
+    #[inline(always)]
+    fn text(&mut self, wrong: u64, backslash: u64) -> Result<Marks, Fault> {
+        if wrong != 0 {
+            return Err(Fault::Syntax { offset: self.position + wrong.trailing_zeros() as usize });
+        }
+        self.position += BLOCK;
+        Ok(Marks { backslash, ..Marks::default() })
+    }
+
     /// Whether the text may end here; the last block must have ended in white space.
     pub fn is_complete(&self) -> bool {
         self.depth == 0 && self.in_string == 0 && self.after_value == 1
-    }
-
-    /// Whether nothing but white space was read.
-    pub fn position(&self) -> usize {
-        self.position
     }
 
     /// The bytes after a backslash that escapes them. A run of backslashes escapes by pairs.
@@ -248,9 +250,32 @@ impl Grammar {
 
     /// Goes from bracket to bracket, checking what stands before each against the container around it.
     #[inline(always)]
-    fn brackets(
+    fn brackets(&mut self, outside: &Outside, in_object: u64, in_array: u64) -> Result<u64, Fault> {
+        let (opens, closes) = (outside.open.count_ones() as usize, outside.close.count_ones() as usize);
+        // Nearly always all of the block is inside of something, and nothing gets deep.
+        if closes >= self.depth || self.depth + opens > u64::BITS as usize {
+            return self.brackets_at_the_edge(outside, in_object, in_array);
+        }
+        self.depth = self.depth + opens - closes;
+        let all = outside.open | outside.close;
+        let mut steps = Brackets { rest: all, objects: self.objects as u64, wrong: 0, into_objects: 0 };
+        let inside_object = steps.objects & 1;
+        while steps.rest != 0 {
+            steps.step(outside);
+        }
+        let Brackets { objects, wrong, into_objects, .. } = steps;
+        self.objects = u128::from(objects);
+        // What lies behind a bracket that leads into an object, up to the next bracket, which included.
+        let between = !all;
+        let (sum, _) = (into_objects << 1 | inside_object).overflowing_add(between);
+        let objects = (between & !sum) | (all & sum);
+        Ok(wrong | (in_object & objects) | (in_array & !objects))
+    }
+
+    /// The same where a container could be the outermost one, or too deep.
+    #[cold]
+    fn brackets_at_the_edge(
         &mut self,
-        block: &[u8; BLOCK],
         outside: &Outside,
         in_object: u64,
         in_array: u64,
@@ -258,33 +283,28 @@ impl Grammar {
         let mut rest = outside.open | outside.close;
         let mut ahead = u64::MAX;
         let mut wrong = 0;
-        let not_allowed = [outside.comma | outside.colon, in_array, in_object];
-        let mut around = self.around() as usize;
         while rest != 0 {
             let bit = rest & rest.wrapping_neg();
             let upto = bit | (bit - 1);
-            wrong |= not_allowed[around] & ahead & upto;
+            wrong |= self.misplaced(outside, in_object, in_array) & ahead & upto;
             ahead = !upto;
-            // Braces have the bit that brackets lack.
-            let object = block[bit.trailing_zeros() as usize % BLOCK] & 0x20 != 0;
+            rest ^= bit;
+            let object = outside.brace & bit != 0;
             if outside.open & bit != 0 {
                 if self.depth == MAX_DEPTH {
                     return Err(Fault::TooDeep);
                 }
                 self.depth += 1;
                 self.objects = self.objects << 1 | u128::from(object);
-                around = 1 + usize::from(object);
             } else {
                 if self.depth == 0 || (self.objects & 1 == 1) != object {
                     return Ok(wrong | bit);
                 }
                 self.depth -= 1;
                 self.objects >>= 1;
-                around = if self.depth == 0 { 0 } else { 1 + (self.objects & 1) as usize };
             }
-            rest &= rest - 1;
         }
-        Ok(wrong | not_allowed[around] & ahead)
+        Ok(wrong | self.misplaced(outside, in_object, in_array) & ahead)
     }
 
     #[inline(always)]
@@ -299,15 +319,9 @@ impl Grammar {
     /// Numbers and words.
     #[inline(always)]
     fn scalars<C: Classify>(&mut self, block: &[u8; BLOCK], scalar: u64, starts: u64) -> u64 {
-        let numeric = C::numeric(block);
-        let begins_number = numeric.digit | numeric.minus;
-        let (words, mut wrong) = self.words(block, starts & !begins_number);
-        let inside = scalar & !words;
-        if inside == 0 && !self.number.is_open() {
-            return wrong;
-        }
-        wrong |= self.numbers(&numeric, inside, starts);
-        wrong
+        let numeric = C::numeric(block, self.number.part);
+        let (words, wrong) = self.words(block, starts & !(numeric.digit | numeric.minus));
+        wrong | self.numbers(&numeric, block[BLOCK - 1], scalar & !words, starts)
     }
 
     /// `true`, `false`, `null` at each of `starts`: the bytes that they take, and what is wrong.
@@ -343,46 +357,60 @@ impl Grammar {
 
     /// `-`? int frac? exp? (RFC 8259, section 6). `inside` are the bytes that must belong to numbers.
     #[inline(always)]
-    fn numbers(&mut self, numeric: &super::simd::Numeric, inside: u64, starts: u64) -> u64 {
-        let last = self.number;
-        let digit = numeric.digit & inside;
-        let minus = numeric.minus & inside;
-        let plus = numeric.plus & inside;
-        let point = numeric.point & inside;
-        let exponent = numeric.exponent & inside;
-        let mut wrong = inside & !(digit | minus | plus | point | exponent);
-        let after_exponent = exponent << 1 | last.exponent;
-        let sign = minus & starts;
-        let exponent_sign = (minus | plus) & after_exponent;
-        wrong |= (minus | plus) & !(sign | exponent_sign);
-        let after_sign = sign << 1 | last.sign;
-        let after_point = point << 1 | last.point;
-        let after_exponent_sign = exponent_sign << 1 | last.exponent_sign;
-        wrong |= (after_sign | after_point | after_exponent_sign) & !digit;
-        wrong |= after_exponent & !(digit | exponent_sign);
-        // Each run of digits is one of three, by what stands before it.
-        let run = digit & !(digit << 1 | last.digit);
-        let whole = run & (starts | after_sign);
-        let fraction = run & after_point;
-        wrong |= run & !(whole | fraction | after_exponent | after_exponent_sign);
-        let (after_whole, whole_carry) = run_end(whole, digit, last.whole);
-        let (after_fraction, fraction_carry) = run_end(fraction, digit, last.fraction);
-        wrong |= point & !after_whole;
-        wrong |= exponent & !(after_whole | after_fraction);
+    fn numbers(&mut self, numeric: &Numeric, last: u8, inside: u64, starts: u64) -> u64 {
+        let before = self.number;
+        let Numeric { digit, minus, plus, point, exponent, .. } = *numeric;
+        // Each part behind one that it may follow, also the end.
+        let behind = inside << 1 | before.runs;
+        let mut wrong = numeric.misplaced & (inside | behind);
+        wrong |= inside & !(digit | minus | plus | point | exponent);
+        // Nothing but a digit or a minus begins a number, and nothing goes on from a word.
+        wrong |= inside & (plus & starts | !behind & !starts);
+        // One point and one exponent, in this order: from the first one on, a carry has made zeros of the
+        // number's ones.
+        let (exponent, point) = (exponent & inside, point & inside);
+        let (no_exponent, exponent_over) = carry(inside, exponent, before.exponent);
+        let (no_point, point_over) = carry(inside, point, before.point);
+        wrong |= no_exponent & exponent | no_point & point | point & !no_exponent;
         // No digit follows a zero that a number begins with.
-        let zero = numeric.zero & whole;
-        wrong |= (zero << 1 | last.zero) & digit;
+        let sign = minus & starts;
+        let zero = numeric.zero & (starts | sign << 1 | before.minus) & inside;
+        wrong |= (zero << 1 | before.zero) & digit & inside;
+        let runs = inside >> 63;
         self.number = Number {
-            digit: digit >> 63,
+            runs,
+            part: if runs == 1 { Part::of(last) } else { Part::None },
+            minus: sign >> 63,
             zero: zero >> 63,
-            sign: sign >> 63,
-            point: point >> 63,
-            exponent: exponent >> 63,
-            exponent_sign: exponent_sign >> 63,
-            whole: whole_carry,
-            fraction: fraction_carry,
+            point: point_over,
+            exponent: exponent_over,
         };
         wrong
+    }
+}
+
+/// The brackets of a block, one after the other.
+struct Brackets {
+    rest: u64,
+    /// The open containers, as in [`Grammar::objects`].
+    objects: u64,
+    wrong: u64,
+    /// Brackets behind which an object goes on.
+    into_objects: u64,
+}
+
+impl Brackets {
+    /// Takes the next bracket, where there is one; without a branch.
+    #[inline(always)]
+    fn step(&mut self, outside: &Outside) {
+        let bit = self.rest & self.rest.wrapping_neg();
+        self.rest ^= bit;
+        let object = u64::from(outside.brace & bit != 0);
+        let open = outside.open & bit != 0;
+        let pops = u64::from(outside.close & bit != 0);
+        self.wrong |= bit & (pops & (self.objects ^ object)).wrapping_neg();
+        self.objects = if open { self.objects << 1 | object } else { self.objects >> pops };
+        self.into_objects |= bit & (self.objects & 1).wrapping_neg();
     }
 }
 
@@ -396,13 +424,20 @@ fn step_to_token(places: u64, last: u64, white: u64, carry: &mut u64) -> u64 {
     sum & !white
 }
 
+/// Adds some of the ones of `runs` to them, and one in front of them; and what goes on into the next block.
+#[inline(always)]
+fn carry(runs: u64, ones: u64, before: u64) -> (u64, u64) {
+    let (sum, first) = runs.overflowing_add(ones);
+    let (sum, second) = sum.overflowing_add(before);
+    (sum, u64::from(first | second))
+}
+
 /// The first place after each run of `runs` that begins at one of `starts`; `open` and the carry: a run
 /// that goes on from the block before, and into the next one.
 #[inline(always)]
 fn run_end(starts: u64, runs: u64, open: u64) -> (u64, u64) {
-    let (sum, first) = starts.overflowing_add(runs);
-    let (sum, second) = sum.overflowing_add(open);
-    (sum & !runs, u64::from(first | second))
+    let (sum, over) = carry(runs, starts, open);
+    (sum & !runs, over)
 }
 
 #[cfg(test)]

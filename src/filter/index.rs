@@ -20,6 +20,8 @@ pub struct Index {
     utf8: usize,
     /// Bytes of the text that were taken away in front of it.
     gone: usize,
+    /// A backslash is among the marks.
+    backslashes: bool,
     ended: bool,
 }
 
@@ -44,7 +46,16 @@ impl Index {
     }
 
     pub fn at_level(level: Level) -> Self {
-        Index { level, grammar: Grammar::new(), marks: Vec::new(), from: 0, utf8: 0, gone: 0, ended: false }
+        Index {
+            level,
+            grammar: Grammar::new(),
+            marks: Vec::new(),
+            from: 0,
+            utf8: 0,
+            gone: 0,
+            backslashes: false,
+            ended: false,
+        }
     }
 
     /// Begins another text; what was allocated stays.
@@ -80,6 +91,7 @@ impl Index {
         if last {
             self.end(&text[end..], text.len())?;
         }
+        self.backslashes = self.marks.iter().fold(0, |all, marks| all | marks.backslash) != 0;
         Ok(blocks > 0 || last)
     }
 
@@ -107,6 +119,11 @@ impl Index {
         }
         self.utf8 = end;
         Ok(())
+    }
+
+    /// Up to here the text is known to be UTF-8.
+    pub fn valid_up_to(&self) -> usize {
+        self.utf8
     }
 
     /// Says that the first `bytes` of the text are taken away: places are counted from the new beginning.
@@ -166,6 +183,12 @@ impl Index {
         }
         *cursor = Cursor { next: self.marks.len(), tokens: 0 };
         None
+    }
+
+    /// Whether a backslash is anywhere among the marks.
+    #[inline(always)]
+    pub fn has_backslashes(&self) -> bool {
+        self.backslashes
     }
 
     /// Whether a backslash is among the bytes from `start` to `end`.
@@ -231,9 +254,10 @@ impl Work for Read<'_> {
     #[inline(always)]
     fn run<C: Classify>(self) -> Result<(), Fault> {
         let mut grammar = self.grammar.clone();
-        self.marks.reserve(self.blocks.len());
-        for block in self.blocks {
-            self.marks.push(grammar.block::<C>(block)?);
+        let from = self.marks.len();
+        self.marks.resize(from + self.blocks.len(), Marks::default());
+        for (marks, block) in self.marks[from..].iter_mut().zip(self.blocks) {
+            *marks = grammar.block::<C>(block)?;
         }
         *self.grammar = grammar;
         Ok(())

@@ -6,8 +6,20 @@ use std::str::Chars;
 
 use regex::{Regex, RegexBuilder};
 
-/// Bytes that a compiled pattern may take.
+/// Bytes that a compiled pattern of a rule may take.
 const MAX_COMPILED: usize = 1 << 20;
+
+/// Digits of a quantity without leading zeros; ten million of anything are too large.
+const MAX_DIGITS: usize = 7;
+
+/// Why there is no regex for a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is not an I-Regexp.
+    Malformed,
+    /// It could mean something, but it takes too much memory.
+    TooLarge,
+}
 
 /// IsCategory of RFC 9485, section 4.
 const CATEGORIES: [&str; 36] = [
@@ -15,22 +27,43 @@ const CATEGORIES: [&str; 36] = [
     "Pf", "Pi", "Po", "Ps", "Z", "Zl", "Zp", "Zs", "S", "Sc", "Sk", "Sm", "So", "C", "Cc", "Cf", "Cn", "Co",
 ];
 
-/// Compiles a pattern for the whole text (`match`) or for any part of it (`search`); `None` where it is
-/// not an I-Regexp.
-pub fn compile(pattern: &str, whole: bool) -> Option<Regex> {
-    let mut translator =
-        Translator { rest: pattern.chars().peekable(), out: String::with_capacity(pattern.len() + 8) };
-    translator.alternatives()?;
+/// Compiles a pattern for the whole text (`match`) or for any part of it (`search`).
+///
+/// # Errors
+/// Where it is not an I-Regexp or too large.
+pub fn compile(pattern: &str, whole: bool) -> Result<Regex, Unusable> {
+    compile_within(pattern, whole, MAX_COMPILED)
+}
+
+/// The same, with a limit of its own for the bytes that the compiled pattern takes.
+///
+/// # Errors
+/// Where it is not an I-Regexp or too large.
+pub fn compile_within(pattern: &str, whole: bool, limit: usize) -> Result<Regex, Unusable> {
+    let mut translator = Translator {
+        rest: pattern.chars().peekable(),
+        out: String::with_capacity(pattern.len() + 8),
+        overflow: false,
+    };
+    translator.alternatives().ok_or(Unusable::Malformed)?;
     if translator.rest.next().is_some() {
-        return None;
+        return Err(Unusable::Malformed);
+    }
+    if translator.overflow {
+        return Err(Unusable::TooLarge);
     }
     let text = if whole { format!(r"\A(?:{})\z", translator.out) } else { translator.out };
-    RegexBuilder::new(&text).size_limit(MAX_COMPILED).build().ok()
+    RegexBuilder::new(&text).size_limit(limit).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => Unusable::TooLarge,
+        _ => Unusable::Malformed,
+    })
 }
 
 struct Translator<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
+    /// A quantity is beyond every memory.
+    overflow: bool,
 }
 
 impl Translator<'_> {
@@ -82,12 +115,13 @@ impl Translator<'_> {
     }
 
     fn digits(&mut self) -> Option<()> {
-        let mut any = false;
+        let from = self.out.len();
         while let Some(digit) = self.rest.next_if(char::is_ascii_digit) {
             self.out.push(digit);
-            any = true;
         }
-        any.then_some(())
+        let digits = &self.out[from..];
+        self.overflow |= digits.trim_start_matches('0').len() > MAX_DIGITS;
+        (!digits.is_empty()).then_some(())
     }
 
     /// charClassExpr = "[" [ "^" ] ( "-" / CCE1 ) *CCE1 [ "-" ] "]"
@@ -180,7 +214,7 @@ impl Translator<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::compile;
+    use super::{Unusable, compile};
 
     #[test]
     fn patterns_mean_what_rfc_9485_says() {
@@ -207,7 +241,7 @@ mod tests {
             ("[.]", ".", true),
         ] {
             assert_eq!(
-                compile(pattern, true).map(|regex| regex.is_match(text)),
+                compile(pattern, true).ok().map(|regex| regex.is_match(text)),
                 Some(expected),
                 "{pattern} on {text:?}"
             );
@@ -240,7 +274,16 @@ mod tests {
             "a||)",
             "[a-b-c]",
         ] {
-            assert!(compile(pattern, true).is_none(), "{pattern}");
+            assert_eq!(compile(pattern, true).err(), Some(Unusable::Malformed), "{pattern}");
         }
+    }
+
+    #[test]
+    fn what_takes_too_much_memory_is_told_from_what_is_malformed() {
+        for pattern in ["(a{1000}){1000}", "a{99999999999999999999}", "(a{1,99999999})"] {
+            assert_eq!(compile(pattern, false).err(), Some(Unusable::TooLarge), "{pattern}");
+        }
+        assert_eq!(compile("a{9}{9}", false).err(), Some(Unusable::Malformed));
+        assert_eq!(compile("a{99999999999", false).err(), Some(Unusable::Malformed));
     }
 }

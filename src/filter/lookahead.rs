@@ -1,31 +1,54 @@
 //! What needs to see a value as a whole before the walk enters it: filter selectors, places counted from
 //! the end of a list, and conditions that one pass cannot decide.
+//!
+//! Of the value that a filter looks into, and of nothing more, a tree is built; filters inside of it use
+//! the same one.
 
 use std::ops::Range;
 
-use super::Fault;
 use super::automaton::State;
-use super::condition::{Condition, Slot};
+use super::body::Body;
+use super::condition::Condition;
+use super::decision::Slot;
 use super::index::{Cursor, Index, Skipping};
+use super::path::Selector;
+use super::tree::Tree;
+use super::{Fault, Filter};
 
 /// What was looked at ahead of a walk, kept for what lies inside of it.
-#[derive(Debug, Default)]
-pub struct Lookahead<'t> {
-    _text: std::marker::PhantomData<&'t ()>,
+pub struct Lookahead<'r, 't> {
+    filter: &'r Filter,
+    text: &'t [u8],
+    /// The last value that filters looked into, and where it is.
+    tree: Option<(Range<usize>, Tree<'t>)>,
+    body: Option<Body<'r, 't>>,
 }
 
-impl<'t> Lookahead<'t> {
+/// What the filter selectors of a state say of one child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filtered {
+    /// The selectors that take it.
+    pub taken: u64,
+    /// Those for which it cannot be decided; they do not take it.
+    pub unclear: u64,
+}
+
+impl<'r, 't> Lookahead<'r, 't> {
+    pub fn new(filter: &'r Filter, text: &'t [u8]) -> Self {
+        Lookahead { filter, text, tree: None, body: None }
+    }
+
     /// The elements of the array at the cursor; `None` where the marks end before it does.
-    pub fn length(&self, index: &Index, cursor: Cursor, text: &[u8]) -> Option<u64> {
+    pub fn length(&self, index: &Index, cursor: Cursor) -> Option<u64> {
         let mut cursor = cursor;
         index.take(&mut cursor)?;
-        if text[index.peek(&mut cursor)?] == b']' {
+        if self.text[index.peek(&mut cursor)?] == b']' {
             return Some(0);
         }
         let mut length = 1;
         loop {
             let place = index.take(&mut cursor)?;
-            match text[place] {
+            match self.text[place] {
                 b',' => length += 1,
                 b']' => return Some(length),
                 b'[' | b'{' => {
@@ -36,26 +59,89 @@ impl<'t> Lookahead<'t> {
         }
     }
 
-    /// The filter selectors of `state` that take the value at the cursor, as a set of its selectors. `None`
-    /// where the marks end before the value does.
-    pub fn filters(
+    /// What the filter selectors of `state` say of the value at the cursor. `None` where the marks end
+    /// before the value does.
+    ///
+    /// # Errors
+    /// Where the text is not UTF-8 somewhere else.
+    pub fn filtered(
         &mut self,
-        _index: &Index,
-        _cursor: Cursor,
-        _text: &'t [u8],
-        _state: &State,
-    ) -> Result<Option<u64>, Fault> {
-        Ok(Some(0))
+        index: &Index,
+        cursor: Cursor,
+        state: &'r State,
+    ) -> Result<Option<Filtered>, Fault> {
+        let Some(start) = self.see(index, cursor)? else { return Ok(None) };
+        self.prepare_body(index)?;
+        let (Some((range, tree)), Some(body)) = (&self.tree, &self.body) else { return Ok(None) };
+        let Some(node) = tree.at(start - range.start) else { return Ok(None) };
+        let mut filtered = Filtered::default();
+        for (bit, selector) in state.selectors.iter().enumerate() {
+            if let Selector::Filter(condition) = selector {
+                match condition.decide_at(tree, node, body) {
+                    Some(takes) => filtered.taken |= u64::from(takes) << bit,
+                    None => filtered.unclear |= 1 << bit,
+                }
+            }
+        }
+        Ok(Some(filtered))
     }
 
-    /// Whether a record may leave.
+    /// Whether a record may leave. What cannot be decided does not hold.
+    ///
+    /// # Errors
+    /// Where the text is not UTF-8 somewhere else.
     pub fn holds(
         &mut self,
-        condition: &Condition,
-        text: &'t [u8],
-        _record: Range<usize>,
+        condition: &'r Condition,
+        index: &Index,
+        record: Range<usize>,
         slots: &[Slot],
-    ) -> bool {
-        condition.holds(text, slots)
+    ) -> Result<bool, Fault> {
+        if condition.streams() {
+            return Ok(condition.holds(self.text, slots));
+        }
+        self.prepare_body(index)?;
+        let tree = self.parse(record)?;
+        Ok(self.body.as_ref().is_some_and(|body| condition.holds_at(&tree, tree.root(), body)))
+    }
+
+    /// Makes sure that the value at the cursor is in the tree; where it begins.
+    fn see(&mut self, index: &Index, cursor: Cursor) -> Result<Option<usize>, Fault> {
+        let mut ahead = cursor;
+        let Some(start) = index.peek(&mut ahead) else { return Ok(None) };
+        if self.tree.as_ref().is_some_and(|(range, _)| range.contains(&start)) {
+            return Ok(Some(start));
+        }
+        let Some(end) = end(index, ahead, self.text) else { return Ok(None) };
+        self.tree = Some((start..end, self.parse(start..end)?));
+        Ok(Some(start))
+    }
+
+    fn parse(&self, range: Range<usize>) -> Result<Tree<'t>, Fault> {
+        let fault = Fault::Syntax { offset: range.start };
+        let text = std::str::from_utf8(&self.text[range]).map_err(|_| fault)?;
+        Tree::parse(text).ok_or(fault)
+    }
+
+    /// What conditions know of the body. Where the rule asks for something by `$`, the whole text is
+    /// there; otherwise nobody looks into it.
+    fn prepare_body(&mut self, index: &Index) -> Result<(), Fault> {
+        if self.body.is_none() {
+            let end = if self.filter.uses_body() { self.text.len() } else { index.valid_up_to() };
+            let text = std::str::from_utf8(&self.text[..end])
+                .map_err(|error| Fault::NotUtf8 { offset: error.valid_up_to() })?;
+            self.body = Some(Body::new(text));
+        }
+        Ok(())
+    }
+}
+
+/// The end of the value at the cursor, perhaps with white space behind it.
+fn end(index: &Index, cursor: Cursor, text: &[u8]) -> Option<usize> {
+    let mut cursor = cursor;
+    let start = index.take(&mut cursor)?;
+    match text[start] {
+        b'[' | b'{' => index.skip(&mut cursor, Some(start), &mut Skipping { depth: 1 }),
+        _ => index.peek(&mut cursor),
     }
 }

@@ -14,8 +14,10 @@
 //! **Called by** `rules`, which compiles, and `proxy::reduce`, which runs it.
 
 mod automaton;
+mod body;
 mod condition;
 mod construction;
+mod decision;
 mod frame;
 mod grammar;
 mod index;
@@ -23,6 +25,7 @@ mod iregexp;
 mod lookahead;
 mod path;
 mod projection;
+mod query;
 mod scanner;
 mod sensitive;
 #[allow(unsafe_code, reason = "the one file with vector instructions")]
@@ -31,6 +34,7 @@ mod syntax;
 mod text;
 mod transform;
 mod treatment;
+mod tree;
 mod value;
 
 pub use condition::Condition;
@@ -71,6 +75,7 @@ pub struct Filter {
     subject: Option<usize>,
     slots: usize,
     fields: usize,
+    uses_body: bool,
 }
 
 /// Why a selection cannot be compiled.
@@ -216,7 +221,9 @@ impl Filter {
             return Err(SelectionError::NestedRecords);
         }
         let mut captures: Vec<&Path> = Vec::new();
-        captures.extend(selection.when.iter().flat_map(Condition::queries));
+        // One that cannot be decided from what the pass captures is decided on the record's tree.
+        let captured = selection.when.iter().filter(|condition| condition.streams());
+        captures.extend(captured.flat_map(Condition::queries));
         let subject = selection.subject.as_ref().map(|path| {
             captures.push(path);
             captures.len() - 1
@@ -231,7 +238,10 @@ impl Filter {
             Conflict::Treatments(first, second) => SelectionError::Treatments(first, second),
             Conflict::TooComplex => SelectionError::TooComplex,
         })?;
+        let conditions = selection.when.iter();
+        let paths = selection.disclose.iter().map(|(path, _)| path).chain(&selection.records);
         Ok(Filter {
+            uses_body: conditions.clone().any(Condition::uses_body) || paths.clone().any(Path::uses_body),
             automaton,
             condition: selection.when.clone(),
             subject,
@@ -243,6 +253,11 @@ impl Filter {
     /// A record must fulfil something before it is disclosed.
     pub fn has_condition(&self) -> bool {
         self.condition.is_some()
+    }
+
+    /// Something is asked for by `$` where a record is decided on, so the whole body must be there.
+    pub fn uses_body(&self) -> bool {
+        self.uses_body
     }
 
     /// Reduces one body to what the selection allows.
@@ -283,7 +298,7 @@ impl Filter {
         index.reset();
         projection.begin(self);
         let begin = projection.out.len();
-        let mut lookahead = Lookahead::default();
+        let mut lookahead = Lookahead::new(self, text);
         loop {
             let more = index.extend(text, true, &mut projection.cursor)?;
             let mut walk = Walk { filter: self, text, index, projection, lookahead: &mut lookahead };

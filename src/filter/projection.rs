@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::hash::RandomState;
 
 use super::automaton::{Action, Automaton, Branch, DEAD, State, StateId};
-use super::condition::{Found, Slot};
+use super::decision::{Found, Slot};
 use super::frame::Frame;
 use super::index::{Cursor, Index, Skipping};
 use super::lookahead::Lookahead;
@@ -91,12 +91,12 @@ pub struct Projection {
 }
 
 /// What a walk works on: one text as far as it is there, and the rule.
-pub struct Walk<'w, 't> {
-    pub filter: &'w Filter,
+pub struct Walk<'w, 'r, 't> {
+    pub filter: &'r Filter,
     pub text: &'t [u8],
     pub index: &'w Index,
     pub projection: &'w mut Projection,
-    pub lookahead: &'w mut Lookahead<'t>,
+    pub lookahead: &'w mut Lookahead<'r, 't>,
 }
 
 impl Projection {
@@ -166,7 +166,7 @@ impl Projection {
     }
 }
 
-impl Walk<'_, '_> {
+impl<'r> Walk<'_, 'r, '_> {
     /// Goes on until the marks or the text end.
     ///
     /// # Errors
@@ -227,7 +227,7 @@ impl Walk<'_, '_> {
         };
         let mut length = None;
         if enters && kind == Kind::Array && state.needs_length {
-            length = self.lookahead.length(self.index, self.projection.cursor, self.text);
+            length = self.lookahead.length(self.index, self.projection.cursor);
             if length.is_none() {
                 return Ok(false);
             }
@@ -239,7 +239,7 @@ impl Walk<'_, '_> {
         }
         let keeps = if kind == Kind::Object { state.keeps_object } else { state.keeps_array };
         self.enter(place, emits, keeps, length);
-        Ok(true)
+        self.first()
     }
 
     fn enter(&mut self, place: Place, emits: bool, keeps: bool, length: Option<u64>) {
@@ -277,66 +277,115 @@ impl Walk<'_, '_> {
         Ok(true)
     }
 
-    /// Members, up to one that needs another step.
+    /// Members, of one object after the other, up to where something else comes.
     fn members(&mut self) -> Result<bool, Fault> {
-        let filter = self.filter;
-        let (place, emits) = (self.frame().place, self.frame().emits);
-        let state = filter.automaton.state(place);
-        loop {
-            let begin = self.projection.cursor;
-            let (Some(quote), Some(colon), Some(start)) = (self.take(), self.take(), self.peek()) else {
-                self.projection.cursor = begin;
+        while self.projection.step == Step::Member {
+            let filter = self.filter;
+            let (place, emits) = (self.frame().place, self.frame().emits);
+            if !self.members_of(filter.automaton.state(place), emits)? {
                 return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Members of the innermost object, up to its end or to a container that is entered.
+    fn members_of(&mut self, state: &'r State, emits: bool) -> Result<bool, Fault> {
+        let (text, index) = (self.text, self.index);
+        let others_are_dead = state.other.only() == Some(DEAD);
+        let mut cursor = self.projection.cursor;
+        loop {
+            let begin = cursor;
+            let (Some(quote), Some(colon), Some(start)) =
+                (index.take(&mut cursor), index.take(&mut cursor), index.peek(&mut cursor))
+            else {
+                return self.pause(begin, Step::Member);
             };
-            let end = self.last_quote(colon);
-            let raw = &self.text[quote + 1..end];
-            let escaped = self.index.has_backslash(quote, end);
-            let name = if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
-            let (branch, known) = state.member(name.as_deref().unwrap_or(raw));
-            if branch.only() == Some(DEAD) {
+            let end = last_quote(text, colon);
+            let raw = &text[quote + 1..end];
+            let escaped = index.has_backslashes() && index.has_backslash(quote, end);
+            if others_are_dead && !escaped && !state.may_list(raw) {
                 self.projection.tally.members_withheld += u64::from(emits);
-                if !self.dead(start)? {
+                index.take(&mut cursor);
+                if matches!(text[start], b'{' | b'[') {
+                    let mut skipping = Skipping { depth: 1 };
+                    if index.skip(&mut cursor, Some(start), &mut skipping).is_none() {
+                        return self.pause(cursor, Step::Skip(skipping, Skipped::Dead));
+                    }
+                }
+            } else {
+                self.projection.cursor = cursor;
+                if !self.member(state, emits, raw, escaped, start)? {
+                    if self.projection.step == Step::Member {
+                        self.projection.cursor = begin;
+                    }
                     return Ok(false);
                 }
-                match self.peek() {
-                    Some(comma) if self.text[comma] == b',' => {
-                        self.take();
-                        continue;
-                    }
-                    // The end of the object, or of the marks.
-                    _ => {
-                        self.projection.step = Step::Next;
-                        return Ok(true);
-                    }
+                if self.projection.step != Step::Next {
+                    return Ok(true);
                 }
+                cursor = self.projection.cursor;
             }
-            let Some(next) = self.branch(branch, state, 0)? else {
-                self.projection.cursor = begin;
-                return Ok(false);
+            match index.peek(&mut cursor) {
+                None => return self.pause(cursor, Step::Next),
+                Some(comma) if text[comma] == b',' => index.take(&mut cursor),
+                Some(end) => {
+                    self.projection.cursor = cursor;
+                    self.close(end)?;
+                    return if self.projection.depth == 0 { Ok(true) } else { self.next() };
+                }
             };
-            let name = name.ok_or(Fault::LoneSurrogate)?;
-            let projection = &mut *self.projection;
-            let frame = &mut projection.frames[projection.depth - 1];
-            if !frame.names.is_new(&name, known, &projection.hasher) {
-                return Err(Fault::Duplicate);
-            }
-            if next == DEAD {
-                projection.tally.members_withheld += u64::from(emits);
-                projection.step = Step::Next;
-                return self.dead(start);
-            }
-            frame.before = projection.out.len();
-            if emits {
-                projection.out.extend_from_slice(if frame.any { b",\"" } else { b"\"" });
-                projection.out.extend_from_slice(raw);
-                projection.out.extend_from_slice(b"\":");
-            }
-            projection.step = Step::Value(next);
-            return Ok(true);
         }
     }
 
-    /// Elements, up to one that needs another step.
+    /// One member that may be wanted; its value is at the cursor. Where the marks end before anything of it
+    /// was done, the step stays.
+    fn member(
+        &mut self,
+        state: &'r State,
+        emits: bool,
+        raw: &[u8],
+        escaped: bool,
+        start: usize,
+    ) -> Result<bool, Fault> {
+        self.projection.step = Step::Member;
+        let name = if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
+        let (branch, known) = state.member(name.as_deref().unwrap_or(raw));
+        if branch.only() == Some(DEAD) {
+            self.projection.tally.members_withheld += u64::from(emits);
+            self.projection.step = Step::Next;
+            return self.dead(start);
+        }
+        let Some(next) = self.branch(branch, state, 0)? else { return Ok(false) };
+        let name = name.ok_or(Fault::LoneSurrogate)?;
+        let projection = &mut *self.projection;
+        let frame = &mut projection.frames[projection.depth - 1];
+        if !frame.names.is_new(&name, known, &projection.hasher) {
+            return Err(Fault::Duplicate);
+        }
+        if next == DEAD {
+            projection.tally.members_withheld += u64::from(emits);
+            projection.step = Step::Next;
+            return self.dead(start);
+        }
+        frame.before = projection.out.len();
+        if emits {
+            projection.out.extend_from_slice(if frame.any { b",\"" } else { b"\"" });
+            projection.out.extend_from_slice(raw);
+            projection.out.extend_from_slice(b"\":");
+        }
+        projection.step = Step::Value(next);
+        self.value(next)
+    }
+
+    /// Says where to go on when there are more marks.
+    fn pause(&mut self, cursor: Cursor, step: Step) -> Result<bool, Fault> {
+        self.projection.cursor = cursor;
+        self.projection.step = step;
+        Ok(false)
+    }
+
+    /// An element.
     fn elements(&mut self) -> Result<bool, Fault> {
         let filter = self.filter;
         let (place, emits) = (self.frame().place, self.frame().emits);
@@ -361,22 +410,21 @@ impl Walk<'_, '_> {
             projection.out.push(b',');
         }
         projection.step = Step::Value(next);
-        Ok(true)
+        self.value(next)
     }
 
     /// Where the child at the cursor leads. `None` where the marks end before a filter can look at it.
-    fn branch(&mut self, branch: &Branch, state: &State, taken: u64) -> Result<Option<StateId>, Fault> {
+    fn branch(&mut self, branch: &Branch, state: &'r State, taken: u64) -> Result<Option<StateId>, Fault> {
         if let Some(only) = branch.only() {
             return Ok(Some(only));
         }
         let mut set = taken;
         if state.filters != 0 {
-            let Some(filters) =
-                self.lookahead.filters(self.index, self.projection.cursor, self.text, state)?
-            else {
-                return Ok(None);
-            };
-            set |= filters;
+            let filtered = self.lookahead.filtered(self.index, self.projection.cursor, state)?;
+            let Some(filtered) = filtered else { return Ok(None) };
+            set |= filtered.taken;
+            let unclear = state.filter_slots.iter().filter(|(bit, _)| filtered.unclear & bit != 0);
+            unclear.for_each(|(_, slot)| self.projection.slots[*slot].unclear = true);
         }
         Ok(Some(branch.taken_by(set)))
     }
@@ -409,7 +457,7 @@ impl Walk<'_, '_> {
 
     fn scalar(&mut self, id: StateId, state: &State, start: usize, next: usize) -> Result<(), Fault> {
         let kind = kind(self.text[start]);
-        let end = if kind == Kind::String { self.last_quote(next) + 1 } else { self.last_byte(next) };
+        let end = if kind == Kind::String { last_quote(self.text, next) + 1 } else { self.last_byte(next) };
         let mut kept = false;
         if let Some(Action { field, treatment }) = &state.action {
             let escaped = kind == Kind::String && self.index.has_backslash(start, end);
@@ -419,16 +467,6 @@ impl Walk<'_, '_> {
         }
         debug_assert!(id != DEAD);
         self.complete(state, kind, start, end, kept)
-    }
-
-    /// The closing quote of the string before the token at `next`.
-    #[inline]
-    fn last_quote(&self, next: usize) -> usize {
-        let mut end = next - 1;
-        while self.text[end] != b'"' {
-            end -= 1;
-        }
-        end
     }
 
     /// The end of the number or word before the token at `next`.
@@ -527,7 +565,7 @@ impl Walk<'_, '_> {
         let Some(record) = self.projection.record.take() else { return Ok(kept) };
         let holds = match &self.filter.condition {
             Some(condition) => {
-                self.lookahead.holds(condition, self.text, record.start..end, &self.projection.slots)
+                self.lookahead.holds(condition, self.index, record.start..end, &self.projection.slots)?
             }
             None => true,
         };
@@ -562,6 +600,16 @@ impl Walk<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The closing quote of the string before the token at `next`.
+#[inline(always)]
+fn last_quote(text: &[u8], next: usize) -> usize {
+    let mut end = next - 1;
+    while text[end] != b'"' {
+        end -= 1;
+    }
+    end
 }
 
 /// What kind of value begins with this byte.

@@ -41,6 +41,10 @@ impl<'b> Scanner<'b> {
         Scanner { text: text.as_bytes(), position: 0 }
     }
 
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     pub fn slice(&self, start: usize, end: usize) -> &'b [u8] {
         &self.text[start..end]
     }
@@ -132,6 +136,14 @@ impl<'b> Scanner<'b> {
         let end = self.position - 1;
         self.expect(b':')?;
         Ok(Token { kind: Kind::String, start, end, escaped })
+    }
+
+    /// Nothing but white space may follow.
+    pub fn finish(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.syntax()),
+        }
     }
 
     /// Takes one value of any kind, checking all of it. `depth` containers are open around it.
@@ -306,7 +318,7 @@ fn zero_bytes(word: u64) -> u64 {
 #[cfg(test)]
 pub fn accepts(text: &str) -> bool {
     let mut scanner = Scanner::new(text);
-    scanner.skip(0).is_ok() && scanner.peek().is_none()
+    scanner.skip(0).is_ok() && scanner.finish().is_ok()
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Structure {
     pub open: u64,
     /// `}` and `]`.
     pub close: u64,
+    /// The bit that braces have and brackets lack.
+    pub brace: u64,
 }
 
 /// The characters of numbers (RFC 8259, section 6).
@@ -37,7 +39,51 @@ pub struct Numeric {
     pub point: u64,
     /// `e` and `E`.
     pub exponent: u64,
+    /// What cannot stand in a number, or end one, behind the byte before it.
+    pub misplaced: u64,
 }
+
+/// The part that a byte can have in a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// None: a number begins behind it, or has ended.
+    #[default]
+    None = 0,
+    Digit = 1,
+    Exponent = 2,
+    Point = 4,
+    Sign = 8,
+}
+
+impl Part {
+    #[inline(always)]
+    pub fn of(byte: u8) -> Part {
+        match byte {
+            b'0'..=b'9' => Part::Digit,
+            b'e' | b'E' => Part::Exponent,
+            b'.' => Part::Point,
+            b'-' | b'+' => Part::Sign,
+            _ => Part::None,
+        }
+    }
+}
+
+/// Stands for no part in a set of parts.
+const NO_PART: u8 = 16;
+
+/// The parts that may stand behind each one, by its number.
+const FOLLOWERS: [u8; 16] = {
+    const DIGIT: u8 = Part::Digit as u8;
+    const SIGN: u8 = Part::Sign as u8;
+    let mut followers = [0; 16];
+    followers[Part::None as usize] = DIGIT | SIGN | NO_PART;
+    followers[Part::Digit as usize] = DIGIT | Part::Point as u8 | Part::Exponent as u8 | NO_PART;
+    followers[Part::Exponent as usize] = DIGIT | SIGN;
+    followers[Part::Point as usize] = DIGIT;
+    followers[Part::Sign as usize] = DIGIT;
+    followers
+};
 
 /// The characters of escapes (RFC 8259, section 7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +99,8 @@ pub struct Escape {
 /// One way to make the sets.
 pub trait Classify {
     fn structure(block: &[u8; BLOCK]) -> Structure;
-    fn numeric(block: &[u8; BLOCK]) -> Numeric;
+    /// `before` is the part of the byte before the block.
+    fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric;
     fn escape(block: &[u8; BLOCK]) -> Escape;
     /// Bit i of the result is the parity of the bits 0 to i.
     fn prefix_parity(bits: u64) -> u64;
@@ -173,20 +220,23 @@ impl Classify for Portable {
             colon: one(b':'),
             open: folded(b'{'),
             close: folded(b'}'),
+            brace: Portable::set(block, |word| word << 2),
         }
     }
 
     #[inline(always)]
-    fn numeric(block: &[u8; BLOCK]) -> Numeric {
+    fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
         let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
-        Numeric {
-            digit: Portable::set(block, |word| Portable::range(word, b'0', b'9')),
-            zero: one(b'0'),
-            minus: one(b'-'),
-            plus: one(b'+'),
-            point: one(b'.'),
-            exponent: one(b'e') | one(b'E'),
-        }
+        let digit = Portable::set(block, |word| Portable::range(word, b'0', b'9'));
+        let (minus, plus, point) = (one(b'-'), one(b'+'), one(b'.'));
+        let exponent = one(b'e') | one(b'E');
+        let none = !(digit | minus | plus | point | exponent);
+        let behind = |set: u64, part| set << 1 | u64::from(before == part);
+        let (behind_digit, behind_none) = (behind(digit, Part::Digit), behind(none, Part::None));
+        let misplaced = (minus | plus) & !(behind(exponent, Part::Exponent) | behind_none)
+            | (point | exponent) & !behind_digit
+            | none & !(behind_digit | behind_none);
+        Numeric { digit, zero: one(b'0'), minus, plus, point, exponent, misplaced }
     }
 
     #[inline(always)]
@@ -216,7 +266,7 @@ impl Classify for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{BLOCK, Classify, Escape, Numeric, Structure, Work};
+    use super::{BLOCK, Classify, Escape, FOLLOWERS, NO_PART, Numeric, Part, Structure, Work};
 
     /// Two vectors of 32 bytes.
     pub struct Avx2;
@@ -247,9 +297,9 @@ mod x86 {
             unsafe { avx2_structure(block) }
         }
         #[inline(always)]
-        fn numeric(block: &[u8; BLOCK]) -> Numeric {
+        fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
             // SAFETY: see above.
-            unsafe { avx2_numeric(block) }
+            unsafe { avx2_numeric(block, before) }
         }
         #[inline(always)]
         fn escape(block: &[u8; BLOCK]) -> Escape {
@@ -270,9 +320,9 @@ mod x86 {
             unsafe { avx512_structure(block) }
         }
         #[inline(always)]
-        fn numeric(block: &[u8; BLOCK]) -> Numeric {
+        fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
             // SAFETY: see above.
-            unsafe { avx512_numeric(block) }
+            unsafe { avx512_numeric(block, before) }
         }
         #[inline(always)]
         fn escape(block: &[u8; BLOCK]) -> Escape {
@@ -382,14 +432,60 @@ mod x86 {
             colon: equal(two, b':'),
             open: equal(folded, b'{'),
             close: equal(folded, b'}'),
+            // The bit moves to where `bits` looks; what crosses into the next byte is not looked at.
+            brace: bits(_mm256_slli_epi16(two.0, 2), _mm256_slli_epi16(two.1, 2)),
         }
+    }
+
+    /// Parts of numbers by the low and the high four bits of a byte: what both tables have.
+    const PART_LOW: [u8; 16] = {
+        let mut low = [Part::Digit as u8; 16];
+        low[5] |= Part::Exponent as u8;
+        low[10] = 0;
+        low[11] = Part::Sign as u8;
+        low[12] = 0;
+        low[13] = Part::Sign as u8;
+        low[14] = Part::Point as u8;
+        low[15] = 0;
+        low
+    };
+    const PART_HIGH: [u8; 16] = {
+        let mut high = [0; 16];
+        high[2] = Part::Sign as u8 | Part::Point as u8;
+        high[3] = Part::Digit as u8;
+        high[4] = Part::Exponent as u8;
+        high[6] = Part::Exponent as u8;
+        high
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn parts(bytes: __m256i) -> __m256i {
+        let four = _mm256_set1_epi8(15);
+        let low = _mm256_shuffle_epi8(table(&PART_LOW), _mm256_and_si256(bytes, four));
+        let high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), four);
+        _mm256_and_si256(low, _mm256_shuffle_epi8(table(&PART_HIGH), high))
+    }
+
+    /// Marks the bytes whose part may not follow the one before; `before` ends in the part before them.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn misplaced(before: __m256i, parts: __m256i) -> __m256i {
+        let none = _mm256_cmpeq_epi8(parts, _mm256_setzero_si256());
+        let wanted = _mm256_or_si256(parts, _mm256_and_si256(none, _mm256_set1_epi8(NO_PART as i8)));
+        let previous = _mm256_alignr_epi8(parts, _mm256_permute2x128_si256(before, parts, 0x21), 15);
+        let allowed = _mm256_shuffle_epi8(table(&FOLLOWERS), previous);
+        _mm256_cmpeq_epi8(_mm256_and_si256(allowed, wanted), _mm256_setzero_si256())
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn avx2_numeric(block: &[u8; BLOCK]) -> Numeric {
+    fn avx2_numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
         let two = load_two(block);
+        let (low, high) = (parts(two.0), parts(two.1));
+        let before = _mm256_set1_epi8(before as i8);
         Numeric {
+            misplaced: bits(misplaced(before, low), misplaced(low, high)),
             digit: range(two, b'0', 10),
             zero: equal(two, b'0'),
             minus: equal(two, b'-'),
@@ -426,9 +522,7 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn in_table_512(one: __m512i, entries: &[u8; 16]) -> u64 {
-        // SAFETY: 16 bytes are readable; the load needs no alignment.
-        let entries = unsafe { _mm_loadu_si128(entries.as_ptr().cast()) };
-        _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), one), one)
+        _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(table_512(entries), one), one)
     }
 
     #[inline]
@@ -458,14 +552,38 @@ mod x86 {
             colon: equal_512(one, b':'),
             open: equal_512(folded, b'{'),
             close: equal_512(folded, b'}'),
+            brace: _mm512_test_epi8_mask(one, _mm512_set1_epi8(0x20)),
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn avx512_numeric(block: &[u8; BLOCK]) -> Numeric {
+    fn table_512(entries: &[u8; 16]) -> __m512i {
+        // SAFETY: 16 bytes are readable; the load needs no alignment.
+        _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(entries.as_ptr().cast()) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn misplaced_512(bytes: __m512i, before: Part) -> u64 {
+        let four = _mm512_set1_epi8(15);
+        let low = _mm512_shuffle_epi8(table_512(&PART_LOW), _mm512_and_si512(bytes, four));
+        let high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), four);
+        let parts = _mm512_and_si512(low, _mm512_shuffle_epi8(table_512(&PART_HIGH), high));
+        let none = _mm512_testn_epi8_mask(parts, parts);
+        let wanted = _mm512_mask_blend_epi8(none, parts, _mm512_set1_epi8(NO_PART as i8));
+        // Each lane's neighbour below, then one byte along.
+        let below = _mm512_alignr_epi64(parts, _mm512_set1_epi8(before as i8), 6);
+        let previous = _mm512_alignr_epi8(parts, below, 15);
+        _mm512_testn_epi8_mask(_mm512_shuffle_epi8(table_512(&FOLLOWERS), previous), wanted)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn avx512_numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
         let one = load_one(block);
         Numeric {
+            misplaced: misplaced_512(one, before),
             digit: range_512(one, b'0', 10),
             zero: equal_512(one, b'0'),
             minus: equal_512(one, b'-'),
@@ -491,18 +609,18 @@ mod x86 {
 mod tests {
     use super::*;
 
-    struct All<'b>(&'b [u8; BLOCK]);
+    struct All<'b>(&'b [u8; BLOCK], Part);
 
     impl Work for All<'_> {
         type Output = (Structure, Numeric, Escape, u64);
         fn run<C: Classify>(self) -> Self::Output {
             let structure = C::structure(self.0);
-            (structure, C::numeric(self.0), C::escape(self.0), C::prefix_parity(structure.quote))
+            (structure, C::numeric(self.0, self.1), C::escape(self.0), C::prefix_parity(structure.quote))
         }
     }
 
     /// Byte for byte, as plainly as it can be written.
-    fn plainly(block: &[u8; BLOCK]) -> (Structure, Numeric, Escape, u64) {
+    fn plainly(block: &[u8; BLOCK], before: Part) -> (Structure, Numeric, Escape, u64) {
         let set = |bytes: &[u8]| {
             block.iter().enumerate().fold(0, |set, (at, byte)| set | u64::from(bytes.contains(byte)) << at)
         };
@@ -515,7 +633,20 @@ mod tests {
             colon: set(b":"),
             open: set(b"{["),
             close: set(b"}]"),
+            brace: set(&(0..=255).filter(|byte| byte & 0x20 != 0).collect::<Vec<u8>>()),
         };
+        let mut misplaced = 0;
+        let mut last = before;
+        for (at, byte) in block.iter().enumerate() {
+            let allowed: &[Part] = match last {
+                Part::None => &[Part::Digit, Part::Sign, Part::None],
+                Part::Digit => &[Part::Digit, Part::Point, Part::Exponent, Part::None],
+                Part::Exponent => &[Part::Digit, Part::Sign],
+                Part::Point | Part::Sign => &[Part::Digit],
+            };
+            last = Part::of(*byte);
+            misplaced |= u64::from(!allowed.contains(&last)) << at;
+        }
         let numeric = Numeric {
             digit: set(b"0123456789"),
             zero: set(b"0"),
@@ -523,6 +654,7 @@ mod tests {
             plus: set(b"+"),
             point: set(b"."),
             exponent: set(b"eE"),
+            misplaced,
         };
         let escape =
             Escape { simple: set(b"\"\\/bfnrt"), unicode: set(b"u"), hex: set(b"0123456789abcdefABCDEF") };
@@ -536,7 +668,13 @@ mod tests {
     }
 
     fn check(block: &[u8; BLOCK]) {
-        let expected = plainly(block);
+        for before in [Part::None, Part::Digit, Part::Exponent, Part::Point, Part::Sign] {
+            check_behind(block, before);
+        }
+    }
+
+    fn check_behind(block: &[u8; BLOCK], before: Part) {
+        let expected = plainly(block, before);
         let mut levels = vec![Level::Portable];
         #[cfg(target_arch = "x86_64")]
         match level() {
@@ -545,7 +683,7 @@ mod tests {
             Level::Avx512 => levels.extend([Level::Avx2, Level::Avx512]),
         }
         for level in levels {
-            assert_eq!(at(level, All(block)), expected, "{level:?} on {block:?}");
+            assert_eq!(at(level, All(block, before)), expected, "{level:?} on {block:?}");
         }
     }
 

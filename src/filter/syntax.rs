@@ -10,9 +10,12 @@ use super::value::Decimal;
 /// Longest expression, in bytes.
 pub const MAX_LENGTH: usize = 512;
 /// Deepest nesting of function calls.
-const MAX_CALLS: usize = 2;
+const MAX_CALLS: usize = 4;
 /// Deepest nesting of parentheses and brackets.
 const MAX_BRACKETS: usize = 16;
+
+/// Largest integer, either way (I-JSON, RFC 7493; RFC 9535, section 2.1).
+const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 const FUNCTIONS: [&str; 5] = ["length", "count", "match", "search", "value"];
 const LITERALS: [&str; 3] = ["true", "false", "null"];
@@ -29,7 +32,7 @@ pub fn check(text: &str) -> Result<(), PathError> {
         let at = if text.starts_with(SPACE) { 0 } else { text.len() - 1 };
         return Err(PathError::new(at, "begins or ends with white space"));
     }
-    Lexer { text, at: 0 }.run()
+    Lexer { text, at: 0, inner: Open::default(), outer: Vec::new() }.run()
 }
 
 /// S of RFC 9535, section 2.1.1.
@@ -38,46 +41,89 @@ pub const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
+    /// The innermost open bracket.
+    inner: Open,
+    /// Those around it; the first is the whole text.
+    outer: Vec<Open>,
+}
+
+/// The whole text, or an open bracket.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    start: usize,
+    /// It holds the arguments of a function.
+    call: bool,
+    /// It takes only singular queries: those of a function that takes values.
+    singular: bool,
+    /// The query that is read here is compared with what stands before it.
+    compared: bool,
+    /// Where that query has a bracket with white space in it.
+    spaced: Option<usize>,
 }
 
 impl Lexer<'_> {
     fn run(&mut self) -> Result<(), PathError> {
-        // For each open bracket: whether it is a function call.
-        let mut open: Vec<bool> = Vec::new();
         while let Some(byte) = self.peek() {
             let start = self.at;
             match byte {
                 b'\'' | b'"' => self.string(byte)?,
                 b'.' => self.member()?,
                 b'-' | b'0'..=b'9' => self.number()?,
-                b'(' | b'[' => {
-                    open.push(false);
-                    self.at += 1;
-                }
-                b')' | b']' => {
-                    open.pop();
-                    self.at += 1;
-                }
-                _ if begins_name(byte) => {
-                    if self.word()? {
-                        open.push(true);
-                        self.at += 1;
-                    }
-                }
-                b'$' | b'@' | b'?' | b'*' | b':' | b',' | b'<' | b'>' | b'=' | b'!' | b'&' | b'|' | b' '
-                | b'\t' | b'\n' | b'\r' => self.at += 1,
+                b'(' | b'[' => self.enter(Open { start, ..Open::default() })?,
+                b')' | b']' => self.leave()?,
+                b'=' | b'<' | b'>' => self.comparison()?,
+                b'!' if self.text[start..].starts_with("!=") => self.comparison()?,
+                b',' | b'?' | b'&' | b'|' => self.next_operand(),
+                b'$' | b'@' | b'*' | b':' | b'!' | b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                _ if begins_name(byte) => self.word()?,
                 _ => {
                     return Err(PathError::new(start, "holds a character that JSONPath has no use for"));
                 }
             }
-            if open.len() > MAX_BRACKETS {
-                return Err(PathError::new(start, format!("nests brackets deeper than {MAX_BRACKETS}")));
-            }
-            if open.iter().filter(|call| **call).count() > MAX_CALLS {
-                return Err(PathError::new(start, format!("nests more than {MAX_CALLS} function calls")));
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, bracket: Open) -> Result<(), PathError> {
+        self.at += 1;
+        self.outer.push(std::mem::replace(&mut self.inner, bracket));
+        if self.outer.len() > MAX_BRACKETS {
+            return Err(PathError::new(bracket.start, format!("nests brackets deeper than {MAX_BRACKETS}")));
+        }
+        if bracket.call && self.outer.iter().filter(|open| open.call).count() == MAX_CALLS {
+            return Err(PathError::new(bracket.start, format!("nests more than {MAX_CALLS} function calls")));
+        }
+        Ok(())
+    }
+
+    /// Takes a closing bracket. Whether it is the right one is left to the parser.
+    fn leave(&mut self) -> Result<(), PathError> {
+        self.at += 1;
+        let Some(around) = self.outer.pop() else {
+            return Ok(());
+        };
+        let start = std::mem::replace(&mut self.inner, around).start;
+        let bracket = &self.text.as_bytes()[start..self.at];
+        let is_space = |byte: u8| SPACE.contains(&char::from(byte));
+        if bracket[0] == b'[' && (is_space(bracket[1]) || is_space(bracket[bracket.len() - 2])) {
+            self.inner.spaced = Some(start);
+            if self.inner.compared || self.inner.singular {
+                return Err(spaced(start));
             }
         }
         Ok(())
+    }
+
+    fn comparison(&mut self) -> Result<(), PathError> {
+        self.at += 1;
+        self.inner.compared = true;
+        self.inner.spaced.map_or(Ok(()), |at| Err(spaced(at)))
+    }
+
+    fn next_operand(&mut self) {
+        self.at += 1;
+        self.inner.compared = false;
+        self.inner.spaced = None;
     }
 
     fn peek(&self) -> Option<u8> {
@@ -150,8 +196,8 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    /// Takes a number. The parser holds those with a fraction or an exponent as f64; one that is not
-    /// that number exactly would compare as another.
+    /// Takes a number. The parser knows no larger integers, and holds a number with a fraction or an
+    /// exponent as f64; one that is not that number exactly would compare as another.
     fn number(&mut self) -> Result<(), PathError> {
         let start = self.at;
         while self
@@ -161,6 +207,16 @@ impl Lexer<'_> {
             self.at += 1;
         }
         let number = &self.text[start..self.at];
+        let whole = number.split(['.', 'e', 'E']).next().unwrap_or_default().trim_start_matches('-');
+        if whole.bytes().all(|byte| byte.is_ascii_digit())
+            && !whole.is_empty()
+            && whole.parse().map_or(true, |whole: u64| whole > MAX_INTEGER)
+        {
+            return Err(PathError::new(
+                start,
+                format!("has a number beyond {MAX_INTEGER}, the largest integer of I-JSON (RFC 7493)"),
+            ));
+        }
         if number.contains(['.', 'e', 'E']) {
             let held = number.parse::<f64>().map(|float| format!("{float:?}")).unwrap_or_default();
             let same = Decimal::parse(number.as_bytes())
@@ -175,17 +231,17 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    /// A word outside of a name: a literal, or (true) a function with its bracket next.
-    fn word(&mut self) -> Result<bool, PathError> {
+    /// A word outside of a name: a literal, or a function with its bracket next.
+    fn word(&mut self) -> Result<(), PathError> {
         let start = self.at;
         self.name()?;
         let word = &self.text[start..self.at];
         if LITERALS.contains(&word) {
-            self.no_second_word()?;
-            return Ok(false);
+            return self.no_second_word();
         }
         if FUNCTIONS.contains(&word) && self.peek() == Some(b'(') {
-            return Ok(true);
+            let singular = !matches!(word, "count" | "value");
+            return self.enter(Open { start: self.at, call: true, singular, ..Open::default() });
         }
         Err(PathError::new(
             start,
@@ -195,6 +251,14 @@ impl Lexer<'_> {
             ),
         ))
     }
+}
+
+/// A singular query has no room for white space in its brackets (section 2.3.5.1).
+fn spaced(at: usize) -> PathError {
+    PathError::new(
+        at,
+        "has white space inside a bracket of a value that is compared; RFC 9535 allows none there",
+    )
 }
 
 /// name-first of RFC 9535, section 2.5.1.1, by its first UTF-8 byte.
@@ -230,6 +294,12 @@ mod tests {
             "@.a == 1 &&\n\t@.b == 2",
             "$['a\u{a0}']",
             "$.a\n.b",
+            "$[?@.a[?@[-1] == $.b]]",
+            "$[?@[ 'a' ] && count(@[ 0 ]) > 1 || value($[ 'a' ]) == 1]",
+            "$[?@['a'] ['b'] == 1, ?@[ 'a' ]]",
+            "$[ ?@ [0] == 1 ]",
+            "@.a == 9007199254740991",
+            "$[?count(@[?match(@.a, value($.b))]) > 1]",
         ] {
             assert!(check(text).is_ok(), "{text}: {:?}", check(text));
         }
@@ -260,6 +330,15 @@ mod tests {
             "@.a 'b'",
             "$.a;b",
             "$['a",
+            "$[?@[ 'a'] == 1]",
+            "$[?1 == $.a[0 ]]",
+            "@.a == 1 && @['a' ] < 2",
+            "match(@[ 'a' ], 'x')",
+            "length($[?@.a][0 ]) == 1",
+            "$[9007199254740992]",
+            "@.a == 9007199254740993",
+            "@.a == 9007199254740992.0",
+            "$[-231584178474632390847141970017375815706]",
         ] {
             assert!(check(text).is_err(), "{text}");
         }

@@ -231,7 +231,8 @@ impl Pattern {
     /// Where the text is not an I-Regexp.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let regex = iregexp::compile(text, true);
-        let regex = regex.ok_or("an I-Regexp (RFC 9485) for the whole value, such as \"[A-Z]{2}[0-9]+\"")?;
+        let regex =
+            regex.map_err(|_| "an I-Regexp (RFC 9485) for the whole value, such as \"[A-Z]{2}[0-9]+\"")?;
         Ok(Pattern { text: text.to_owned(), regex })
     }
 }
