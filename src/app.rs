@@ -127,7 +127,8 @@ fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upst
         }
     };
     let made = Upstream::new(upstream.url.clone(), tls, config.limits.connect_timeout);
-    let made = made.with_limits(upstream.timeout, upstream.max_body.0);
+    let made =
+        made.with_limits(upstream.timeout, upstream.max_body.0).with_codings(upstream.encodings.clone());
     match &upstream.bearer {
         None => Ok(made),
         Some(secret) => {

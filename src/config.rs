@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 use crate::model::{ByteSize, Country, parse_duration};
-use crate::transport::{ClientFiles, ServerFiles};
+use crate::transport::{ClientFiles, Coding, ServerFiles};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -57,8 +57,10 @@ pub struct Upstream {
     pub bearer: Option<Secret>,
     /// For the whole answer, from the request's first byte to the body's last.
     pub timeout: Duration,
-    /// Largest body, in bytes.
+    /// Largest body, in bytes; of a list of records, largest record.
     pub max_body: ByteSize,
+    /// Content codings that its answers may have.
+    pub encodings: Vec<Coding>,
 }
 
 /// Where a secret is; never the secret.
@@ -237,12 +239,13 @@ fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstr
         .map(|value| value.read_table(report, |table, report| secret(table, report, home)));
     let timeout =
         table.get("timeout").map_or(Some(Duration::from_secs(10)), |value| duration(&value, report));
-    let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| size(&value, report));
+    let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| body_size(&value, report));
+    let encodings = table.get("encodings").map_or_else(Vec::new, |value| encodings(&value, report));
     let bearer = match bearer {
         Some(secret) => Some(secret?),
         None => None,
     };
-    Some(Upstream { url: url?.value, tls: tls?, bearer, timeout: timeout?, max_body: max_body? })
+    Some(Upstream { url: url?.value, tls: tls?, bearer, timeout: timeout?, max_body: max_body?, encodings })
 }
 
 /// What TLS to an upstream needs; keys that would have no effect are errors.
@@ -360,6 +363,30 @@ fn duration(value: &Value, report: &mut Report) -> Option<Duration> {
 
 fn size(value: &Value, report: &mut Report) -> Option<ByteSize> {
     value.parse(report, ByteSize::parse).map(|at| at.value)
+}
+
+/// Places in a body are counted in 32 bits.
+fn body_size(value: &Value, report: &mut Report) -> Option<ByteSize> {
+    let parse = |text: &str| match ByteSize::parse(text) {
+        Ok(size) if size <= ByteSize::mib(2048) => Ok(size),
+        _ => Err("a size up to 2GiB, such as \"16MiB\""),
+    };
+    value.parse(report, parse).map(|at| at.value)
+}
+
+/// Content codings, each once.
+fn encodings(value: &Value, report: &mut Report) -> Vec<Coding> {
+    const WORDS: &[&str] = &["gzip", "deflate", "br", "zstd"];
+    let list = value.list(report).unwrap_or_default();
+    let mut codings = Vec::new();
+    for word in &list {
+        let Some(coding) = word.word(report, WORDS, Coding::parse) else { continue };
+        if codings.contains(&coding.value) {
+            report.error(&coding.span, &coding.key, "stands there twice", "list each coding once");
+        }
+        codings.push(coding.value);
+    }
+    codings
 }
 
 /// hyper takes no less than 8 KiB, and nobody needs a head of megabytes.

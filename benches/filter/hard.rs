@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde::de::IgnoredAny;
 
 use crate::measure::{Effort, kept, rate};
-use crate::ours::{self, MAX_DEPTH, Rule};
+use crate::ours::{self, MAX_DEPTH, Ours, Rule};
 
 const SIZES: [usize; 2] = [1 << 20, 4 << 20];
 
@@ -76,11 +76,12 @@ pub fn measure(effort: Effort, wanted: impl Fn(&str) -> bool) -> Result<()> {
 fn measure_one(effort: Effort, hard: &Hard) -> Result<()> {
     let filter = ours::compile(&hard.rule)?;
     let [small, large] = SIZES.map(hard.body);
-    let reduced = ours::document(&filter, large.as_bytes())?;
+    let [mut first, mut second] = [Ours::default(), Ours::default()];
+    let reduced = first.document(&filter, large.as_bytes())?;
     ensure!(serde_json::from_slice::<IgnoredAny>(&reduced).is_ok(), "the output is not JSON");
     let times = effort.in_turn(&mut [
-        &mut kept(|| ours::document(&filter, small.as_bytes())),
-        &mut kept(|| ours::document(&filter, large.as_bytes())),
+        &mut kept(|| first.document(&filter, small.as_bytes())),
+        &mut kept(|| second.document(&filter, large.as_bytes())),
         &mut kept(|| Ok(serde_json::from_slice::<IgnoredAny>(large.as_bytes())?)),
     ])?;
     let lengths = [small.len(), large.len(), large.len()];

@@ -1,7 +1,7 @@
 //! Every call into Fieldgate.
 
 use anyhow::{Result, anyhow};
-use fieldgate::filter::{Condition, Filter, Outcome, Path, Selection, Treatment};
+use fieldgate::filter::{Condition, Filter, Format, Path, Reduction, Selection, Treatment, Verdict};
 
 use crate::rule::Shape;
 
@@ -37,26 +37,29 @@ pub fn for_records(shape: Shape, fields: &[&str]) -> Result<Filter> {
     compile(&Rule { records, disclose: &disclose, ..Rule::default() })
 }
 
-/// A body that is withheld as a whole gives nothing.
-pub fn document(filter: &Filter, body: &[u8]) -> Result<Vec<u8>> {
-    match filter.reduce(body).map_err(|fault| anyhow!("{fault}"))? {
-        Outcome::Reduced { body, .. } => Ok(body),
-        Outcome::Withheld => Ok(Vec::new()),
-    }
-}
+/// The memory of one reduction after another.
+#[derive(Default)]
+pub struct Ours(Reduction);
 
-/// A body of one record a line.
-pub fn lines(filter: &Filter, body: &[u8]) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(body.len() / 4);
-    crate::peers::for_each_line(body, |line| {
-        out.extend_from_slice(&document(filter, line)?);
-        out.push(b'\n');
-        Ok(())
-    })?;
-    Ok(out)
+impl Ours {
+    /// A body that is withheld as a whole gives nothing.
+    pub fn document(&mut self, filter: &Filter, body: &[u8]) -> Result<Vec<u8>> {
+        match self.0.reduce(filter, body).map_err(|fault| anyhow!("{fault}"))? {
+            Verdict::Reduced => Ok(self.0.body().to_vec()),
+            Verdict::Withheld => Ok(Vec::new()),
+        }
+    }
+
+    /// A body of one record a line.
+    pub fn lines(&mut self, filter: &Filter, body: &[u8]) -> Result<Vec<u8>> {
+        self.0.begin(filter, Format::Lines);
+        self.0.feed(filter, body).map_err(|fault| anyhow!("{fault}"))?;
+        self.0.finish(filter).map_err(|fault| anyhow!("{fault}"))?;
+        Ok(self.0.body().to_vec())
+    }
 }
 
 /// The instructions that the filter chose on this machine.
 pub fn instructions() -> &'static str {
-    "scalar"
+    fieldgate::filter::instructions()
 }

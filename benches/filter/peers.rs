@@ -45,6 +45,7 @@ pub fn entrants<'a>(document: &Document, allowed: &'a Allowed) -> Result<Vec<Ent
     let shape = document.shape;
     let tree = &allowed.tree;
     let filter = ours::for_records(shape, document.fields)?;
+    let mut ours = ours::Ours::default();
     let (mut parser, mut tape_parser) = (Parser::new(), Parser::new());
     let mut queries = Vec::new();
     for path in &allowed.paths {
@@ -57,8 +58,8 @@ pub fn entrants<'a>(document: &Document, allowed: &'a Allowed) -> Result<Vec<Ent
             name: "Fieldgate",
             kind: Kind::Ours,
             run: match shape {
-                Shape::Lines => Box::new(move |body| ours::lines(&filter, body)),
-                Shape::One | Shape::List => Box::new(move |body| ours::document(&filter, body)),
+                Shape::Lines => Box::new(move |body| ours.lines(&filter, body)),
+                Shape::One | Shape::List => Box::new(move |body| ours.document(&filter, body)),
             },
         },
         peer(

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::app;
 use crate::config;
 use crate::diagnostic::print::{print_diagnostics, summary};
-use crate::diagnostic::{Diagnostic, Severity, has_errors};
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::model::SubjectKey;
 use crate::rules::Plan;
 
@@ -65,10 +65,7 @@ fn contents(plan: &Plan) -> String {
 fn print_line(diagnostic: &Diagnostic) -> anyhow::Result<()> {
     let (line, column) = diagnostic.position();
     let line = Line {
-        severity: match diagnostic.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        },
+        severity: diagnostic.severity.word(),
         file: &diagnostic.source.name,
         line,
         column,

@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use crate::app::{self, Server};
 use crate::ledger::subject_key;
 
+use crate::diagnostic::Severity;
 use crate::diagnostic::print::{print_diagnostics, summary};
 
 use super::{Answer, ConfigPath};
@@ -19,7 +20,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
     let subject_key = subject_key(&config.ledger.subject_key, &config.ledger.path)?;
     let loaded = app::load_rules(&config, subject_key.clone()).context("the rules cannot be read")?;
-    print_diagnostics(&loaded.diagnostics);
+    // What a path costs is for who writes it.
+    let mut doubts = loaded.diagnostics.clone();
+    doubts.retain(|diagnostic| diagnostic.severity != Severity::Note);
+    print_diagnostics(&doubts);
     let Some(plan) = loaded.plan else {
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };

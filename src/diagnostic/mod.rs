@@ -57,6 +57,18 @@ pub enum Severity {
     Error,
     /// It can, but its author should look.
     Warning,
+    /// Nothing is wrong; it costs something that its author may want to know.
+    Note,
+}
+
+impl Severity {
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
 }
 
 /// One thing that is wrong, or doubtful, in one file.
@@ -82,10 +94,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let severity = self.severity.word();
         let (line, column) = self.position();
         let text = self.source.line(line);
         let margin = line.to_string().len();
@@ -134,6 +143,16 @@ impl Report {
         help: impl Into<String>,
     ) {
         self.add(Severity::Warning, span, key, message.into(), help.into());
+    }
+
+    pub fn note(
+        &mut self,
+        span: &Range<usize>,
+        key: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(Severity::Note, span, key, message.into(), help.into());
     }
 
     fn add(&mut self, severity: Severity, span: &Range<usize>, key: &str, message: String, help: String) {

@@ -259,6 +259,10 @@ impl<'t> Value<'t> {
         )
     }
 
+    pub fn is_list(&self) -> bool {
+        self.value.get_ref().is_array()
+    }
+
     pub fn is_table(&self) -> bool {
         self.value.get_ref().is_table()
     }

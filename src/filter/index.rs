@@ -78,9 +78,10 @@ impl Index {
         self.marks.drain(..taken);
         self.from += taken * BLOCK;
         cursor.next -= taken;
-        let next = self.from + self.marks.len() * BLOCK;
+        let known = self.marks.len();
+        let next = self.from + known * BLOCK;
         // Twice as far each time, so that a token which is longer than a window is not read again and again.
-        let wanted = self.marks.len().max(WINDOW);
+        let wanted = known.max(WINDOW);
         let blocks = ((text.len() - next) / BLOCK).min(wanted);
         let end = next + blocks * BLOCK;
         let last = complete && text.len() - end < BLOCK;
@@ -91,7 +92,9 @@ impl Index {
         if last {
             self.end(&text[end..], text.len())?;
         }
-        self.backslashes = self.marks.iter().fold(0, |all, marks| all | marks.backslash) != 0;
+        let fresh = if known > 1 { known } else { 0 };
+        self.backslashes &= fresh > 0;
+        self.backslashes |= self.marks[fresh..].iter().fold(0, |all, marks| all | marks.backslash) != 0;
         Ok(blocks > 0 || last)
     }
 

@@ -26,6 +26,7 @@ mod lookahead;
 mod path;
 mod projection;
 mod query;
+mod reduction;
 mod scanner;
 mod sensitive;
 #[allow(unsafe_code, reason = "the one file with vector instructions")]
@@ -40,15 +41,13 @@ mod value;
 pub use condition::Condition;
 pub use grammar::MAX_DEPTH;
 pub use path::{Origin, Path, PathError};
+pub use reduction::{Format, Part, Reduction, Verdict};
 pub use sensitive::{Kinds, Masked};
 pub use transform::{Transform, UrlRewrite};
 pub use treatment::{Form, Pattern, Shape, Treatment, Type};
 
 use automaton::Automaton;
 use construction::{Conflict, Wanted};
-use index::Index;
-use lookahead::Lookahead;
-use projection::{Progress, Projection, Walk};
 use treatment::Written;
 
 use crate::model::Subjects;
@@ -75,6 +74,7 @@ pub struct Filter {
     subject: Option<usize>,
     slots: usize,
     fields: usize,
+    has_records: bool,
     uses_body: bool,
 }
 
@@ -169,12 +169,9 @@ pub enum Outcome {
     Withheld,
 }
 
-/// What became of a body whose reduction is in a [`Workspace`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Reduced,
-    /// The body is one record, and its condition does not hold.
-    Withheld,
+/// The instructions that the scanner uses on this machine.
+pub fn instructions() -> &'static str {
+    simd::level().name()
 }
 
 impl Tally {
@@ -184,30 +181,6 @@ impl Tally {
         self.subjects.clear();
         (self.records_released, self.records_withheld) = (0, 0);
         (self.members_withheld, self.without_subject) = (0, 0);
-    }
-}
-
-/// The memory of a reduction: used for one body after another, it is allocated once.
-#[derive(Debug)]
-pub struct Workspace {
-    index: Index,
-    projection: Projection,
-}
-
-impl Default for Workspace {
-    fn default() -> Self {
-        Workspace { index: Index::new(), projection: Projection::new() }
-    }
-}
-
-impl Workspace {
-    /// The reduced body.
-    pub fn body(&self) -> &[u8] {
-        &self.projection.out
-    }
-
-    pub fn tally(&self) -> &Tally {
-        &self.projection.tally
     }
 }
 
@@ -241,6 +214,7 @@ impl Filter {
         let conditions = selection.when.iter();
         let paths = selection.disclose.iter().map(|(path, _)| path).chain(&selection.records);
         Ok(Filter {
+            has_records: selection.records.is_some(),
             uses_body: conditions.clone().any(Condition::uses_body) || paths.clone().any(Path::uses_body),
             automaton,
             condition: selection.when.clone(),
@@ -260,71 +234,24 @@ impl Filter {
         self.uses_body
     }
 
+    /// A body can be released in parts while it arrives: it is a list of records, and none of them is
+    /// decided by what may stand behind it.
+    pub fn streams(&self) -> bool {
+        self.has_records && !self.uses_body && self.fields > 0
+    }
+
     /// Reduces one body to what the selection allows.
     ///
     /// # Errors
     /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
     pub fn reduce(&self, body: &[u8]) -> Result<Outcome, Fault> {
-        let mut workspace = Workspace::default();
-        Ok(match self.reduce_in(&mut workspace, body)? {
+        let mut reduction = Reduction::default();
+        Ok(match reduction.reduce(self, body)? {
             Verdict::Reduced => {
-                Outcome::Reduced { body: workspace.projection.out, tally: workspace.projection.tally }
+                let Part { body, tally } = reduction.take(self);
+                Outcome::Reduced { body, tally }
             }
             Verdict::Withheld => Outcome::Withheld,
         })
     }
-
-    /// Reduces one body; the result is in `workspace`.
-    ///
-    /// # Errors
-    /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
-    pub fn reduce_in(&self, workspace: &mut Workspace, body: &[u8]) -> Result<Verdict, Fault> {
-        let Workspace { index, projection } = workspace;
-        projection.out.clear();
-        projection.tally.clear(self.fields);
-        self.reduce_text(index, projection, body)
-    }
-
-    /// Reduces one text, behind what was written before.
-    fn reduce_text(
-        &self,
-        index: &mut Index,
-        projection: &mut Projection,
-        text: &[u8],
-    ) -> Result<Verdict, Fault> {
-        if !begins_like_json(text) {
-            return Err(Fault::NotJson);
-        }
-        index.reset();
-        projection.begin(self);
-        let begin = projection.out.len();
-        let mut lookahead = Lookahead::new(self, text);
-        loop {
-            let more = index.extend(text, true, &mut projection.cursor)?;
-            let mut walk = Walk { filter: self, text, index, projection, lookahead: &mut lookahead };
-            match walk.run()? {
-                Progress::Done => break,
-                Progress::More if more => {}
-                // The end of the text is a token, so there is always one more.
-                Progress::More => return Err(Fault::Syntax { offset: text.len() }),
-            }
-        }
-        if projection.withheld {
-            projection.out.truncate(begin);
-            return Ok(Verdict::Withheld);
-        }
-        if !projection.kept && self.fields > 0 {
-            return Err(Fault::Shape);
-        }
-        if self.fields == 0 {
-            projection.out.extend_from_slice(b"{}");
-        }
-        Ok(Verdict::Reduced)
-    }
-}
-
-/// Whether the first byte that is not white space can begin a value.
-fn begins_like_json(text: &[u8]) -> bool {
-    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-    first.is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }

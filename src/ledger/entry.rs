@@ -63,6 +63,18 @@ pub struct Disclosed<'a> {
     /// Members and elements beside allowed ones that were left out.
     pub members_withheld: u64,
     pub fields: Vec<FieldEntry<'a>>,
+    /// Where the response is released in parts: which one this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamPart>,
+}
+
+/// One part of a response; each has an entry of its own with the same id.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StreamPart {
+    /// From 1.
+    pub part: u64,
+    /// The response is whole with it.
+    pub last: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -80,9 +92,34 @@ pub struct FieldEntry<'a> {
     pub transform: Option<&'a str>,
     pub disclosed: u64,
     pub withheld: u64,
+    /// Of the withheld ones, those that are not what the rule says that the field is.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub drifted: u64,
+    /// What was masked in the values that left.
+    #[serde(skip_serializing_if = "MaskedEntry::is_empty")]
+    pub masked: MaskedEntry,
 }
 
-/// A request of a known contractor that got nothing.
+/// What was found in text and masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MaskedEntry {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pan: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub iban: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub email: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub phone: u64,
+}
+
+impl MaskedEntry {
+    fn is_empty(&self) -> bool {
+        *self == MaskedEntry::default()
+    }
+}
+
+/// A request of a known contractor that got nothing, or not all.
 #[derive(Debug, Serialize)]
 pub struct Refused<'a> {
     pub task: Option<&'a str>,
@@ -93,6 +130,9 @@ pub struct Refused<'a> {
     /// Refusals of this credential since the last entry that were counted instead of written.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_written: u64,
+    /// Parts of the response that had left before; their entries have the same id.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub after_parts: u64,
 }
 
 /// The gateway began to serve.

@@ -19,8 +19,8 @@ mod sqlite;
 mod writer;
 
 pub use entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, Parties, RecordCounts, Refused, Request,
-    Started,
+    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, Parties, RecordCounts, Refused,
+    Request, Started, StreamPart,
 };
 pub use keys::{KeyError, signing_key, subject_key};
 pub use query::{Query, Row, read};

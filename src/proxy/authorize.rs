@@ -24,12 +24,18 @@ pub struct Permit {
     pub method: Method,
     pub path: RequestPath,
     pub query: Query,
-    pub lease: Lease,
+    /// Gone to the response when there is one.
+    lease: Option<Lease>,
 }
 
 impl Permit {
     pub fn contractor(&self) -> &Contractor {
         self.caller.contractor()
+    }
+
+    /// The room that the request has, for its response to hold.
+    pub fn take_lease(&mut self) -> Option<Lease> {
+        self.lease.take()
     }
 
     pub fn caller(&self) -> &Caller {
@@ -83,7 +89,7 @@ pub fn authorize(caller: &Caller, head: &Parts, limits: &LimitTable) -> Result<P
             })
         })?;
     let lease = limits.enter(caller.holder(), contractor.routes[route].task).map_err(refused)?;
-    Ok(Permit { caller: caller.clone(), route, method: head.method.clone(), path, query, lease })
+    Ok(Permit { caller: caller.clone(), route, method: head.method.clone(), path, query, lease: Some(lease) })
 }
 
 /// Keeps the routes of the task that the request names.

@@ -1,4 +1,4 @@
-//! The upstream request, built from allow-lists; the upstream's answer, bounded in size and time.
+//! The upstream request, built from allow-lists; the upstream's answer as it arrives, bounded in time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName,
 };
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::HttpsConnector;
@@ -16,9 +16,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::time::Instant;
 
-use crate::filter::Outcome;
+use crate::filter::{Format, Outcome};
 use crate::model::RequestId;
+use crate::transport::{Coding, DecodeLimits, Decoder};
 
 use super::authorize::Permit;
 use super::{BodyLimits, Refusal};
@@ -29,6 +31,13 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// How many times the size of a body that is wanted is taken in of one that is not.
 const DRAINED: usize = 16;
 
+/// How many bytes one coded byte may decode to, once a MiB is decoded. JSON that repeats itself much comes to
+/// a tenth of this.
+const RATIO: u64 = 250;
+
+/// One text, or one a line.
+const ACCEPTED: &str = "application/json, application/x-ndjson;q=0.9, application/jsonl;q=0.9";
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("fieldgate-request-id");
 
 /// One internal API, and the connections to it.
@@ -38,15 +47,29 @@ pub struct Upstream {
     bearer: Option<HeaderValue>,
     timeout: Duration,
     max_body: usize,
+    /// Codings that its answers may have, and how they are asked for.
+    codings: Vec<Coding>,
+    accept_encoding: HeaderValue,
 }
 
 /// A request that a permit allows. Only [`prepare`] makes one.
 pub struct UpstreamRequest(Request<Full<Bytes>>);
 
-/// What came back, untouched and unseen: only the reduction takes it apart.
+/// What comes back, untouched and unseen: only the reduction takes it apart.
 pub struct UpstreamResponse {
     pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
+    pub(super) format: Format,
+    pub(super) body: UpstreamBody,
+}
+
+/// The body of an upstream's answer while it arrives, its codings undone.
+pub struct UpstreamBody {
+    incoming: Incoming,
+    decoder: Option<Decoder>,
+    /// When the next bytes must be there.
+    deadline: Instant,
+    timeout: Duration,
+    max_body: usize,
 }
 
 impl Upstream {
@@ -76,7 +99,15 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(connector);
-        Upstream { client, base, bearer: None, timeout: Duration::from_secs(10), max_body: 16 << 20 }
+        Upstream {
+            client,
+            base,
+            bearer: None,
+            timeout: Duration::from_secs(10),
+            max_body: 16 << 20,
+            codings: Vec::new(),
+            accept_encoding: HeaderValue::from_static("identity"),
+        }
     }
 
     /// Shows `secret` to the upstream.
@@ -90,7 +121,21 @@ impl Upstream {
         Ok(self)
     }
 
-    /// `timeout` is for the whole answer; `max_body` in bytes.
+    /// The content codings that its answers may have; none by default.
+    #[must_use]
+    pub fn with_codings(mut self, codings: Vec<Coding>) -> Self {
+        let words: Vec<&str> = codings.iter().map(|coding| coding.name()).collect();
+        if let Some(value) =
+            (!words.is_empty()).then(|| HeaderValue::from_str(&words.join(", ")).ok()).flatten()
+        {
+            self.accept_encoding = value;
+        }
+        self.codings = codings;
+        self
+    }
+
+    /// `timeout` is for the whole answer, or where it is passed on in parts for each wait; `max_body` in
+    /// bytes, decoded.
     #[must_use]
     pub fn with_limits(mut self, timeout: Duration, max_body: usize) -> Self {
         self.timeout = timeout;
@@ -98,40 +143,92 @@ impl Upstream {
         self
     }
 
-    /// Sends the request and takes in the whole answer.
+    /// Sends the request and waits for the head of the answer.
     ///
     /// # Errors
-    /// Where the upstream cannot be reached, takes too long, or sends too much.
+    /// Where the upstream cannot be reached, takes too long, or announces what cannot be taken.
     pub async fn call(&self, request: UpstreamRequest) -> Result<UpstreamResponse, Refusal> {
-        let answer = async {
-            let response =
-                self.client.request(request.0).await.map_err(|error| unreachable(&self.base, &error))?;
-            self.collect(response).await
-        };
-        tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(Refusal::UpstreamTimeout))
+        let deadline = Instant::now() + self.timeout;
+        let response = tokio::time::timeout_at(deadline, self.client.request(request.0));
+        let response = response.await.map_err(|_| Refusal::UpstreamTimeout)?;
+        let response = response.map_err(|error| unreachable(&self.base, &error))?;
+        let (head, incoming) = response.into_parts();
+        // The body of an answer that is refused anyway is not worth reading.
+        let decoder = if head.status.is_success() { self.decoder(&head.headers)? } else { None };
+        let body =
+            UpstreamBody { incoming, decoder, deadline, timeout: self.timeout, max_body: self.max_body };
+        Ok(UpstreamResponse { status: head.status, format: format(&head.headers), body })
     }
 
-    async fn collect(&self, response: Response<Incoming>) -> Result<UpstreamResponse, Refusal> {
-        let (head, mut body) = response.into_parts();
-        // The body of an answer that is refused anyway is not worth reading.
-        if !head.status.is_success() {
-            return Ok(UpstreamResponse { status: head.status, body: Vec::new() });
+    /// # Errors
+    /// Where the answer has a coding that the operator does not allow: it is not the JSON that it should be.
+    fn decoder(&self, headers: &HeaderMap) -> Result<Option<Decoder>, Refusal> {
+        let codings = Coding::applied(headers.get_all(CONTENT_ENCODING)).map_err(Refusal::UpstreamCoding)?;
+        if codings.is_empty() {
+            return Ok(None);
         }
-        // We asked for no coding; a coded body is not the JSON that it should be.
-        let coded = head
-            .headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        if coded {
+        if !codings.iter().all(|coding| self.codings.contains(coding)) {
             return Err(Refusal::UpstreamNotJson);
         }
-        let body = read(&mut body, self.max_body).await.map_err(|fault| match fault {
-            ReadFault::TooLarge => Refusal::UpstreamTooLarge,
-            ReadFault::Broken => Refusal::UpstreamUnreachable,
-        })?;
-        Ok(UpstreamResponse { status: head.status, body })
+        // The size is bounded where the body is held.
+        let limits = DecodeLimits { ratio: RATIO, size: None };
+        Decoder::new(&codings, limits).map(Some).map_err(Refusal::UpstreamCoding)
     }
+}
+
+impl UpstreamBody {
+    /// Hands the next bytes on; false where the body has ended.
+    ///
+    /// # Errors
+    /// Where it breaks off, takes too long or cannot be decoded, and what `sink` returns.
+    pub(super) async fn next(
+        &mut self,
+        sink: &mut (dyn FnMut(&[u8]) -> Result<(), Refusal> + Send),
+    ) -> Result<bool, Refusal> {
+        let frame = tokio::time::timeout_at(self.deadline, self.incoming.frame());
+        let Some(frame) = frame.await.map_err(|_| Refusal::UpstreamTimeout)? else {
+            return match self.decoder.take() {
+                Some(decoder) => decoder.finish().map(|()| false).map_err(Refusal::UpstreamCoding),
+                None => Ok(false),
+            };
+        };
+        // Trailers are dropped.
+        if let Ok(data) = frame.map_err(|_| Refusal::UpstreamUnreachable)?.into_data() {
+            match &mut self.decoder {
+                Some(decoder) => decoder.push(&data, sink)?,
+                None => sink(&data)?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// What it is announced to have, in bytes; for a coded body nothing is known.
+    pub(super) fn announced(&self) -> u64 {
+        if self.decoder.is_some() { 0 } else { self.incoming.size_hint().lower() }
+    }
+
+    pub(super) fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    /// From now on, each wait has the whole time.
+    pub(super) fn wait_anew(&mut self) {
+        self.deadline = Instant::now() + self.timeout;
+    }
+}
+
+/// By the label only: whatever the label, each text must be JSON.
+fn format(headers: &HeaderMap) -> Format {
+    const LINES: [&str; 5] = [
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonl",
+        "application/jsonlines",
+    ];
+    let label = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let label = label.split(';').next().unwrap_or("").trim();
+    if LINES.iter().any(|lines| label.eq_ignore_ascii_case(lines)) { Format::Lines } else { Format::Json }
 }
 
 /// Not used for a connection: an `http` upstream has no TLS to configure.
@@ -178,8 +275,8 @@ pub async fn prepare(
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+    headers.insert(ACCEPT_ENCODING, upstream.accept_encoding.clone());
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(REQUEST_ID, id);
     }

@@ -18,6 +18,7 @@ mod authorize;
 mod edge;
 mod forward;
 mod limits;
+mod parts;
 mod record;
 mod reduce;
 mod refusal;
@@ -42,6 +43,7 @@ use crate::transport::Peer;
 
 use authenticate::Caller;
 use limits::LimitTable;
+use record::Recorder;
 
 /// One request, as it comes from the transport.
 pub struct Arrival {
@@ -55,7 +57,7 @@ pub struct Gateway {
     plan: Arc<Plan>,
     upstreams: HashMap<String, Upstream>,
     ledger: Arc<Ledger>,
-    subject_key: SubjectKey,
+    subject_key: Arc<SubjectKey>,
     limits: LimitTable,
     body: BodyLimits,
 }
@@ -78,7 +80,7 @@ impl Gateway {
         body: BodyLimits,
     ) -> Self {
         let limits = LimitTable::new(&plan);
-        Gateway { plan, upstreams, ledger, subject_key, limits, body }
+        Gateway { plan, upstreams, ledger, subject_key: Arc::new(subject_key), limits, body }
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
@@ -119,8 +121,9 @@ impl Gateway {
         let request =
             forward::prepare(&permit, id, upstream, head, body, self.body).await.map_err(refused)?;
         let response = upstream.call(request).await.map_err(refused)?;
-        let disclosure = reduce::reduce(&permit, response).map_err(refused)?;
-        record::record(&self.ledger, &self.subject_key, id, permit, disclosure).await
+        let disclosure = reduce::reduce(&permit, response).await.map_err(refused)?;
+        let recorder = Recorder { ledger: Arc::clone(&self.ledger), key: Arc::clone(&self.subject_key), id };
+        record::record(recorder, permit, disclosure).await
     }
 
     async fn record_refusal(

@@ -1,20 +1,33 @@
 //! From a disclosure to a recorded one: the entry is durable, or nothing leaves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ledger::{self, Draft, FieldEntry, Ledger, Parties, Receipt, RecordCounts, RecordError};
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::filter::{FieldCount, Format};
+use crate::ledger::{
+    self, Draft, FieldEntry, Ledger, MaskedEntry, Parties, Receipt, RecordCounts, RecordError,
+};
 use crate::model::{RequestId, SubjectKey};
 
 use super::authenticate::Caller;
 use super::authorize::Permit;
 use super::limits::Lease;
+use super::parts::{self, Parts};
 use super::reduce::Disclosure;
 use super::{Refusal, Refused};
 
 /// A disclosure with its entry on the disk. Only [`record`] makes one.
 pub struct Recorded {
-    pub disclosure: Disclosure,
     pub id: RequestId,
+    pub status: StatusCode,
+    pub format: Format,
+    /// `None` for 204.
+    pub body: Option<Bytes>,
+    /// What follows, each part recorded before it comes out.
+    pub parts: Option<Parts>,
     pub lease: Lease,
     receipt: Receipt,
 }
@@ -26,31 +39,92 @@ impl Recorded {
     }
 }
 
+/// A part of a disclosure with its entry on the disk. Only [`Recorder::part`] makes one.
+#[derive(Debug)]
+pub struct RecordedPart {
+    bytes: Bytes,
+    _receipt: Receipt,
+}
+
+impl RecordedPart {
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
+
+/// Writes the entries of one response.
+#[derive(Clone)]
+pub struct Recorder {
+    pub ledger: Arc<Ledger>,
+    pub key: Arc<SubjectKey>,
+    pub id: RequestId,
+}
+
 /// Writes the entry and waits for it.
 ///
 /// # Errors
 /// Where it is not durable, or the contractor would see too many subjects.
-pub async fn record(
-    ledger: &Ledger,
-    key: &SubjectKey,
-    id: RequestId,
-    permit: Permit,
-    disclosure: Disclosure,
-) -> Result<Recorded, Refused> {
-    let draft = draft(key, id, &permit, &disclosure);
-    match ledger.record(draft).await {
-        Ok(receipt) => Ok(Recorded { disclosure, id, lease: permit.lease, receipt }),
-        Err(error) => Err(permit.refused(match error {
+pub async fn record(recorder: Recorder, permit: Permit, disclosure: Disclosure) -> Result<Recorded, Refused> {
+    let receipt = match recorder.write(&permit, &disclosure).await {
+        Ok(receipt) => receipt,
+        Err(refusal) => return Err(permit.refused(refusal)),
+    };
+    let Disclosure { status, format, .. } = disclosure;
+    let body = disclosure.body().map(Bytes::copy_from_slice);
+    let id = recorder.id;
+    let mut permit = permit;
+    // There is one until a response has it.
+    let Some(lease) = permit.take_lease() else { return Err(permit.refused(Refusal::Internal)) };
+    let parts =
+        disclosure.into_rest().map(|(rest, reduction)| parts::follow(recorder, permit, rest, reduction));
+    Ok(Recorded { id, status, format, body, parts, lease, receipt })
+}
+
+impl Recorder {
+    /// Writes the entry of a part that is not the first, and waits for it.
+    ///
+    /// # Errors
+    /// Where it is not durable, or the contractor would see too many subjects.
+    pub async fn part(&self, permit: &Permit, disclosure: &Disclosure) -> Result<RecordedPart, Refusal> {
+        let receipt = self.write(permit, disclosure).await?;
+        let bytes = disclosure.body().map(Bytes::copy_from_slice).unwrap_or_default();
+        Ok(RecordedPart { bytes, _receipt: receipt })
+    }
+
+    async fn write(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Receipt, Refusal> {
+        permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
+        self.ledger.record(draft(&self.key, self.id, permit, disclosure)).await.map_err(|error| match error {
             RecordError::Unavailable => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,
             RecordError::SubjectLimit => Refusal::SubjectLimit(until_tomorrow()),
-        })),
+        })
+    }
+
+    /// Writes that a response ended after so many parts and is not whole.
+    pub async fn interrupted(&self, permit: &Permit, refusal: &Refusal, after_parts: u64) {
+        let route = permit.route();
+        let cause = refusal.cause();
+        let entry = ledger::Refused {
+            task: Some(permit.task().id.as_str()),
+            status: refusal.status().as_u16(),
+            code: refusal.code(),
+            cause: cause.as_deref(),
+            not_written: 0,
+            after_parts,
+        };
+        let request =
+            ledger::Request { method: permit.method.as_str(), route: Some(route.template.as_str()) };
+        let rules = permit.caller().plan().digest.as_str();
+        let draft = Draft::refusal(self.id.to_string(), parties(permit.caller()), request, rules, &entry);
+        if let Err(error) = self.ledger.record(draft).await {
+            tracing::warn!(request = %self.id, %error, "the end of a response could not be recorded");
+        }
     }
 }
 
 fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosure) -> Draft {
     let (contractor, task, route) = (permit.contractor(), permit.task(), permit.route());
-    let tally = disclosure.tally.as_ref();
+    let tally = disclosure.tally();
     let counts = tally.map(|tally| tally.fields.as_slice()).unwrap_or_default();
     let met = route.fields.iter().zip(counts).filter(|(_, count)| count.disclosed + count.withheld > 0);
     let fields = met.map(|(label, count)| FieldEntry {
@@ -58,6 +132,8 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
         transform: label.treatment,
         disclosed: count.disclosed,
         withheld: count.withheld,
+        drifted: count.drifted,
+        masked: masked(count),
     });
     Draft::disclosure(ledger::Disclosure {
         id: id.to_string(),
@@ -73,7 +149,7 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
             transfer: contractor.agreement.transfer.map(|mechanism| mechanism.as_str()),
             upstream: &route.upstream,
             status: disclosure.status.as_u16(),
-            bytes: disclosure.body.as_ref().map_or(0, Vec::len) as u64,
+            bytes: disclosure.body().map_or(0, <[u8]>::len) as u64,
             records: RecordCounts {
                 released: tally.map_or(0, |tally| tally.records_released),
                 withheld: tally.map_or(0, |tally| tally.records_withheld),
@@ -81,6 +157,7 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
             },
             members_withheld: tally.map_or(0, |tally| tally.members_withheld),
             fields: fields.collect(),
+            stream: disclosure.part.map(|part| ledger::StreamPart { part: part.number, last: part.last }),
         },
         subjects: tally
             .iter()
@@ -89,6 +166,11 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
             .collect(),
         subjects_per_day: task.limits.subjects_per_day,
     })
+}
+
+fn masked(count: &FieldCount) -> MaskedEntry {
+    let masked = count.masked;
+    MaskedEntry { pan: masked.pan, iban: masked.iban, email: masked.email, phone: masked.phone }
 }
 
 /// Writes the entry of a refusal.
@@ -112,6 +194,7 @@ pub async fn refusal(
         code: refused.refusal.code(),
         cause: cause.as_deref(),
         not_written,
+        after_parts: 0,
     };
     let request = ledger::Request { method: method_name(&head.method), route };
     let rules = caller.plan().digest.as_str();

@@ -1,29 +1,92 @@
-//! From the upstream's answer to what may leave of it.
+//! From the upstream's answer to what may leave of it: as a whole, or where it is a list of records and
+//! large, part by part.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 
 use http::StatusCode;
 
-use crate::filter::{Outcome, Tally};
+use crate::filter::{Filter, Format, Reduction, Tally, Verdict};
+use crate::rules::Route;
 
 use super::Refusal;
 use super::authorize::Permit;
-use super::forward::UpstreamResponse;
+use super::forward::{UpstreamBody, UpstreamResponse};
 use super::refusal::Missing;
 
-/// From this size on, a body is reduced where it cannot hold up other requests.
-const LARGE: usize = 512 << 10;
+/// A part is released when it has so many bytes.
+const PART: usize = 128 << 10;
 
-/// A reduced answer that nobody has seen yet. Only [`reduce`] makes one.
+/// Reductions that a thread keeps for requests to come, and how much memory each may hold.
+const KEPT: usize = 16;
+const KEPT_BYTES: usize = 1 << 20;
+
+/// A reduced answer, or a part of it, that nobody has seen yet. Only [`reduce`] and [`Rest::next`] make one.
 pub struct Disclosure {
     pub status: StatusCode,
-    /// `None` for 204.
-    pub body: Option<Vec<u8>>,
-    pub tally: Option<Tally>,
+    pub format: Format,
+    content: Content,
+    /// `None`: it is the whole answer.
+    pub part: Option<PartNumber>,
+    /// What follows this part.
+    pub rest: Option<Rest>,
 }
 
+enum Content {
+    /// 204.
+    None,
+    /// An empty object for an empty answer.
+    Empty,
+    Reduced(Leased),
+}
+
+/// Parts are counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartNumber {
+    pub number: u64,
+    pub last: bool,
+}
+
+/// What is still to come of an answer that is released in parts.
+pub struct Rest {
+    status: StatusCode,
+    format: Format,
+    body: UpstreamBody,
+    parts: u64,
+}
+
+impl Disclosure {
+    pub fn tally(&self) -> Option<&Tally> {
+        match &self.content {
+            Content::None | Content::Empty => None,
+            Content::Reduced(reduction) => Some(reduction.tally()),
+        }
+    }
+
+    /// `None` for 204.
+    pub fn body(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::None => None,
+            Content::Empty => Some(b"{}"),
+            Content::Reduced(reduction) => Some(reduction.body()),
+        }
+    }
+
+    /// The reduction that goes on behind this part.
+    pub fn into_rest(self) -> Option<(Rest, Leased)> {
+        match (self.rest, self.content) {
+            (Some(rest), Content::Reduced(reduction)) => Some((rest, reduction)),
+            _ => None,
+        }
+    }
+}
+
+/// Reduces an answer as far as it must be before anything of it can leave.
+///
 /// # Errors
 /// Where the answer is not one that the rule can be applied to, or its condition does not hold.
-pub fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure, Refusal> {
-    let UpstreamResponse { status, body } = response;
+pub async fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure, Refusal> {
+    let UpstreamResponse { status, format, body } = response;
     match status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => {}
         // Without a body nobody can say that the condition holds.
@@ -31,26 +94,118 @@ pub fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure,
             return Err(Refusal::NotFound(Missing::Condition));
         }
         StatusCode::NO_CONTENT => {
-            return Ok(Disclosure { status, body: None, tally: None });
+            return Ok(Disclosure { status, format, content: Content::None, part: None, rest: None });
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
         other => return Err(Refusal::UpstreamError(other.as_u16())),
     }
-    let filter = &permit.route().filter;
-    // A write that answers nothing, on a route that discloses nothing.
-    if body.is_empty() && permit.route().fields.is_empty() && !filter.has_condition() {
-        return Ok(Disclosure { status, body: Some(b"{}".to_vec()), tally: None });
+    let reduction = Leased::take(&permit.route().filter, format);
+    Rest { status, format, body, parts: 0 }.next(permit.route(), reduction).await
+}
+
+impl Rest {
+    /// Parts that were made so far.
+    pub fn parts(&self) -> u64 {
+        self.parts
     }
-    let outcome = if body.len() < LARGE {
-        filter.reduce(&body)
-    } else {
-        tokio::task::block_in_place(|| filter.reduce(&body))
-    };
-    match outcome {
-        Ok(Outcome::Reduced { body, tally }) => {
-            Ok(Disclosure { status, body: Some(body), tally: Some(tally) })
+
+    /// The next part.
+    ///
+    /// # Errors
+    /// Where the answer turns out not to be one that the rule can be applied to.
+    pub async fn next(mut self, route: &Route, mut reduction: Leased) -> Result<Disclosure, Refusal> {
+        let filter = &route.filter;
+        let in_parts = self.format == Format::Lines || filter.streams();
+        let max_body = self.body.max_body();
+        // What is announced to be too large need not be read.
+        if !in_parts && self.body.announced() > max_body as u64 {
+            return Err(Refusal::UpstreamTooLarge);
         }
-        Ok(Outcome::Withheld) => Err(Refusal::NotFound(Missing::Condition)),
-        Err(fault) => Err(Refusal::from(fault)),
+        let mut taken = 0;
+        loop {
+            if self.parts > 0 {
+                self.body.wait_anew();
+            }
+            let mut sink = |bytes: &[u8]| {
+                taken += bytes.len();
+                // In parts, it is the one record in work that must not be larger.
+                let held = if in_parts { reduction.held() } else { taken };
+                if held > max_body.max(if in_parts { 2 * PART } else { 0 }) {
+                    return Err(Refusal::UpstreamTooLarge);
+                }
+                Ok(reduction.feed(filter, bytes)?)
+            };
+            if !self.body.next(&mut sink).await? {
+                return self.last(route, reduction, taken);
+            }
+            if in_parts && reduction.body().len() >= PART && reduction.is_settled() {
+                self.parts += 1;
+                let part = Some(PartNumber { number: self.parts, last: false });
+                let (status, format) = (self.status, self.format);
+                let content = Content::Reduced(reduction);
+                return Ok(Disclosure { status, format, content, part, rest: Some(self) });
+            }
+        }
+    }
+
+    fn last(self, route: &Route, mut reduction: Leased, taken: usize) -> Result<Disclosure, Refusal> {
+        let Rest { status, format, parts, .. } = self;
+        let part = (parts > 0).then_some(PartNumber { number: parts + 1, last: true });
+        // A write that answers nothing, on a route that discloses nothing.
+        let nothing = taken == 0 && parts == 0 && route.fields.is_empty() && !route.filter.has_condition();
+        let content = if nothing {
+            Content::Empty
+        } else {
+            match reduction.finish(&route.filter)? {
+                Verdict::Reduced => Content::Reduced(reduction),
+                Verdict::Withheld => return Err(Refusal::NotFound(Missing::Condition)),
+            }
+        };
+        Ok(Disclosure { status, format, content, part, rest: None })
+    }
+}
+
+/// A reduction out of the thread's own, to which it goes back: what it has allocated serves the next one.
+pub struct Leased(Reduction);
+
+thread_local! {
+    static POOL: RefCell<Vec<Reduction>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Leased {
+    fn take(filter: &Filter, format: Format) -> Self {
+        let mut reduction = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+        reduction.begin(filter, format);
+        Leased(reduction)
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        let mut reduction = std::mem::take(&mut self.0);
+        reduction.clear();
+        if reduction.capacity() <= KEPT_BYTES {
+            // A thread that ends has no pool any more.
+            let _ = POOL.try_with(|pool| {
+                let mut pool = pool.borrow_mut();
+                if pool.len() < KEPT {
+                    pool.push(reduction);
+                }
+            });
+        }
+    }
+}
+
+impl Deref for Leased {
+    type Target = Reduction;
+
+    fn deref(&self) -> &Reduction {
+        &self.0
+    }
+}
+
+impl DerefMut for Leased {
+    fn deref_mut(&mut self) -> &mut Reduction {
+        &mut self.0
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::filter::Fault;
+use crate::transport::DecodeError;
 
 /// Why a request gets nothing. No variant can hold a byte of an upstream or of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Refusal {
     SubjectLimit(Duration),
     UpstreamNotJson,
     UpstreamMalformed(Fault),
+    /// Its content coding is broken, unknown, or expands too much.
+    UpstreamCoding(DecodeError),
     UpstreamAmbiguous,
     UpstreamTooLarge,
     /// The upstream's status.
@@ -67,6 +70,7 @@ impl Refusal {
             Refusal::RateLimited(_) | Refusal::SubjectLimit(_) => StatusCode::TOO_MANY_REQUESTS,
             Refusal::UpstreamNotJson
             | Refusal::UpstreamMalformed(_)
+            | Refusal::UpstreamCoding(_)
             | Refusal::UpstreamAmbiguous
             | Refusal::UpstreamTooLarge
             | Refusal::UpstreamError(_)
@@ -98,6 +102,15 @@ impl Refusal {
             Refusal::SubjectLimit(_) => "subject-limit",
             Refusal::UpstreamNotJson => "upstream-not-json",
             Refusal::UpstreamMalformed(_) => "upstream-malformed",
+            Refusal::UpstreamCoding(error) => match error {
+                DecodeError::TooLarge(_) | DecodeError::Ratio(_) => "upstream-too-large",
+                DecodeError::Unsupported | DecodeError::TooMany => "upstream-not-json",
+                DecodeError::Malformed(_)
+                | DecodeError::Truncated(_)
+                | DecodeError::Trailing(_)
+                | DecodeError::Memory(_)
+                | DecodeError::Stopped => "upstream-malformed",
+            },
             Refusal::UpstreamAmbiguous => "upstream-ambiguous",
             Refusal::UpstreamTooLarge => "upstream-too-large",
             Refusal::UpstreamError(_) => "upstream-error",
@@ -134,6 +147,7 @@ impl Refusal {
             Refusal::SubjectLimit(_) => "You have seen as many distinct customers today as your task allows.",
             Refusal::UpstreamNotJson => "The upstream's answer is not JSON.",
             Refusal::UpstreamMalformed(_) => "The upstream's answer is not usable JSON.",
+            Refusal::UpstreamCoding(_) => "The upstream's answer cannot be decoded.",
             Refusal::UpstreamAmbiguous => "The upstream's answer can be read in two ways.",
             Refusal::UpstreamTooLarge => "The upstream's answer is too large.",
             Refusal::UpstreamError(_) => "The upstream reported an error.",
@@ -154,6 +168,7 @@ impl Refusal {
             Refusal::NotFound(Missing::Upstream) => Some("not in the upstream".into()),
             Refusal::NotFound(Missing::Condition) => Some("the condition does not hold".into()),
             Refusal::UpstreamMalformed(fault) => Some(fault.to_string()),
+            Refusal::UpstreamCoding(error) => Some(error.to_string()),
             Refusal::UpstreamError(status) => Some(format!("upstream status {status}")),
             Refusal::BadRequest(what) => Some((*what).to_owned()),
             Refusal::ParameterNotPermitted
@@ -194,5 +209,11 @@ impl From<Fault> for Refusal {
             | Fault::LoneSurrogate
             | Fault::Shape => Refusal::UpstreamMalformed(fault),
         }
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Refusal::UpstreamCoding(error)
     }
 }

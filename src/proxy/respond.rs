@@ -1,8 +1,7 @@
 //! The one place that builds a downstream response: from a recorded disclosure, or from a refusal.
 
-use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{
@@ -13,10 +12,12 @@ use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::filter::Format;
 use crate::model::RequestId;
 
 use super::Refusal;
 use super::limits::Lease;
+use super::parts::{Interrupted, Parts};
 use super::record::Recorded;
 
 const DISCLOSURE_ID: HeaderName = HeaderName::from_static("fieldgate-disclosure-id");
@@ -29,6 +30,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 #[derive(Debug)]
 pub struct Outgoing {
     rest: Bytes,
+    /// What comes behind it, where the response is released in parts.
+    parts: Option<Parts>,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
@@ -38,22 +41,36 @@ const PIECE: usize = 16 << 10;
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Interrupted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        context: &mut Context,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        while self.rest.is_empty() {
+            let Some(parts) = &mut self.parts else { return Poll::Ready(None) };
+            match ready!(parts.poll_next(context)) {
+                Some(Ok(part)) => self.rest = part,
+                Some(Err(interrupted)) => {
+                    self.parts = None;
+                    return Poll::Ready(Some(Err(interrupted)));
+                }
+                None => self.parts = None,
+            }
+        }
         let piece = self.rest.len().min(PIECE);
-        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.rest.split_to(piece)))))
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() && self.parts.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        match self.parts {
+            None => SizeHint::with_exact(self.rest.len() as u64),
+            Some(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -70,18 +87,22 @@ struct Problem<'a> {
 /// Releases what is recorded.
 pub fn release(recorded: Recorded) -> Response<Outgoing> {
     let entry = recorded.entry();
-    let Recorded { disclosure, id, lease, .. } = recorded;
+    let Recorded { id, status, format, body, parts, lease, .. } = recorded;
     let Lease { slot, rate, purpose } = lease;
-    tracing::debug!(request = %id, entry, status = disclosure.status.as_u16(), "disclosed");
+    tracing::debug!(request = %id, entry, status = status.as_u16(), "disclosed");
     let mut headers = HeaderMap::with_capacity(8);
-    if disclosure.body.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if body.is_some() {
+        let label = match format {
+            Format::Json => "application/json",
+            Format::Lines => "application/x-ndjson",
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(label));
     }
     headers.insert(DISCLOSURE_ID, ascii(&id.to_string()));
     headers.insert(PURPOSE, purpose);
     headers.insert(RATE_LIMIT_POLICY, rate.policy);
     headers.insert(RATE_LIMIT, rate.state);
-    build(disclosure.status, headers, disclosure.body.unwrap_or_default(), Some(slot))
+    build(status, headers, Outgoing { rest: body.unwrap_or_default(), parts, _slot: Some(slot) })
 }
 
 /// Refuses, with a problem document that says nothing of the upstream or the request.
@@ -123,6 +144,7 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
         | Refusal::UnsupportedMediaType
         | Refusal::UpstreamNotJson
         | Refusal::UpstreamMalformed(_)
+        | Refusal::UpstreamCoding(_)
         | Refusal::UpstreamAmbiguous
         | Refusal::UpstreamTooLarge
         | Refusal::UpstreamError(_)
@@ -131,7 +153,8 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
         | Refusal::Internal => {}
     }
     // A structure of strings and numbers always serialises.
-    build(status, headers, serde_json::to_vec(&problem).unwrap_or_default(), None)
+    let rest = serde_json::to_vec(&problem).unwrap_or_default().into();
+    build(status, headers, Outgoing { rest, parts: None, _slot: None })
 }
 
 /// The answer to HEAD: what GET would say, without its body (RFC 9110, section 9.3.2). hyper leaves the
@@ -141,16 +164,11 @@ pub fn without_body(response: Response<Outgoing>) -> Response<Outgoing> {
     if let Some(length) = body.size_hint().exact().filter(|_| head.status != StatusCode::NO_CONTENT) {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Response::from_parts(head, Outgoing { rest: Bytes::new(), _slot: None })
+    Response::from_parts(head, Outgoing { rest: Bytes::new(), parts: None, _slot: None })
 }
 
-fn build(
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    slot: Option<OwnedSemaphorePermit>,
-) -> Response<Outgoing> {
-    let mut response = Response::new(Outgoing { rest: body.into(), _slot: slot });
+fn build(status: StatusCode, headers: HeaderMap, body: Outgoing) -> Response<Outgoing> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -101,7 +101,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
         check_basis(&task, report);
         for route in task.routes {
             contractor.check_overlap(&route, report);
-            if let Some(route) = compiler.compile(route, contractor.tasks.len(), report) {
+            if let Some(route) = compiler.compile(route, contractor.tasks.len(), task.payment, report) {
                 contractor.router.insert(&route.template, contractor.routes.len());
                 contractor.routes.push(route);
             }

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use regex::Regex;
 
 use crate::diagnostic::table::At;
-use crate::filter::{Condition, Path};
+use crate::filter::{Condition, Kinds, Path, Shape};
 use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 
 use super::template::PathTemplate;
@@ -57,6 +57,8 @@ pub struct Task {
     pub id: At<TaskId>,
     pub purpose: String,
     pub basis: At<Basis>,
+    /// It is for payment: card numbers leave as they are.
+    pub payment: bool,
     pub limits: Limits,
     pub routes: Vec<Route>,
 }
@@ -117,6 +119,10 @@ pub struct Field {
     pub text: At<String>,
     pub path: Path,
     pub treatment: Written,
+    /// What the field must be.
+    pub shape: Option<Shape>,
+    /// What is masked in its text, beside card numbers.
+    pub scan: Kinds,
 }
 
 /// A treatment as it is written, before it meets its contractor and upstream.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::civil::Date;
 
-use crate::filter::Filter;
+use crate::filter::{FieldCount, Filter};
 use crate::model::{
     Basis, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey, TaskId,
     TransferMechanism,
@@ -85,7 +86,15 @@ pub struct Route {
     pub accept: Option<Filter>,
     /// What the filter's fields are called, in its order.
     pub fields: Vec<FieldLabel>,
+    pub(super) drift: DriftLog,
 }
+
+/// When the log was last told of a route's upstream that does not fit its rule.
+#[derive(Debug, Default)]
+pub(super) struct DriftLog(AtomicU64);
+
+/// Seconds between two lines about one route.
+const DRIFT_LOG: u64 = 60;
 
 /// A disclosed field, as the ledger names it.
 #[derive(Debug)]
@@ -140,6 +149,29 @@ impl Contractor {
 }
 
 impl Route {
+    /// Tells the log where fields are not what the rule says that they are, for each route once a minute.
+    pub fn note_drift(&self, counts: &[FieldCount]) {
+        if counts.iter().all(|count| count.drifted == 0) {
+            return;
+        }
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = since.map_or(1, |since| since.as_secs());
+        let last = self.drift.0.load(Ordering::Relaxed);
+        let due = now >= last.saturating_add(DRIFT_LOG);
+        if due && self.drift.0.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let drifted = self.fields.iter().zip(counts).filter(|(_, count)| count.drifted > 0);
+            for (field, count) in drifted {
+                tracing::warn!(
+                    code = "shape-drift",
+                    route = self.template.as_str(),
+                    path = field.path,
+                    values = count.drifted,
+                    "values were withheld that are not what the rule says"
+                );
+            }
+        }
+    }
+
     fn accepts(&self, path: &RequestPath) -> bool {
         self.template.accepts(path, &self.parameters)
     }

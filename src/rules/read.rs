@@ -4,7 +4,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Report, Source};
-use crate::filter::{Condition, Path, PathError};
+use crate::filter::{Condition, Kinds, Path, PathError, Pattern, Shape, Type};
 use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 
 use super::file::{Agreement, Credential, Field, Limits, Method, Proof, Route, RuleFile, Task, Written};
@@ -146,12 +146,13 @@ fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
     let purpose = text(table, report, "purpose", "\"Deliver the customer's parcel\"");
     let basis =
         table.require(report, "basis", "\"contract\"").and_then(|v| v.word(report, Basis::WORDS, Basis::new));
+    let payment = table.get("payment").is_some_and(|value| value.boolean(report) == Some(true));
     let limits = match table.get("limits") {
         Some(value) => value.read_table(report, limits),
         None => Some(Limits::default()),
     };
     let routes = table.tables(report, "route", route);
-    Some(Task { id: id?, purpose: purpose?, basis: basis?, limits: limits?, routes })
+    Some(Task { id: id?, purpose: purpose?, basis: basis?, payment, limits: limits?, routes })
 }
 
 /// What is wrong is reported and stands at its default, so that the rest is looked at too.
@@ -273,7 +274,8 @@ fn located<T>(
                 span.start += 1 + error.offset.min(text.len().saturating_sub(1));
                 span.end = span.start + 1;
             }
-            let help = "JSONPath is RFC 9535: names .a or ['a','b'], [*], [0], [1:3], one `..`; conditions go into `when`";
+            let help =
+                "JSONPath is RFC 9535: names .a or ['a','b'], [*], [0], [-1], [1:3], [?@.a == 1], one `..`";
             report.error(&span, value.key(), error.to_string(), help);
             None
         }
@@ -287,19 +289,72 @@ fn field(value: &Value, report: &mut Report) -> Option<Field> {
             text: value.at(value.text(report)?.to_owned()),
             path: path.value,
             treatment: Written::Plain,
+            shape: None,
+            scan: Kinds::default(),
         });
     }
     value.read_table(report, |table, report| {
         let path = table.require(report, "path", "\"@.recipient.phone\"");
         let treatment = treatment(table, report);
+        let shape = shape(table, report);
+        let scan = scan(table, report, treatment);
         let path = path?;
         let parsed = path_value(&path, report)?;
         Some(Field {
             text: path.at(path.text(report)?.to_owned()),
             path: parsed.value,
             treatment: treatment?,
+            shape,
+            scan,
         })
     })
+}
+
+/// What the field must be: `type`, `max_length`, `pattern`.
+fn shape(table: &mut Table, report: &mut Report) -> Option<Shape> {
+    let types = match table.get("type") {
+        Some(value) if value.is_list() => {
+            let list = value.list(report).unwrap_or_default();
+            list.iter().filter_map(|word| word.word(report, Type::WORDS, Type::new)).collect()
+        }
+        Some(value) => value.word(report, Type::WORDS, Type::new).into_iter().collect(),
+        None => Vec::new(),
+    };
+    let types: Vec<Type> = types.into_iter().map(|at: At<Type>| at.value).collect();
+    let max_length = table.get("max_length").and_then(|value| value.integer(report, 1..=1_000_000_000));
+    let pattern = table.get("pattern").and_then(|value| value.parse(report, Pattern::parse));
+    let shape = Shape { types, max_length, pattern: pattern.map(|at| at.value) };
+    (shape != Shape::default()).then_some(shape)
+}
+
+/// What is looked for in free text.
+fn scan(table: &mut Table, report: &mut Report, treatment: Option<Written>) -> Kinds {
+    const WORDS: &[&str] = &["pan", "iban", "email", "phone"];
+    let mut kinds = Kinds::default();
+    let Some(value) = table.get("scan") else { return kinds };
+    for word in &value.list(report).unwrap_or_default() {
+        match word.word(report, WORDS, |text| WORDS.iter().position(|word| *word == text)).map(|at| at.value)
+        {
+            Some(0) => kinds.pan = true,
+            Some(1) => kinds.iban = true,
+            Some(2) => kinds.email = true,
+            Some(_) => kinds.phone = true,
+            None => {}
+        }
+    }
+    let keeps_text = matches!(
+        treatment,
+        Some(Written::Plain | Written::Whole | Written::Mask { .. } | Written::Truncate { .. })
+    );
+    if treatment.is_some() && !keeps_text {
+        report.error(
+            &value.span(),
+            value.key(),
+            "stands beside a transform that keeps no text",
+            "scan the text as it is, or with \"mask\" or \"truncate\"",
+        );
+    }
+    kinds
 }
 
 fn treatment(table: &mut Table, report: &mut Report) -> Option<Written> {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::diagnostic::Report;
 use crate::diagnostic::table::At;
 use crate::filter::{
-    Filter, Form, Origin, Path, Selection, SelectionError, Transform, Treatment, UrlRewrite,
+    Filter, Form, Kinds, Origin, Path, Selection, SelectionError, Transform, Treatment, UrlRewrite,
 };
 use crate::model::ContractorId;
 
 use super::file::{self, Method, Written};
 use super::link::LinkRewriter;
-use super::plan::{FieldLabel, Route, Surroundings};
+use super::plan::{DriftLog, FieldLabel, Route, Surroundings};
 use super::template::Parameters;
 
 /// What all routes of one contractor are compiled with.
@@ -21,8 +21,15 @@ pub struct RouteCompiler<'a> {
 }
 
 impl RouteCompiler<'_> {
-    pub fn compile(&self, written: file::Route, task: usize, report: &mut Report) -> Option<Route> {
+    pub fn compile(
+        &self,
+        written: file::Route,
+        task: usize,
+        payment: bool,
+        report: &mut Report,
+    ) -> Option<Route> {
         check_paths(&written, report);
+        note_costs(&written, report);
         let parameters = parameters(&written, report);
         let base = self.upstream(&written.upstream, report)?;
         let accept = accept(&written, report)?;
@@ -35,7 +42,7 @@ impl RouteCompiler<'_> {
         let link = UrlRewrite(Arc::new(move |url| link.rewrite(url)));
         let fields = &written.disclose.value;
         let disclose: Vec<(Path, Treatment)> =
-            fields.iter().map(|field| (field.path.clone(), self.treatment(field.treatment, &link))).collect();
+            fields.iter().map(|field| (field.path.clone(), self.treatment(field, payment, &link))).collect();
         let labels = fields.iter().zip(&disclose).map(|(field, (_, treatment))| FieldLabel {
             path: field.text.value.clone(),
             treatment: match &treatment.form {
@@ -83,6 +90,7 @@ impl RouteCompiler<'_> {
             filter: filter.ok()?,
             accept,
             fields: labels,
+            drift: DriftLog::default(),
         })
     }
 
@@ -97,7 +105,17 @@ impl RouteCompiler<'_> {
         base
     }
 
-    fn treatment(&self, written: Written, link: &UrlRewrite) -> Treatment {
+    fn treatment(&self, field: &file::Field, payment: bool, link: &UrlRewrite) -> Treatment {
+        // Unless the task is for payment, no card number leaves in a text.
+        let scan = Kinds { pan: field.scan.pan || !payment, ..field.scan };
+        let treatment = self.form(field.treatment, link).with_scan(scan);
+        match &field.shape {
+            Some(shape) => treatment.with_shape(shape.clone()),
+            None => treatment,
+        }
+    }
+
+    fn form(&self, written: Written, link: &UrlRewrite) -> Treatment {
         Treatment::transformed(match written {
             Written::Plain => return Treatment::plain(),
             Written::Whole => return Treatment::whole(),
@@ -177,6 +195,42 @@ fn check_paths(route: &file::Route, report: &mut Report) {
                 );
             }
         }
+    }
+}
+
+/// Says which paths and conditions one pass over the bytes cannot decide, and what is held for them.
+fn note_costs(route: &file::Route, report: &mut Report) {
+    for field in &route.disclose.value {
+        note_path(&field.text.span, &field.text.key, &field.path, report);
+    }
+    for path in route.records.iter().chain(&route.subject) {
+        note_path(&path.span, &path.key, &path.value, report);
+    }
+    let Some(when) = &route.when else { return };
+    if when.value.uses_body() {
+        report.note(&when.span, &when.key, "asks for something by `$`", HOLDS_BODY);
+    } else if !when.value.streams() {
+        let help = "a tree of each record is built; without count() or value() over what overlaps, \
+                    and without patterns from the data, it would be decided in one pass";
+        report.note(&when.span, &when.key, "is decided on a tree", help);
+    }
+    for query in when.value.queries() {
+        note_path(&when.span, &when.key, query, report);
+    }
+}
+
+const HOLDS_BODY: &str = "the whole body is held, up to `max_body`, and nothing of it leaves in parts";
+
+fn note_path(span: &std::ops::Range<usize>, key: &str, path: &Path, report: &mut Report) {
+    if path.uses_body() {
+        report.note(span, key, "has a filter that asks for something by `$`", HOLDS_BODY);
+    } else if path.has_filter() {
+        let help = "each value that it looks at is read ahead, and a tree of it is built";
+        report.note(span, key, "has a filter selector", help);
+    }
+    if path.needs_length() {
+        let help = "the list is read ahead to know its length";
+        report.note(span, key, "counts from the end of a list", help);
     }
 }
 

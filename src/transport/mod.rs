@@ -2,7 +2,8 @@
 //!
 //! **Guarantees.** TLS 1.3 and 1.2 only; a client certificate that is shown was verified against the
 //! client CA and its revocation lists in this very handshake: nothing is resumed, no early data is
-//! taken. Every wait has an end: handshake, request head, idle connection, drain.
+//! taken. Every wait has an end: handshake, request head, idle connection, drain. A coded body is decoded
+//! within fixed bounds of size, ratio and memory.
 //!
 //! **Trusts** rustls and hyper for the two protocols.
 //!
@@ -10,10 +11,12 @@
 //!
 //! **Called by** `app`, which hands it the service; `proxy` reads [`Peer`].
 
+mod decode;
 mod identity;
 mod listener;
 mod tls;
 
+pub use decode::{Coding, DecodeError, DecodeLimits, Decoder};
 pub use identity::{ClientIdentity, Peer};
 pub use listener::{Drain, Listener, Timeouts};
 pub use tls::{ClientFiles, ServerFiles, TlsError, client_config, server_config};

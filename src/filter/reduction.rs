@@ -1,0 +1,413 @@
+//! The reduction of one body while it arrives: pieces of an upstream's bytes in, pieces of what may leave
+//! out. What is held of the body is the record in work, and where the rule needs it the whole.
+
+use super::index::Index;
+use super::lookahead::Lookahead;
+use super::projection::{Progress, Projection, Walk};
+use super::{Fault, Filter, Tally};
+
+/// So much of a body that was walked through is taken away at once: moving the rest costs time.
+const FORGET: usize = 64 << 10;
+
+/// How a body is made of JSON texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One text (RFC 8259).
+    #[default]
+    Json,
+    /// One text a line (NDJSON, JSON Lines); lines of white space only count for nothing.
+    Lines,
+}
+
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Reduced,
+    /// The body is one record, and its condition does not hold.
+    Withheld,
+}
+
+/// What may leave of one stretch of a body.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    pub body: Vec<u8>,
+    pub tally: Tally,
+}
+
+/// A reduction, and the memory that it needs: used for one body after another, it is allocated once.
+#[derive(Debug)]
+pub struct Reduction {
+    format: Format,
+    index: Index,
+    projection: Projection,
+    /// What arrived and is not done with.
+    text: Vec<u8>,
+    /// Of that, bytes in which there is no end of a line, or nothing but white space.
+    seen: usize,
+    /// The walk waits for a token that is longer than the text: it goes on when there is so much.
+    wait: usize,
+    /// The body has begun like JSON.
+    begun: bool,
+    done: bool,
+}
+
+impl Default for Reduction {
+    fn default() -> Self {
+        Reduction {
+            format: Format::Json,
+            index: Index::new(),
+            projection: Projection::new(),
+            text: Vec::new(),
+            seen: 0,
+            wait: 0,
+            begun: false,
+            done: false,
+        }
+    }
+}
+
+impl Reduction {
+    pub fn new(filter: &Filter, format: Format) -> Self {
+        let mut reduction = Reduction::default();
+        reduction.begin(filter, format);
+        reduction
+    }
+
+    /// Begins another body.
+    pub fn begin(&mut self, filter: &Filter, format: Format) {
+        self.format = format;
+        self.text.clear();
+        (self.seen, self.wait, self.begun, self.done) = (0, 0, false, false);
+        self.index.reset();
+        self.projection.begin(filter);
+        self.projection.out.clear();
+        self.projection.tally.clear(filter.fields);
+    }
+
+    /// Forgets the body and what was made of it; what was allocated stays.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.projection.out.clear();
+        self.projection.tally.clear(0);
+    }
+
+    /// Bytes that the body's text and its reduction have been given.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity() + self.projection.out.capacity()
+    }
+
+    /// Takes the next bytes of the body.
+    ///
+    /// # Errors
+    /// Where the body cannot be trusted to mean one thing. What was not taken out before is lost.
+    pub fn feed(&mut self, filter: &Filter, bytes: &[u8]) -> Result<(), Fault> {
+        self.text.extend_from_slice(bytes);
+        match self.format {
+            Format::Json => self.advance(filter, false),
+            Format::Lines => self.lines(filter),
+        }
+    }
+
+    /// The body has ended.
+    ///
+    /// # Errors
+    /// As [`Reduction::feed`], and where something is missing.
+    pub fn finish(&mut self, filter: &Filter) -> Result<Verdict, Fault> {
+        match self.format {
+            Format::Json => self.advance(filter, true)?,
+            Format::Lines => {
+                let rest = std::mem::take(&mut self.text);
+                let result = self.line(filter, &rest);
+                self.text = rest;
+                result?;
+                return Ok(Verdict::Reduced);
+            }
+        }
+        if !self.done {
+            return Err(Fault::Syntax { offset: self.text.len() });
+        }
+        verdict(filter, &mut self.projection, 0)
+    }
+
+    /// The whole of one body.
+    ///
+    /// # Errors
+    /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
+    pub fn reduce(&mut self, filter: &Filter, body: &[u8]) -> Result<Verdict, Fault> {
+        self.begin(filter, Format::Json);
+        text(filter, &mut self.index, &mut self.projection, body)
+    }
+
+    /// What is written may leave, whatever follows: nothing will be taken back.
+    pub fn is_settled(&self) -> bool {
+        self.format == Format::Lines || self.projection.is_settled()
+    }
+
+    /// Bytes of the body that are held, and of its reduction.
+    pub fn held(&self) -> usize {
+        self.text.len() + self.projection.out.len()
+    }
+
+    /// What was reduced and not taken out yet.
+    pub fn body(&self) -> &[u8] {
+        &self.projection.out
+    }
+
+    /// What the reduction did since the last part was taken out.
+    pub fn tally(&self) -> &Tally {
+        &self.projection.tally
+    }
+
+    /// Goes on behind what is written, which is said to have been taken out. Only where it
+    /// [is settled](Self::is_settled), or at the end.
+    pub fn next_part(&mut self, filter: &Filter) {
+        self.projection.forget_output();
+        self.projection.tally.clear(filter.fields);
+    }
+
+    /// Takes out what is written; see [`Reduction::next_part`].
+    pub fn take(&mut self, filter: &Filter) -> Part {
+        let part = Part { body: self.body().to_vec(), tally: self.tally().clone() };
+        self.next_part(filter);
+        part
+    }
+
+    /// Walks as far as the text goes.
+    fn advance(&mut self, filter: &Filter, complete: bool) -> Result<(), Fault> {
+        if !self.begun {
+            let first = self.text[self.seen..].iter().find(|byte| !is_white(**byte));
+            match first {
+                Some(first) if begins_value(*first) => self.begun = true,
+                Some(_) => return Err(Fault::NotJson),
+                None if complete => return Err(Fault::NotJson),
+                None => {
+                    self.seen = self.text.len();
+                    return Ok(());
+                }
+            }
+        }
+        // What is asked for by `$` may stand anywhere.
+        if !complete && (filter.uses_body() || self.text.len() < self.wait) {
+            return Ok(());
+        }
+        let before = self.index.before(&self.projection.cursor);
+        let mut lookahead = Lookahead::new(filter, &self.text);
+        self.done =
+            walk(filter, &mut self.index, &mut self.projection, &self.text, complete, &mut lookahead)?;
+        let stands = self.index.before(&self.projection.cursor) == before;
+        self.wait = if stands { self.text.len() / 2 * 3 } else { 0 };
+        self.forget();
+        Ok(())
+    }
+
+    /// Takes away what nobody needs any more.
+    fn forget(&mut self) {
+        let cursor = self.index.before(&self.projection.cursor);
+        let done = self.projection.needs_text_from(cursor) / super::simd::BLOCK * super::simd::BLOCK;
+        if done >= FORGET && done >= self.text.len() / 2 {
+            self.text.drain(..done);
+            self.index.forget(done);
+            self.projection.forget(done);
+        }
+    }
+
+    fn lines(&mut self, filter: &Filter) -> Result<(), Fault> {
+        let text = std::mem::take(&mut self.text);
+        let mut begin = 0;
+        let mut from = self.seen;
+        while let Some(end) = memchr::memchr(b'\n', &text[from..]) {
+            let end = from + end;
+            self.line(filter, &text[begin..end])?;
+            (begin, from) = (end + 1, end + 1);
+        }
+        self.text = text;
+        self.text.drain(..begin);
+        self.seen = self.text.len();
+        Ok(())
+    }
+
+    fn line(&mut self, filter: &Filter, line: &[u8]) -> Result<(), Fault> {
+        if line.iter().all(|byte| is_white(*byte)) {
+            return Ok(());
+        }
+        self.index.reset();
+        self.projection.begin(filter);
+        if text(filter, &mut self.index, &mut self.projection, line)? == Verdict::Reduced {
+            self.projection.out.push(b'\n');
+        }
+        Ok(())
+    }
+}
+
+/// Reduces a text that is all there, behind what was written before.
+fn text(
+    filter: &Filter,
+    index: &mut Index,
+    projection: &mut Projection,
+    text: &[u8],
+) -> Result<Verdict, Fault> {
+    if !text.iter().find(|byte| !is_white(**byte)).is_some_and(|first| begins_value(*first)) {
+        return Err(Fault::NotJson);
+    }
+    let begin = projection.out.len();
+    if !walk(filter, index, projection, text, true, &mut Lookahead::new(filter, text))? {
+        // The end of the text is a token, so a text that is all there has one more to go to.
+        return Err(Fault::Syntax { offset: text.len() });
+    }
+    verdict(filter, projection, begin)
+}
+
+/// Reads and walks in turn; true where the text came to its end.
+fn walk<'r, 't>(
+    filter: &'r Filter,
+    index: &mut Index,
+    projection: &mut Projection,
+    text: &'t [u8],
+    complete: bool,
+    lookahead: &mut Lookahead<'r, 't>,
+) -> Result<bool, Fault> {
+    while index.extend(text, complete, &mut projection.cursor)? {
+        let mut walk = Walk { filter, text, index, projection, lookahead };
+        if walk.run()? == Progress::Done {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a text that came to its end amounts to; `begin` is where its output begins.
+fn verdict(filter: &Filter, projection: &mut Projection, begin: usize) -> Result<Verdict, Fault> {
+    if projection.withheld {
+        projection.out.truncate(begin);
+        return Ok(Verdict::Withheld);
+    }
+    if !projection.kept && filter.fields > 0 {
+        return Err(Fault::Shape);
+    }
+    if filter.fields == 0 {
+        projection.out.extend_from_slice(b"{}");
+    }
+    Ok(Verdict::Reduced)
+}
+
+/// RFC 8259, section 2.
+fn is_white(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn begins_value(byte: u8) -> bool {
+    matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Condition, Path, Selection, Treatment};
+    use super::*;
+
+    fn filter(records: Option<&str>, disclose: &[&str]) -> Filter {
+        Filter::compile(&Selection {
+            records: records.map(|path| Path::parse(path).unwrap()),
+            subject: Some(Path::parse("@.id").unwrap()),
+            when: Some(Condition::parse("@.ok").unwrap()),
+            disclose: disclose.iter().map(|path| (Path::parse(path).unwrap(), Treatment::plain())).collect(),
+        })
+        .unwrap()
+    }
+
+    fn list(records: usize) -> String {
+        let record = |n: usize| {
+            let ok = if n.is_multiple_of(3) { "" } else { ",\"ok\":1" };
+            format!("{{\"id\":{n},\"text\":\"{}\",\"dead\":[{{\"a\":[[]]}},{n}]{ok}}}", "é\\n".repeat(n % 70))
+        };
+        let list: Vec<String> = (0..records).map(record).collect();
+        format!("{{ \"data\" : [{}],\n\"next\":\"/x\"}} ", list.join(" , "))
+    }
+
+    #[test]
+    fn a_body_in_pieces_gives_what_it_gives_as_a_whole() {
+        let filter = filter(Some("$.data[*]"), &["@.id", "@.text", "$.next"]);
+        let body = list(700);
+        let mut whole = Reduction::default();
+        assert_eq!(whole.reduce(&filter, body.as_bytes()), Ok(Verdict::Reduced));
+        for piece in [1, 7, 63, 64, 65, 1000, 8192, 100_000] {
+            let mut reduction = Reduction::new(&filter, Format::Json);
+            let (mut out, mut released, mut subjects) = (Vec::new(), 0, 0);
+            for bytes in body.as_bytes().chunks(piece) {
+                reduction.feed(&filter, bytes).unwrap();
+                if reduction.is_settled() {
+                    let part = reduction.take(&filter);
+                    out.extend(part.body);
+                    released += part.tally.records_released;
+                    subjects += part.tally.subjects.len();
+                }
+            }
+            assert_eq!(reduction.finish(&filter), Ok(Verdict::Reduced));
+            let part = reduction.take(&filter);
+            out.extend(part.body);
+            assert_eq!(
+                String::from_utf8(out).unwrap(),
+                std::str::from_utf8(whole.body()).unwrap(),
+                "{piece}"
+            );
+            assert_eq!(released + part.tally.records_released, whole.tally().records_released);
+            assert_eq!(subjects + part.tally.subjects.len(), whole.tally().subjects.len());
+        }
+    }
+
+    #[test]
+    fn what_is_held_does_not_grow_with_the_body() {
+        let filter = filter(Some("$.data[*]"), &["@.id"]);
+        let mut reduction = Reduction::new(&filter, Format::Json);
+        reduction.feed(&filter, b"{\"dead\":[").unwrap();
+        let mut most = 0;
+        let mut feed = |bytes: &[u8]| {
+            reduction.feed(&filter, bytes).unwrap();
+            most = most.max(reduction.held());
+            if reduction.is_settled() {
+                reduction.next_part(&filter);
+            }
+        };
+        for _ in 0..3000 {
+            feed(&b"[{\"x\":[1,2,{}]},[]],".repeat(50));
+        }
+        feed(b"0],\"data\":[");
+        for _ in 0..3000 {
+            feed(&b"{\"ok\":1,\"id\":7,\"rest\":[[],{}]},".repeat(30));
+        }
+        feed(b"0]}");
+        assert!(most < 3 * FORGET, "{most}");
+        assert_eq!(reduction.finish(&filter), Ok(Verdict::Reduced));
+    }
+
+    #[test]
+    fn lines_are_records_of_their_own() {
+        let filter = filter(None, &["@.id"]);
+        let body = "{\"id\":1,\"ok\":1,\"x\":2}\n{\"id\":2}\n\n \r\n{\"id\":3,\"ok\":0}\r\n{\"ok\":1}";
+        for piece in [1, 5, 1000] {
+            let mut reduction = Reduction::new(&filter, Format::Lines);
+            for bytes in body.as_bytes().chunks(piece) {
+                reduction.feed(&filter, bytes).unwrap();
+            }
+            assert_eq!(reduction.finish(&filter), Ok(Verdict::Reduced));
+            assert_eq!(reduction.body(), b"{\"id\":1}\n{\"id\":3}\n{}\n");
+            assert_eq!((reduction.tally().records_released, reduction.tally().records_withheld), (3, 1));
+        }
+        let mut reduction = Reduction::new(&filter, Format::Lines);
+        assert_eq!(
+            reduction.feed(&filter, b"{\"id\":1}\n{\"id\":\n2}\n").unwrap_err(),
+            Fault::Syntax { offset: 6 }
+        );
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_refused_at_its_end() {
+        let filter = filter(Some("$.data[*]"), &["@.id"]);
+        let body = list(4);
+        let end = body.trim_end().len();
+        for length in 0..end {
+            let mut reduction = Reduction::new(&filter, Format::Json);
+            reduction.feed(&filter, &body.as_bytes()[..length]).unwrap();
+            assert!(reduction.finish(&filter).is_err(), "{length}");
+        }
+    }
+}
