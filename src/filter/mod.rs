@@ -29,7 +29,6 @@ mod query;
 mod reduction;
 mod scanner;
 mod sensitive;
-#[allow(unsafe_code, reason = "the one file with vector instructions")]
 mod simd;
 mod syntax;
 mod text;

@@ -81,7 +81,7 @@ async fn every_surprise_is_a_refusal_without_an_upstream_byte() {
         (
             "too large, in chunks",
             raw(&format!(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\"\r\n{}0\r\n\r\n",
                 format!("4000\r\n{}\r\n", "P".repeat(0x4000)).repeat(5)
             )),
             502,
@@ -129,9 +129,7 @@ async fn every_surprise_is_a_refusal_without_an_upstream_byte() {
 async fn a_body_is_judged_by_itself_and_not_by_its_label() {
     let house = House::new().await;
     let good = order(1, "parcelco", "ready_to_ship");
-    for label in
-        ["text/html", "text/json", "application/vnd.shop+json; charset=utf-16", "application/x-ndjson", ""]
-    {
+    for label in ["text/html", "text/json", "application/vnd.shop+json; charset=utf-16", "x-ndjson", ""] {
         house.upstream.on(
             "/orders/1",
             Answer::Http {
