@@ -23,6 +23,49 @@ pub struct Action {
     pub treatment: Treatment,
 }
 
+/// A name that a rule lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    text: Box<str>,
+    head: u64,
+}
+
+impl Name {
+    pub fn new(text: String) -> Self {
+        Name { head: head(text.as_bytes()), text: text.into_boxed_str() }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// `head` is that of `name`. Up to eight bytes, it says all about a name of a length.
+    #[inline(always)]
+    fn is(&self, name: &[u8], head: u64) -> bool {
+        self.head == head
+            && self.text.len() == name.len()
+            && (name.len() <= 8 || self.text.as_bytes()[8..] == name[8..])
+    }
+}
+
+/// The first eight bytes of a name; all of a shorter one, some of it twice.
+#[inline(always)]
+fn head(name: &[u8]) -> u64 {
+    if let Some(first) = name.first_chunk::<8>() {
+        return u64::from_le_bytes(*first);
+    }
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    match name {
+        [] => 0,
+        [first, ..] => {
+            let (middle, last) = (name[name.len() / 2], name[name.len() - 1]);
+            u64::from(*first) | u64::from(middle) << 8 | u64::from(last) << 16
+        }
+    }
+}
+
 /// Where a child leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Branch {
@@ -34,7 +77,7 @@ pub enum Branch {
 #[derive(Debug)]
 pub struct State {
     /// Names that lead to a place of their own, sorted.
-    pub names: Vec<(Box<str>, Branch)>,
+    pub names: Vec<(Name, Branch)>,
     /// The [`mark`]s of the names: most other names are known by it not to be among them.
     pub(super) marks: u64,
     /// Where every other name leads.
@@ -99,9 +142,10 @@ impl State {
             return (&self.other, None);
         }
         let known = if self.names.len() <= FEW_NAMES {
-            self.names.iter().position(|(known, _)| known.as_bytes() == name)
+            let head = head(name);
+            self.names.iter().position(|(known, _)| known.is(name, head))
         } else {
-            self.names.binary_search_by(|(known, _)| known.as_bytes().cmp(name)).ok()
+            self.names.binary_search_by(|(known, _)| known.text.as_bytes().cmp(name)).ok()
         };
         match known {
             Some(at) => (&self.names[at].1, Some(at)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::automaton::{Action, Automaton, Branch, State, StateId, mark};
+use super::automaton::{Action, Automaton, Branch, Name, State, StateId, mark};
 use super::path::{Origin, Path, Selector, Step};
 use super::treatment::{Form, Treatment};
 
@@ -257,7 +257,7 @@ impl Builder<'_> {
             let branch = self.branch(items, false, shown.of_members(), |set, selector| {
                 selector.takes_name(&name) || shown.has(set, selector)
             })?;
-            names.push((name.into_boxed_str(), branch));
+            names.push((Name::new(name), branch));
         }
         let taken = |set, selector: &Selector| *selector == Selector::Wildcard || shown.has(set, selector);
         let other = self.branch(items, false, shown.of_members(), taken)?;

@@ -35,10 +35,12 @@ pub struct Frame {
 
 impl Frame {
     /// Begins another container in the same place of the stack; what was allocated stays.
+    #[inline]
     pub fn begin(&mut self, place: StateId, object: bool, start: usize, begin: usize) {
+        (self.place, self.object, self.start) = (place, object, start);
+        (self.begin, self.before) = (begin, begin);
+        (self.any, self.index, self.length) = (false, 0, None);
         self.names.clear();
-        let names = std::mem::take(&mut self.names);
-        *self = Frame { place, object, start, begin, before: begin, names, ..Frame::default() };
     }
 }
 
@@ -54,8 +56,12 @@ pub struct Names {
 }
 
 impl Names {
+    #[inline]
     fn clear(&mut self) {
         self.known = 0;
+        if self.few.is_empty() {
+            return;
+        }
         self.few.clear();
         // A set that was large once does not make each later object pay for it.
         if !self.many.is_empty() {

@@ -8,6 +8,10 @@
 //!
 //! Everything is checked everywhere, also in parts that nobody is going to look at.
 
+mod compact;
+
+pub use compact::{STRETCH, Sets};
+
 use super::Fault;
 use super::simd::{BLOCK, Classify, Numeric, Part};
 
@@ -17,7 +21,8 @@ pub const MAX_DEPTH: usize = 128;
 /// What a reader needs to know of one block. Bit i stands for byte i.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// Where tokens begin: brackets, commas, colons, opening quotes, the first bytes of other scalars.
+    /// Where values, names and the ends of containers begin: brackets, opening quotes, the first bytes of
+    /// other scalars. What is between two of them need not be looked for.
     pub tokens: u64,
     /// Opening brackets outside of strings.
     pub open: u64,
@@ -162,7 +167,7 @@ impl Grammar {
             return Err(Fault::Syntax { offset: self.position + wrong.trailing_zeros() as usize });
         }
         self.position += BLOCK;
-        let tokens = begins | starts | comma | colon | open | close;
+        let tokens = begins | starts | open | close;
         Ok(Marks { tokens, open, close, backslash: structure.backslash })
     }
 

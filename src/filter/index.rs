@@ -2,7 +2,7 @@
 //! proof that the text up to there is UTF-8 and JSON.
 
 use super::Fault;
-use super::grammar::{Grammar, Marks};
+use super::grammar::{Grammar, Marks, STRETCH, Sets};
 use super::simd::{self, BLOCK, Classify, Level, Work};
 
 /// Blocks that are read at once: their marks and their text stay in the nearest cache.
@@ -13,6 +13,7 @@ const WINDOW: usize = 128;
 pub struct Index {
     level: Level,
     grammar: Grammar,
+    sets: Box<Sets>,
     marks: Vec<Marks>,
     /// Place of the first mark's block in the text.
     from: usize,
@@ -49,6 +50,7 @@ impl Index {
         Index {
             level,
             grammar: Grammar::new(),
+            sets: Box::new(Sets::new()),
             marks: Vec::new(),
             from: 0,
             utf8: 0,
@@ -87,7 +89,8 @@ impl Index {
         let last = complete && text.len() - end < BLOCK;
         self.check_utf8(text, if last { text.len() } else { whole_characters(text, self.utf8, end) })?;
         let (whole, _) = text[next..end].as_chunks::<BLOCK>();
-        let work = Read { grammar: &mut self.grammar, marks: &mut self.marks, blocks: whole };
+        let work =
+            Read { grammar: &mut self.grammar, sets: &mut self.sets, marks: &mut self.marks, blocks: whole };
         simd::at(self.level, work)?;
         if last {
             self.end(&text[end..], text.len())?;
@@ -103,7 +106,15 @@ impl Index {
     fn end(&mut self, rest: &[u8], length: usize) -> Result<(), Fault> {
         let mut block = [b' '; BLOCK];
         block[..rest.len()].copy_from_slice(rest);
-        simd::at(self.level, Read { grammar: &mut self.grammar, marks: &mut self.marks, blocks: &[block] })?;
+        simd::at(
+            self.level,
+            Read {
+                grammar: &mut self.grammar,
+                sets: &mut self.sets,
+                marks: &mut self.marks,
+                blocks: &[block],
+            },
+        )?;
         if !self.grammar.is_complete() {
             return Err(Fault::Syntax { offset: self.gone + length });
         }
@@ -247,6 +258,7 @@ fn length_of(first: u8) -> usize {
 /// Reads whole blocks.
 struct Read<'a> {
     grammar: &'a mut Grammar,
+    sets: &'a mut Sets,
     marks: &'a mut Vec<Marks>,
     blocks: &'a [[u8; BLOCK]],
 }
@@ -259,8 +271,14 @@ impl Work for Read<'_> {
         let mut grammar = self.grammar.clone();
         let from = self.marks.len();
         self.marks.resize(from + self.blocks.len(), Marks::default());
-        for (marks, block) in self.marks[from..].iter_mut().zip(self.blocks) {
-            *marks = grammar.block::<C>(block)?;
+        let stretches = self.marks[from..].chunks_mut(STRETCH).zip(self.blocks.chunks(STRETCH));
+        for (marks, blocks) in stretches {
+            if grammar.stretch::<C>(blocks, marks, self.sets) {
+                continue;
+            }
+            for (marks, block) in marks.iter_mut().zip(blocks) {
+                *marks = grammar.block::<C>(block)?;
+            }
         }
         *self.grammar = grammar;
         Ok(())

@@ -42,20 +42,17 @@ impl<'r, 't> Lookahead<'r, 't> {
     pub fn length(&self, index: &Index, cursor: Cursor) -> Option<u64> {
         let mut cursor = cursor;
         index.take(&mut cursor)?;
-        if self.text[index.peek(&mut cursor)?] == b']' {
-            return Some(0);
-        }
-        let mut length = 1;
+        let mut length = 0;
         loop {
             let place = index.take(&mut cursor)?;
             match self.text[place] {
-                b',' => length += 1,
                 b']' => return Some(length),
                 b'[' | b'{' => {
                     index.skip(&mut cursor, Some(place), &mut Skipping { depth: 1 })?;
                 }
                 _ => {}
             }
+            length += 1;
         }
     }
 
@@ -136,12 +133,16 @@ impl<'r, 't> Lookahead<'r, 't> {
     }
 }
 
-/// The end of the value at the cursor, perhaps with white space behind it.
+/// The end of the value at the cursor.
 fn end(index: &Index, cursor: Cursor, text: &[u8]) -> Option<usize> {
     let mut cursor = cursor;
     let start = index.take(&mut cursor)?;
     match text[start] {
         b'[' | b'{' => index.skip(&mut cursor, Some(start), &mut Skipping { depth: 1 }),
-        _ => index.peek(&mut cursor),
+        _ => {
+            let next = index.peek(&mut cursor)?;
+            let behind = text[start..next].iter().rev();
+            Some(next - behind.take_while(|byte| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r')).count())
+        }
     }
 }

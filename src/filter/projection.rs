@@ -21,12 +21,10 @@ use super::{Fault, FieldCount, Filter, Tally, text};
 enum Step {
     /// A value at this place of the rule.
     Value(StateId),
-    /// A container has begun: its first member or element, or its end.
-    First,
     /// A member, its name first.
     Member,
     Element,
-    /// A comma, or the end of the container.
+    /// A member or element, or the end of the container.
     Next,
     /// The rest of a container that is not looked at.
     Skip(Skipping, Skipped),
@@ -175,7 +173,6 @@ impl<'r> Walk<'_, 'r, '_> {
         loop {
             let went_on = match self.projection.step {
                 Step::Value(state) => self.value(state)?,
-                Step::First => self.first()?,
                 Step::Member => self.members()?,
                 Step::Element => self.elements()?,
                 Step::Next => self.next()?,
@@ -239,7 +236,7 @@ impl<'r> Walk<'_, 'r, '_> {
         }
         let keeps = if kind == Kind::Object { state.keeps_object } else { state.keeps_array };
         self.enter(place, emits, keeps, length);
-        self.first()
+        self.next()
     }
 
     fn enter(&mut self, place: Place, emits: bool, keeps: bool, length: Option<u64>) {
@@ -255,24 +252,14 @@ impl<'r> Walk<'_, 'r, '_> {
         if emits {
             projection.out.push(if object { b'{' } else { b'[' });
         }
-        projection.step = Step::First;
-    }
-
-    fn first(&mut self) -> Result<bool, Fault> {
-        let Some(place) = self.peek() else { return Ok(false) };
-        if matches!(self.text[place], b'}' | b']') {
-            return self.close(place);
-        }
-        self.projection.step = if self.frame().object { Step::Member } else { Step::Element };
-        Ok(true)
+        projection.step = Step::Next;
     }
 
     fn next(&mut self) -> Result<bool, Fault> {
         let Some(place) = self.peek() else { return Ok(false) };
-        if self.text[place] != b',' {
+        if matches!(self.text[place], b'}' | b']') {
             return self.close(place);
         }
-        self.take();
         self.projection.step = if self.frame().object { Step::Member } else { Step::Element };
         Ok(true)
     }
@@ -296,12 +283,10 @@ impl<'r> Walk<'_, 'r, '_> {
         let mut cursor = self.projection.cursor;
         loop {
             let begin = cursor;
-            let (Some(quote), Some(colon), Some(start)) =
-                (index.take(&mut cursor), index.take(&mut cursor), index.peek(&mut cursor))
-            else {
+            let (Some(quote), Some(start)) = (index.take(&mut cursor), index.peek(&mut cursor)) else {
                 return self.pause(begin, Step::Member);
             };
-            let end = last_quote(text, colon);
+            let end = last_quote(text, start);
             let raw = &text[quote + 1..end];
             let escaped = index.has_backslashes() && index.has_backslash(quote, end);
             if others_are_dead && !escaped && !state.may_list(raw) {
@@ -328,12 +313,12 @@ impl<'r> Walk<'_, 'r, '_> {
             }
             match index.peek(&mut cursor) {
                 None => return self.pause(cursor, Step::Next),
-                Some(comma) if text[comma] == b',' => index.take(&mut cursor),
-                Some(end) => {
+                Some(end) if text[end] == b'}' => {
                     self.projection.cursor = cursor;
                     self.close(end)?;
                     return if self.projection.depth == 0 { Ok(true) } else { self.next() };
                 }
+                Some(_) => {}
             };
         }
     }
@@ -472,7 +457,7 @@ impl<'r> Walk<'_, 'r, '_> {
     /// The end of the number or word before the token at `next`.
     fn last_byte(&self, next: usize) -> usize {
         let mut end = next;
-        while matches!(self.text[end - 1], b' ' | b'\t' | b'\n' | b'\r') {
+        while matches!(self.text[end - 1], b',' | b' ' | b'\t' | b'\n' | b'\r') {
             end -= 1;
         }
         end

@@ -1,0 +1,317 @@
+//! The same grammar for stretches of text without white space between tokens, which is how machines write
+//! JSON. There, the token before a place is the byte before it, so that most rules are a shift and an
+//! intersection for each block, and do not wait for the block before: the compiler turns them into vector
+//! instructions over many blocks. What depends on how the block before ended stays a loop of its own.
+//!
+//! Nothing here says what is wrong: where anything is, the stretch is read again block by block.
+
+use super::super::simd::{BLOCK, Classify, Numeric, Part};
+use super::{Grammar, Marks, Number, Outside, run_end};
+
+/// Blocks in a stretch, at most.
+pub const STRETCH: usize = 32;
+
+/// A set for each block, behind one for the block before the stretch.
+type Behind = [u64; STRETCH + 1];
+
+/// The sets of a stretch; made once, and written anew for each.
+#[derive(Clone, Debug)]
+pub struct Sets {
+    in_string: [u64; STRETCH],
+    begins: [u64; STRETCH],
+    brace: [u64; STRETCH],
+    colon: [u64; STRETCH],
+    starts: [u64; STRETCH],
+    /// Strings that may be names.
+    names: [u64; STRETCH],
+    in_object: [u64; STRETCH],
+    comma: Behind,
+    open: Behind,
+    /// Ends of strings and containers.
+    value_ends: Behind,
+    string_ends: [u64; STRETCH],
+    close: [u64; STRETCH],
+    scalar: Behind,
+    name_ends: Behind,
+    /// The parts of numbers; of a block without scalars, anything.
+    numeric: [Numeric; STRETCH],
+    /// Bytes that must belong to numbers.
+    inside: Behind,
+    /// Minus signs and zeros that numbers begin with.
+    sign: Behind,
+    zero: Behind,
+    /// The lowest bit: a number goes on behind the block that has its exponent, its point.
+    exponent: Behind,
+    point: Behind,
+}
+
+impl Sets {
+    pub fn new() -> Self {
+        let (of_blocks, behind) = ([0; STRETCH], [0; STRETCH + 1]);
+        Sets {
+            in_string: of_blocks,
+            begins: of_blocks,
+            brace: of_blocks,
+            colon: of_blocks,
+            starts: of_blocks,
+            names: of_blocks,
+            in_object: of_blocks,
+            comma: behind,
+            open: behind,
+            value_ends: behind,
+            string_ends: of_blocks,
+            close: of_blocks,
+            scalar: behind,
+            name_ends: behind,
+            numeric: [Numeric::default(); STRETCH],
+            inside: behind,
+            sign: behind,
+            zero: behind,
+            exponent: behind,
+            point: behind,
+        }
+    }
+}
+
+/// The places behind those of a set, from one block into the next.
+#[inline(always)]
+fn behind(set: &Behind, block: usize) -> u64 {
+    set[block + 1] << 1 | set[block] >> 63
+}
+
+impl Grammar {
+    /// Takes some blocks, at most [`STRETCH`]. False, and nothing is taken, where there is white space
+    /// between tokens, or anything is wrong.
+    #[inline(always)]
+    pub fn stretch<C: Classify>(
+        &mut self,
+        blocks: &[[u8; BLOCK]],
+        marks: &mut [Marks],
+        sets: &mut Sets,
+    ) -> bool {
+        let before = self.clone();
+        let fits = self.try_stretch::<C>(blocks, marks, sets);
+        if !fits {
+            *self = before;
+        }
+        fits
+    }
+
+    #[inline(always)]
+    fn try_stretch<C: Classify>(
+        &mut self,
+        blocks: &[[u8; BLOCK]],
+        marks: &mut [Marks],
+        sets: &mut Sets,
+    ) -> bool {
+        let count = blocks.len().min(STRETCH).min(marks.len());
+        if count == 0 {
+            return true;
+        }
+        sets.comma[0] = self.after_comma << 63;
+        sets.open[0] = self.after_open << 63;
+        sets.value_ends[0] = self.after_value << 63;
+        sets.scalar[0] = self.scalar << 63;
+        sets.name_ends[0] = self.after_name << 63;
+        sets.inside[0] = self.number.runs << 63;
+        sets.sign[0] = self.number.minus << 63;
+        sets.zero[0] = self.number.zero << 63;
+        sets.point[0] = self.number.point;
+        sets.exponent[0] = self.number.exponent;
+        let wrong = self.classify::<C>(blocks, marks, sets, count);
+        if wrong != 0 {
+            return false;
+        }
+        let wrong = follow(sets, marks, count)
+            | self.follow_names(sets, count)
+            | self.find_words(blocks, sets, count)
+            | numbers(sets, count);
+        if wrong != 0 || !self.contain(sets, count) {
+            return false;
+        }
+        let last = blocks[count - 1][BLOCK - 1];
+        let runs = sets.inside[count] >> 63;
+        self.number = Number {
+            runs,
+            part: if runs == 1 { Part::of(last) } else { Part::None },
+            minus: sets.sign[count] >> 63,
+            zero: sets.zero[count] >> 63,
+            point: sets.point[count],
+            exponent: sets.exponent[count],
+        };
+        self.after_comma = sets.comma[count] >> 63;
+        self.after_open = sets.open[count] >> 63;
+        self.after_value = sets.value_ends[count] >> 63;
+        self.after_name = sets.name_ends[count] >> 63;
+        self.scalar = sets.scalar[count] >> 63;
+        self.position += count * BLOCK;
+        true
+    }
+
+    /// What is inside of strings and what is not; also says where there is white space that is not.
+    #[inline(always)]
+    fn classify<C: Classify>(
+        &mut self,
+        blocks: &[[u8; BLOCK]],
+        marks: &mut [Marks],
+        sets: &mut Sets,
+        count: usize,
+    ) -> u64 {
+        let mut wrong = 0;
+        let mut before = self.number.part;
+        for at in 0..count {
+            let block = &blocks[at];
+            let structure = C::structure(block);
+            let escaped = self.escaped(structure.backslash);
+            if escaped != 0 || self.unicode != 0 {
+                wrong |= self.escapes::<C>(block, escaped);
+            }
+            let quote = structure.quote & !escaped;
+            let in_string = C::prefix_parity(quote) ^ self.in_string;
+            self.in_string = ((in_string as i64) >> 63) as u64;
+            wrong |= structure.control & in_string | structure.white & !in_string;
+            sets.in_string[at] = in_string;
+            sets.begins[at] = quote & in_string;
+            sets.string_ends[at] = quote & !in_string;
+            sets.brace[at] = structure.brace;
+            sets.comma[at + 1] = structure.comma & !in_string;
+            sets.colon[at] = structure.colon & !in_string;
+            sets.open[at + 1] = structure.open & !in_string;
+            sets.close[at] = structure.close & !in_string;
+            marks[at].backslash = structure.backslash;
+            // The inside of a long string has no numbers.
+            if quote | !in_string != 0 {
+                sets.numeric[at] = C::numeric(block, before);
+            }
+            before = Part::of(block[BLOCK - 1]);
+        }
+        wrong
+    }
+
+    /// Follows strings that may be names to their ends; what comes behind them.
+    #[inline(always)]
+    fn follow_names(&mut self, sets: &mut Sets, count: usize) -> u64 {
+        for at in 0..count {
+            let (ends, carry) = run_end(sets.names[at], sets.in_string[at], self.in_name);
+            self.in_name = carry;
+            sets.name_ends[at + 1] = ends & sets.string_ends[at];
+        }
+        let mut wrong = 0;
+        for at in 0..count {
+            let after_name = behind(&sets.name_ends, at);
+            wrong |= sets.colon[at] & !after_name;
+            sets.in_object[at] |= after_name & !sets.colon[at];
+        }
+        wrong
+    }
+
+    /// Words are few: each is looked at. What remains of the scalars must be numbers.
+    #[inline(always)]
+    fn find_words(&mut self, blocks: &[[u8; BLOCK]], sets: &mut Sets, count: usize) -> u64 {
+        let mut wrong = 0;
+        for at in 0..count {
+            let numeric = &sets.numeric[at];
+            let starts = sets.starts[at] & !(numeric.digit | numeric.minus);
+            sets.inside[at + 1] = sets.scalar[at + 1];
+            if starts != 0 || self.word.length > 0 {
+                let (words, misspelt) = self.words(&blocks[at], starts);
+                sets.inside[at + 1] &= !words;
+                wrong |= misspelt;
+            }
+        }
+        wrong
+    }
+
+    /// Brackets, and what stands in them.
+    #[inline(always)]
+    fn contain(&mut self, sets: &Sets, count: usize) -> bool {
+        let mut wrong = 0;
+        for at in 0..count {
+            let outside = Outside {
+                begins: 0,
+                ends: 0,
+                in_string: 0,
+                white: 0,
+                comma: sets.comma[at + 1],
+                colon: sets.colon[at],
+                open: sets.open[at + 1],
+                close: sets.close[at],
+                brace: sets.brace[at],
+            };
+            let (in_object, in_array) = (sets.in_object[at], sets.colon[at]);
+            if outside.open | outside.close == 0 {
+                wrong |= self.misplaced(&outside, in_object, in_array);
+            } else {
+                match self.brackets(&outside, in_object, in_array) {
+                    Ok(misplaced) => wrong |= misplaced,
+                    Err(_) => return false,
+                }
+            }
+        }
+        wrong == 0
+    }
+}
+
+/// Numbers, as [`Grammar::numbers`] has them. One that is longer than a block is left to that.
+#[inline(always)]
+fn numbers(sets: &mut Sets, count: usize) -> u64 {
+    let mut wrong = 0;
+    for at in 0..count {
+        let numeric = &sets.numeric[at];
+        let inside = sets.inside[at + 1];
+        let (exponent, point) = (numeric.exponent & inside, numeric.point & inside);
+        wrong |= u64::from(inside == u64::MAX);
+        sets.exponent[at + 1] = u64::from(inside.checked_add(exponent).is_none());
+        sets.point[at + 1] = u64::from(inside.checked_add(point).is_none());
+        sets.sign[at + 1] = numeric.minus & sets.starts[at];
+        let first = sets.starts[at] | behind(&sets.sign, at);
+        sets.zero[at + 1] = numeric.zero & first & inside;
+    }
+    for at in 0..count {
+        let Numeric { digit, minus, plus, point, exponent, misplaced, .. } = sets.numeric[at];
+        let (inside, starts) = (sets.inside[at + 1], sets.starts[at]);
+        let behind_inside = behind(&sets.inside, at);
+        wrong |= misplaced & (inside | behind_inside);
+        wrong |= inside & !(digit | minus | plus | point | exponent);
+        wrong |= inside & (plus & starts | !behind_inside & !starts);
+        let (exponent, point) = (exponent & inside, point & inside);
+        let no_exponent = inside.wrapping_add(exponent).wrapping_add(sets.exponent[at]);
+        let no_point = inside.wrapping_add(point).wrapping_add(sets.point[at]);
+        wrong |= no_exponent & exponent | no_point & point | point & !no_exponent;
+        wrong |= behind(&sets.zero, at) & digit & inside;
+    }
+    wrong
+}
+
+/// What may follow what.
+#[inline(always)]
+fn follow(sets: &mut Sets, marks: &mut [Marks], count: usize) -> u64 {
+    let count = count.min(STRETCH).min(marks.len());
+    for at in 0..count {
+        let ends = sets.string_ends[at];
+        sets.value_ends[at + 1] = ends | sets.close[at];
+        let taken = sets.in_string[at] | ends | sets.comma[at + 1] | sets.colon[at];
+        sets.scalar[at + 1] = !(taken | sets.open[at + 1] | sets.close[at]);
+    }
+    let mut wrong = 0;
+    for at in 0..count {
+        let (begins, open, close) = (sets.begins[at], sets.open[at + 1], sets.close[at]);
+        let (comma, scalar) = (sets.comma[at + 1], sets.scalar[at + 1]);
+        let behind_scalar = behind(&sets.scalar, at);
+        let starts = scalar & !behind_scalar;
+        let after_value = behind(&sets.value_ends, at) | behind_scalar & !scalar;
+        let after_open = behind(&sets.open, at);
+        let after_either = after_open | behind(&sets.comma, at);
+        wrong |= (begins | starts | open) & after_value;
+        wrong |= comma & !after_value | close & !(after_value | after_open);
+        sets.names[at] = begins & after_either;
+        sets.in_object[at] = (starts | open) & after_either;
+        sets.starts[at] = starts;
+    }
+    for (at, marks) in marks.iter_mut().enumerate().take(count) {
+        let (open, close) = (sets.open[at + 1], sets.close[at]);
+        marks.tokens = sets.begins[at] | sets.starts[at] | open | close;
+        (marks.open, marks.close) = (open, close);
+    }
+    wrong
+}
