@@ -31,13 +31,14 @@
 //! 3. `authorize` finds task and route, checks agreement, method, query and limits, and gives a
 //!    `Permit`.
 //! 4. A ledger that is known to be sick ends the request here, before the upstream is called.
-//! 5. `forward` builds the upstream request from allow-lists and takes in the whole answer, bounded in
-//!    size and time.
-//! 6. `reduce` runs the [`filter`] and gives a `Disclosure`.
+//! 5. `forward` builds the upstream request from allow-lists and gives the answer as it arrives, its
+//!    codings undone, bounded in size and time.
+//! 6. `reduce` runs the [`filter`] over it and gives a `Disclosure`: the whole answer, or where it is a
+//!    large list of records its first part.
 //! 7. `record` writes the entry, waits until it is on the disk, and gives a `Recorded`, which holds the
 //!    [`ledger::Receipt`].
 //! 8. `respond` builds the response from a `Recorded`, or from a [`proxy::Refusal`], and from nothing
-//!    else.
+//!    else. The parts that follow are recorded one by one and come out as recorded parts only.
 //!
 //! Each value can only be made by its stage, and a `Refusal` has no field that could hold an upstream
 //! byte. So 'nothing leaves unfiltered or unlogged' is checked by the compiler.

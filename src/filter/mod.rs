@@ -2,9 +2,20 @@
 //!
 //! **Guarantees.** The output is built from the byte ranges of allowed values; what no path selects
 //! is never copied. Numbers, strings and order are byte for byte those of the input. Text that a
-//! strict RFC 8259 parser refuses is refused as a whole, also in parts that are thrown away. A name
-//! that occurs twice on the way to an allowed or examined value refuses the body. The same list in
-//! another order gives the same output.
+//! strict RFC 8259 parser refuses is refused, also in parts that are thrown away. A name that occurs
+//! twice on the way to an allowed or examined value refuses the body. The same list in another order
+//! gives the same output.
+//!
+//! **How.** `simd` makes sets of positions out of 64 bytes, `grammar` decides on them whether the text is
+//! JSON, `index` keeps where tokens begin, a window ahead of `projection`, which walks from token to token
+//! as the `automaton` says, skips what is dead by counting brackets, and copies the rest. `reduction`
+//! drives them while a body arrives. Where a path must see a value first, `lookahead` builds a `tree` of
+//! it, and `query` looks into that.
+//!
+//! **Bounds.** Time is linear in the length of the body for every selection that compiles. Beside the
+//! output, memory is constant: 36 KiB, the token in work (twice its length), 16 bytes for each name of an
+//! object in which a wildcard or a `..` makes every name matter, and where a value is looked at as a whole
+//! that value and 32 bytes for each value and name in it.
 //!
 //! **Trusts** that its caller bounds the size of the body; nothing else about it.
 //!
@@ -75,6 +86,8 @@ pub struct Filter {
     fields: usize,
     has_records: bool,
     uses_body: bool,
+    /// Card numbers are masked, so a name must not hold one either.
+    masks_names: bool,
 }
 
 /// Why a selection cannot be compiled.
@@ -135,6 +148,22 @@ impl FieldCount {
             Written::Drifted => self.add_drift(),
         }
         false
+    }
+
+    /// What was counted since `before`.
+    fn less(&self, before: FieldCount) -> FieldCount {
+        let masked = Masked {
+            pan: self.masked.pan - before.masked.pan,
+            iban: self.masked.iban - before.masked.iban,
+            email: self.masked.email - before.masked.email,
+            phone: self.masked.phone - before.masked.phone,
+        };
+        FieldCount {
+            disclosed: self.disclosed - before.disclosed,
+            withheld: self.withheld - before.withheld,
+            drifted: self.drifted - before.drifted,
+            masked,
+        }
     }
 
     fn add_drift(&mut self) {
@@ -213,6 +242,7 @@ impl Filter {
         let conditions = selection.when.iter();
         let paths = selection.disclose.iter().map(|(path, _)| path).chain(&selection.records);
         Ok(Filter {
+            masks_names: selection.disclose.iter().any(|(_, treatment)| treatment.scan.pan),
             has_records: selection.records.is_some(),
             uses_body: conditions.clone().any(Condition::uses_body) || paths.clone().any(Path::uses_body),
             automaton,
@@ -247,7 +277,7 @@ impl Filter {
         let mut reduction = Reduction::default();
         Ok(match reduction.reduce(self, body)? {
             Verdict::Reduced => {
-                let Part { body, tally } = reduction.take(self);
+                let Part { body, tally } = reduction.into_part();
                 Outcome::Reduced { body, tally }
             }
             Verdict::Withheld => Outcome::Withheld,

@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::index::{Cursor, Index, Skipping};
 use super::lookahead::Lookahead;
 use super::scanner::Kind;
+use super::sensitive::{self, Kinds};
 use super::treatment::Form;
 use super::{Fault, FieldCount, Filter, Tally, text};
 
@@ -65,6 +66,8 @@ struct Record {
     start: usize,
     /// Length of the output when it began.
     begin: usize,
+    /// Containers around it.
+    depth: usize,
     members_withheld: u64,
 }
 
@@ -131,11 +134,21 @@ impl Projection {
         self.record.map_or(cursor, |record| record.start.min(cursor))
     }
 
-    /// What is written stays, whatever follows.
-    pub fn is_settled(&self) -> bool {
-        let between = !matches!(self.step, Step::Value(_) | Step::Skip(_, Skipped::Value(_)));
-        let stays = |frame: &Frame| !frame.emits || frame.any || frame.keeps;
-        between && self.record.is_none() && self.frames[..self.depth].iter().all(stays)
+    /// So much of the output stays, whatever follows.
+    pub fn settled(&self) -> usize {
+        let open = self.record.map_or(self.depth, |record| record.depth);
+        let frames = &self.frames[..open];
+        let stays = |frame: &Frame| frame.emits && (frame.any || frame.keeps);
+        // What a container wrote may be taken back with it, and its name; and what it writes now may not come to anything.
+        let unsure = frames.iter().position(|frame| !stays(frame));
+        let in_work =
+            self.record.is_some() || matches!(self.step, Step::Value(_) | Step::Skip(_, Skipped::Value(_)));
+        match (unsure, in_work) {
+            (Some(0), _) => 0,
+            (Some(at), _) => frames[at - 1].before,
+            (None, true) => frames.last().map_or(0, |frame| frame.before),
+            (None, false) => self.out.len(),
+        }
     }
 
     /// Says that the first `bytes` of the text were taken away.
@@ -155,11 +168,29 @@ impl Projection {
         }
     }
 
-    /// Takes the output away; what follows is written behind it. Only where it [is settled](Self::is_settled).
-    pub fn forget_output(&mut self) {
-        self.out.clear();
+    /// Moves what is settled of the output to `body`, and what was counted up to there to `tally`.
+    pub fn cut(&mut self, body: &mut Vec<u8>, tally: &mut Tally) {
+        let settled = self.settled();
+        body.clear();
+        body.extend_from_slice(&self.out[..settled]);
+        self.out.drain(..settled);
         for frame in &mut self.frames[..self.depth] {
-            (frame.begin, frame.before) = (0, 0);
+            frame.begin = frame.begin.saturating_sub(settled);
+            frame.before = frame.before.saturating_sub(settled);
+        }
+        std::mem::swap(&mut self.tally, tally);
+        self.tally.clear(tally.fields.len());
+        // What the record in work has counted goes with the record.
+        if let Some(record) = &mut self.record {
+            record.begin -= settled;
+            for ((now, before), counted) in
+                self.tally.fields.iter_mut().zip(&mut self.before_record).zip(&mut tally.fields)
+            {
+                *now = counted.less(*before);
+                *counted = std::mem::take(before);
+            }
+            self.tally.members_withheld = tally.members_withheld - record.members_withheld;
+            tally.members_withheld = std::mem::take(&mut record.members_withheld);
         }
     }
 }
@@ -348,7 +379,9 @@ impl<'r> Walk<'_, 'r, '_> {
         if !frame.names.is_new(&name, known, &projection.hasher) {
             return Err(Fault::Duplicate);
         }
-        if next == DEAD {
+        // A name that no rule lists is data: it is not written with a card number in it.
+        let unfit = known.is_none() && emits && self.filter.masks_names && has_card_number(&name);
+        if next == DEAD || unfit {
             projection.tally.members_withheld += u64::from(emits);
             projection.step = Step::Next;
             return self.dead(start);
@@ -541,6 +574,7 @@ impl<'r> Walk<'_, 'r, '_> {
         projection.record = Some(Record {
             start,
             begin: projection.out.len(),
+            depth: projection.depth,
             members_withheld: projection.tally.members_withheld,
         });
     }
@@ -560,9 +594,12 @@ impl<'r> Walk<'_, 'r, '_> {
             self.note_subject()?;
             return Ok(true);
         }
-        tally.records_withheld += u64::from(!holds);
-        tally.members_withheld = record.members_withheld;
-        tally.fields.clone_from(&self.projection.before_record);
+        // What was withheld of a record that may leave is told, also where nothing is left of it.
+        if !holds {
+            tally.records_withheld += 1;
+            tally.members_withheld = record.members_withheld;
+            tally.fields.clone_from(&self.projection.before_record);
+        }
         self.projection.withheld = self.projection.depth == 0 && !holds;
         self.projection.out.truncate(record.begin);
         Ok(false)
@@ -614,6 +651,11 @@ fn kind(first: u8) -> Kind {
 fn taking(state: &State, index: u64, length: Option<u64>) -> u64 {
     let selectors = state.selectors.iter().enumerate();
     selectors.fold(0, |set, (bit, selector)| set | u64::from(selector.takes_index(index, length)) << bit)
+}
+
+fn has_card_number(name: &[u8]) -> bool {
+    sensitive::may_hold(name, Kinds::PAN)
+        && std::str::from_utf8(name).is_ok_and(|name| sensitive::mask(name, Kinds::PAN).is_some())
 }
 
 fn bytes(text: Cow<str>) -> Cow<[u8]> {

@@ -40,6 +40,8 @@ pub struct Reduction {
     format: Format,
     index: Index,
     projection: Projection,
+    /// What was cut off last.
+    part: Part,
     /// What arrived and is not done with.
     text: Vec<u8>,
     /// Of that, bytes in which there is no end of a line, or nothing but white space.
@@ -57,6 +59,7 @@ impl Default for Reduction {
             format: Format::Json,
             index: Index::new(),
             projection: Projection::new(),
+            part: Part::default(),
             text: Vec::new(),
             seen: 0,
             wait: 0,
@@ -82,6 +85,8 @@ impl Reduction {
         self.projection.begin(filter);
         self.projection.out.clear();
         self.projection.tally.clear(filter.fields);
+        self.part.body.clear();
+        self.part.tally.clear(filter.fields);
     }
 
     /// Forgets the body and what was made of it; what was allocated stays.
@@ -89,11 +94,13 @@ impl Reduction {
         self.text.clear();
         self.projection.out.clear();
         self.projection.tally.clear(0);
+        self.part.body.clear();
+        self.part.tally.clear(0);
     }
 
     /// Bytes that the body's text and its reduction have been given.
     pub fn capacity(&self) -> usize {
-        self.text.capacity() + self.projection.out.capacity()
+        self.text.capacity() + self.projection.out.capacity() + self.part.body.capacity()
     }
 
     /// Takes the next bytes of the body.
@@ -108,7 +115,7 @@ impl Reduction {
         }
     }
 
-    /// The body has ended.
+    /// The body has ended; what is left of its reduction is cut off.
     ///
     /// # Errors
     /// As [`Reduction::feed`], and where something is missing.
@@ -120,27 +127,35 @@ impl Reduction {
                 let result = self.line(filter, &rest);
                 self.text = rest;
                 result?;
+                self.cut();
                 return Ok(Verdict::Reduced);
             }
         }
         if !self.done {
             return Err(Fault::Syntax { offset: self.text.len() });
         }
-        verdict(filter, &mut self.projection, 0)
+        let verdict = verdict(filter, &mut self.projection, 0)?;
+        self.cut();
+        Ok(verdict)
     }
 
-    /// The whole of one body.
+    /// The whole of one body; its reduction is then cut off.
     ///
     /// # Errors
     /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
     pub fn reduce(&mut self, filter: &Filter, body: &[u8]) -> Result<Verdict, Fault> {
         self.begin(filter, Format::Json);
-        text(filter, &mut self.index, &mut self.projection, body)
+        let verdict = text(filter, &mut self.index, &mut self.projection, body)?;
+        self.cut();
+        Ok(verdict)
     }
 
-    /// What is written may leave, whatever follows: nothing will be taken back.
-    pub fn is_settled(&self) -> bool {
-        self.format == Format::Lines || self.projection.is_settled()
+    /// Bytes of the reduction that may leave, whatever follows: nothing of them will be taken back.
+    pub fn settled(&self) -> usize {
+        match self.format {
+            Format::Json => self.projection.settled(),
+            Format::Lines => self.projection.out.len(),
+        }
     }
 
     /// Bytes of the body that are held, and of its reduction.
@@ -148,28 +163,25 @@ impl Reduction {
         self.text.len() + self.projection.out.len()
     }
 
-    /// What was reduced and not taken out yet.
+    /// Cuts off what is settled: [`body`](Self::body) and [`tally`](Self::tally) then are about it. At the
+    /// end of the body that is done already.
+    pub fn cut(&mut self) {
+        self.projection.cut(&mut self.part.body, &mut self.part.tally);
+    }
+
+    /// The part of the reduction that was cut off last.
     pub fn body(&self) -> &[u8] {
-        &self.projection.out
+        &self.part.body
     }
 
-    /// What the reduction did since the last part was taken out.
+    /// What was done for that part.
     pub fn tally(&self) -> &Tally {
-        &self.projection.tally
+        &self.part.tally
     }
 
-    /// Goes on behind what is written, which is said to have been taken out. Only where it
-    /// [is settled](Self::is_settled), or at the end.
-    pub fn next_part(&mut self, filter: &Filter) {
-        self.projection.forget_output();
-        self.projection.tally.clear(filter.fields);
-    }
-
-    /// Takes out what is written; see [`Reduction::next_part`].
-    pub fn take(&mut self, filter: &Filter) -> Part {
-        let part = Part { body: self.body().to_vec(), tally: self.tally().clone() };
-        self.next_part(filter);
-        part
+    /// The part that was cut off last.
+    pub fn into_part(self) -> Part {
+        self.part
     }
 
     /// Walks as far as the text goes.
@@ -196,7 +208,9 @@ impl Reduction {
             walk(filter, &mut self.index, &mut self.projection, &self.text, complete, &mut lookahead)?;
         let stands = self.index.before(&self.projection.cursor) == before;
         self.wait = if stands { self.text.len() / 2 * 3 } else { 0 };
-        self.forget();
+        if !self.done {
+            self.forget();
+        }
         Ok(())
     }
 
@@ -332,25 +346,24 @@ mod tests {
         for piece in [1, 7, 63, 64, 65, 1000, 8192, 100_000] {
             let mut reduction = Reduction::new(&filter, Format::Json);
             let (mut out, mut released, mut subjects) = (Vec::new(), 0, 0);
+            let (mut disclosed, mut withheld) = (0, 0);
             for bytes in body.as_bytes().chunks(piece) {
                 reduction.feed(&filter, bytes).unwrap();
-                if reduction.is_settled() {
-                    let part = reduction.take(&filter);
-                    out.extend(part.body);
-                    released += part.tally.records_released;
-                    subjects += part.tally.subjects.len();
-                }
+                reduction.cut();
+                out.extend(reduction.body());
+                released += reduction.tally().records_released;
+                subjects += reduction.tally().subjects.len();
+                disclosed += reduction.tally().fields[1].disclosed;
+                withheld += reduction.tally().members_withheld;
             }
             assert_eq!(reduction.finish(&filter), Ok(Verdict::Reduced));
-            let part = reduction.take(&filter);
-            out.extend(part.body);
-            assert_eq!(
-                String::from_utf8(out).unwrap(),
-                std::str::from_utf8(whole.body()).unwrap(),
-                "{piece}"
-            );
-            assert_eq!(released + part.tally.records_released, whole.tally().records_released);
-            assert_eq!(subjects + part.tally.subjects.len(), whole.tally().subjects.len());
+            out.extend(reduction.body());
+            let (last, all) = (reduction.tally(), whole.tally());
+            assert_eq!(std::str::from_utf8(&out), std::str::from_utf8(whole.body()), "{piece}");
+            assert_eq!(released + last.records_released, all.records_released);
+            assert_eq!(subjects + last.subjects.len(), all.subjects.len());
+            assert_eq!(disclosed + last.fields[1].disclosed, all.fields[1].disclosed);
+            assert_eq!(withheld + last.members_withheld, all.members_withheld);
         }
     }
 
@@ -363,9 +376,7 @@ mod tests {
         let mut feed = |bytes: &[u8]| {
             reduction.feed(&filter, bytes).unwrap();
             most = most.max(reduction.held());
-            if reduction.is_settled() {
-                reduction.next_part(&filter);
-            }
+            reduction.cut();
         };
         for _ in 0..3000 {
             feed(&b"[{\"x\":[1,2,{}]},[]],".repeat(50));

@@ -35,6 +35,10 @@ const DRAINED: usize = 16;
 /// a tenth of this.
 const RATIO: u64 = 250;
 
+/// Coded bytes that are decoded at once: what they become is bounded by [`RATIO`], and leaves before more is
+/// decoded.
+const CODED: usize = 1 << 10;
+
 /// One text, or one a line.
 const ACCEPTED: &str = "application/json, application/x-ndjson;q=0.9, application/jsonl;q=0.9";
 
@@ -66,6 +70,8 @@ pub struct UpstreamResponse {
 pub struct UpstreamBody {
     incoming: Incoming,
     decoder: Option<Decoder>,
+    /// Coded bytes that came and are not decoded yet.
+    coded: Bytes,
     /// When the next bytes must be there.
     deadline: Instant,
     timeout: Duration,
@@ -155,8 +161,14 @@ impl Upstream {
         let (head, incoming) = response.into_parts();
         // The body of an answer that is refused anyway is not worth reading.
         let decoder = if head.status.is_success() { self.decoder(&head.headers)? } else { None };
-        let body =
-            UpstreamBody { incoming, decoder, deadline, timeout: self.timeout, max_body: self.max_body };
+        let body = UpstreamBody {
+            incoming,
+            decoder,
+            coded: Bytes::new(),
+            deadline,
+            timeout: self.timeout,
+            max_body: self.max_body,
+        };
         Ok(UpstreamResponse { status: head.status, format: format(&head.headers), body })
     }
 
@@ -185,6 +197,11 @@ impl UpstreamBody {
         &mut self,
         sink: &mut (dyn FnMut(&[u8]) -> Result<(), Refusal> + Send),
     ) -> Result<bool, Refusal> {
+        if let Some(decoder) = self.decoder.as_mut().filter(|_| !self.coded.is_empty()) {
+            let coded = self.coded.split_to(self.coded.len().min(CODED));
+            decoder.push(&coded, sink)?;
+            return Ok(true);
+        }
         let frame = tokio::time::timeout_at(self.deadline, self.incoming.frame());
         let Some(frame) = frame.await.map_err(|_| Refusal::UpstreamTimeout)? else {
             return match self.decoder.take() {
@@ -194,8 +211,8 @@ impl UpstreamBody {
         };
         // Trailers are dropped.
         if let Ok(data) = frame.map_err(|_| Refusal::UpstreamUnreachable)?.into_data() {
-            match &mut self.decoder {
-                Some(decoder) => decoder.push(&data, sink)?,
+            match &self.decoder {
+                Some(_) => self.coded = data,
                 None => sink(&data)?,
             }
         }

@@ -70,7 +70,6 @@ async fn run(
     loop {
         let parts = rest.parts();
         let interrupted = |refusal| (refusal, parts);
-        reduction.next_part(&permit.route().filter);
         let disclosure = rest.next(permit.route(), reduction).await.map_err(interrupted)?;
         let recorded = recorder.part(permit, &disclosure).await.map_err(interrupted)?;
         if sender.send(Ok(recorded)).await.is_err() {

@@ -129,7 +129,7 @@ impl Rest {
             let mut sink = |bytes: &[u8]| {
                 taken += bytes.len();
                 // In parts, it is the one record in work that must not be larger.
-                let held = if in_parts { reduction.held() } else { taken };
+                let held = if in_parts { reduction.held() - reduction.settled() } else { taken };
                 if held > max_body.max(if in_parts { 2 * PART } else { 0 }) {
                     return Err(Refusal::UpstreamTooLarge);
                 }
@@ -138,7 +138,8 @@ impl Rest {
             if !self.body.next(&mut sink).await? {
                 return self.last(route, reduction, taken);
             }
-            if in_parts && reduction.body().len() >= PART && reduction.is_settled() {
+            if in_parts && reduction.settled() >= PART {
+                reduction.cut();
                 self.parts += 1;
                 let part = Some(PartNumber { number: self.parts, last: false });
                 let (status, format) = (self.status, self.format);

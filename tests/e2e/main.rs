@@ -5,6 +5,7 @@
 
 mod support;
 
+mod codings;
 mod crash;
 mod demonstration;
 mod disclosure;
@@ -12,6 +13,9 @@ mod identity;
 mod leaks;
 mod ledger;
 mod limits;
+mod lines;
 mod liveness;
 mod refusals;
+mod streaming;
+mod text;
 mod upstreams;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -58,13 +59,35 @@ impl Client {
         target: &str,
         body: &str,
     ) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
+        let (head, body) = self.request(method, target, body).await?.into_parts();
+        let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        Ok(Response { status: head.status, headers: head.headers, body })
+    }
+
+    /// One request, to the end of the head of its response.
+    pub async fn begin(&self, method: Method, target: &str) -> Arriving {
+        let (head, body) = self.request(method, target, "").await.unwrap().into_parts();
+        Arriving {
+            status: head.status,
+            headers: head.headers,
+            body,
+            bytes: Vec::new(),
+            pieces: 0,
+            whole: false,
+        }
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        target: &str,
+        body: &str,
+    ) -> Result<http::Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
         let mut request = Request::new(Full::from(body.to_owned()));
         *request.method_mut() = method;
         *request.uri_mut() = format!("https://localhost:{}{target}", self.address.port()).parse()?;
         *request.headers_mut() = self.headers.clone();
-        let (head, body) = self.pooled.request(request).await?.into_parts();
-        let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
-        Ok(Response { status: head.status, headers: head.headers, body })
+        Ok(self.pooled.request(request).await?)
     }
 
     /// A TLS connection, for bytes that no client library would send.
@@ -78,6 +101,48 @@ impl Client {
         config.alpn_protocols = vec![protocol.to_vec()];
         let stream = TcpStream::connect(self.address).await?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+}
+
+/// A response while it arrives.
+#[derive(Debug)]
+pub struct Arriving {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Incoming,
+    /// What has arrived.
+    pub bytes: Vec<u8>,
+    /// In how many pieces.
+    pub pieces: usize,
+    /// It came to its own end.
+    pub whole: bool,
+}
+
+impl Arriving {
+    /// Waits for more; false where there is no more, be that its own end or not.
+    pub async fn more(&mut self) -> bool {
+        match self.body.frame().await {
+            Some(Ok(frame)) => self.bytes.extend(frame.into_data().unwrap()),
+            end => {
+                self.whole = end.is_none();
+                return false;
+            }
+        }
+        self.pieces += 1;
+        true
+    }
+
+    pub async fn to_end(mut self) -> Arriving {
+        while self.more().await {}
+        self
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    pub fn disclosure_id(&self) -> String {
+        self.headers["fieldgate-disclosure-id"].to_str().unwrap().to_owned()
     }
 }
 

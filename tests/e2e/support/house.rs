@@ -3,15 +3,16 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use fieldgate::authority::Authority;
 use fieldgate::transport::{ClientFiles, client_config};
 use http::Method;
 use tempfile::TempDir;
 
-use super::{Client, PLANTED, Response, StubUpstream};
+use super::{Arriving, Client, PLANTED, Response, StubUpstream};
 
 /// `UPSTREAM` becomes the stub's address.
 pub const CONFIG: &str = r#"
@@ -250,10 +251,54 @@ impl House {
         response
     }
 
+    /// A GET whose answer may come in parts or be cut off: as much of it as there is.
+    pub async fn receive(&self, client: &Client, target: &str) -> Arriving {
+        let response = client.begin(Method::GET, target).await.to_end().await;
+        self.check(&response);
+        response
+    }
+
+    /// What holds for every response, whole or not.
+    pub fn check(&self, response: &Arriving) {
+        for (name, value) in &response.headers {
+            let allowed = HEADERS.contains(&name.as_str()) || name == "transfer-encoding";
+            assert!(allowed && !value.to_str().unwrap().contains(PLANTED), "{name}: {value:?}");
+        }
+        assert_eq!(response.headers["cache-control"], "no-store");
+        let text = response.text();
+        assert!(!text.contains(PLANTED), "{:?} in {:?}", text.find(PLANTED), response.headers);
+    }
+
+    /// The entries of one request.
+    pub fn entries_of(&self, id: &str) -> Vec<serde_json::Value> {
+        self.entries().into_iter().filter(|entry| entry["id"] == id).collect()
+    }
+
+    /// Waits until the log holds a text.
+    pub async fn logged(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(began.elapsed() < Duration::from_secs(20), "no {text} in {}", self.log());
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Runs curl over HTTP/2 with ParcelCo's certificate.
+    pub async fn curl(&self, arguments: &[&str]) -> Output {
+        let file = |name: &str| self.path("certs").join(name).display().to_string();
+        tokio::process::Command::new("curl")
+            .args(["--http2", "-sS", "--cacert", &file("company-ca.pem")])
+            .args(["--cert", &file("parcelco.pem"), "--key", &file("parcelco.key")])
+            .args(arguments)
+            .output()
+            .await
+            .unwrap()
+    }
+
     /// All entries; each is checked to be intact and in its place.
     pub fn entries(&self) -> Vec<serde_json::Value> {
         let ledger = rusqlite::Connection::open(self.ledger_path()).unwrap();
-        ledger.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        ledger.busy_timeout(Duration::from_secs(10)).unwrap();
         let mut statement =
             ledger.prepare("SELECT position, leaf, hash FROM entry ORDER BY position").unwrap();
         let rows = statement.query_map([], |row| {

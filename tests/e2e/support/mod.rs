@@ -3,9 +3,10 @@
 
 mod client;
 mod house;
+pub mod lists;
 mod upstream;
 
-pub use client::{Client, Response};
+pub use client::{Arriving, Client, Response};
 pub use house::{CONFIG, House, RULES};
 pub use upstream::{Answer, StubUpstream};
 

@@ -19,6 +19,8 @@ pub enum Answer {
     Silence,
     /// Waits until it is told to go on, then answers.
     Held(Arc<Notify>, Box<Answer>),
+    /// These bytes, so many times, then the rest.
+    Begun { bytes: Arc<[u8]>, times: usize, then: Box<Answer> },
 }
 
 impl Answer {
@@ -32,6 +34,18 @@ impl Answer {
 
     pub fn status(status: &str, body: &str) -> Answer {
         Answer::Http { status: status.into(), headers: Vec::new(), body: body.into() }
+    }
+
+    pub fn begun(bytes: impl Into<Vec<u8>>, then: Answer) -> Answer {
+        Answer::repeated(bytes, 1, then)
+    }
+
+    pub fn repeated(bytes: impl Into<Vec<u8>>, times: usize, then: Answer) -> Answer {
+        Answer::Begun { bytes: bytes.into().into(), times, then: Box::new(then) }
+    }
+
+    pub fn held(go: &Arc<Notify>, then: Answer) -> Answer {
+        Answer::Held(Arc::clone(go), Box::new(then))
     }
 
     pub fn with_header(self, name: &str, value: &str) -> Answer {
@@ -52,6 +66,8 @@ pub struct StubUpstream {
     /// Heads and bodies of the requests that came, as text.
     requests: Arc<Mutex<Vec<String>>>,
     arrived: Arc<Notify>,
+    /// A connection was closed while an answer was under way.
+    hung_up: Arc<Notify>,
 }
 
 impl StubUpstream {
@@ -62,6 +78,7 @@ impl StubUpstream {
             answers: Arc::default(),
             requests: Arc::default(),
             arrived: Arc::default(),
+            hung_up: Arc::default(),
         };
         let serving = upstream.clone();
         tokio::spawn(async move {
@@ -88,6 +105,12 @@ impl StubUpstream {
         async move { arrived.notified().await }
     }
 
+    /// Waits until a connection is closed before its answer has ended.
+    pub fn hang_up(&self) -> impl Future<Output = ()> + use<> {
+        let hung_up = Arc::clone(&self.hung_up);
+        async move { hung_up.notified().await }
+    }
+
     async fn converse(&self, mut stream: TcpStream) -> Option<()> {
         let mut buffer = Vec::new();
         loop {
@@ -95,30 +118,59 @@ impl StubUpstream {
             self.requests.lock().unwrap().push(request);
             self.arrived.notify_one();
             let answer = self.answers.lock().unwrap().get(&target).cloned();
-            let mut answer =
-                answer.unwrap_or_else(|| Answer::status("404 Not Found", "{\"error\":\"PLANTED\"}"));
-            if let Answer::Held(go, then) = answer {
-                go.notified().await;
-                answer = *then;
-            }
-            match answer {
-                Answer::Raw(bytes) => {
-                    stream.write_all(&bytes).await.ok()?;
-                    stream.shutdown().await.ok()?;
+            let answer = answer.unwrap_or_else(|| Answer::status("404 Not Found", "{\"error\":\"PLANTED\"}"));
+            match give(&mut stream, answer).await {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(_) => {
+                    self.hung_up.notify_one();
                     return None;
                 }
-                Answer::Http { status, headers, body } => {
-                    let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
-                    for (name, value) in headers {
-                        head.push_str(&format!("{name}: {value}\r\n"));
-                    }
-                    head.push_str("\r\n");
-                    stream.write_all(&[head.as_bytes(), &body].concat()).await.ok()?;
-                }
-                Answer::Silence | Answer::Held(..) => std::future::pending::<()>().await,
             }
         }
     }
+}
+
+/// Whether the connection stays; an error where the other side does not wait for the end of the answer.
+async fn give(stream: &mut TcpStream, mut answer: Answer) -> std::io::Result<bool> {
+    loop {
+        match answer {
+            Answer::Held(go, then) => {
+                tokio::select! {
+                    () = go.notified() => {}
+                    gone = closed(stream) => return Err(gone),
+                }
+                answer = *then;
+            }
+            Answer::Begun { bytes, times, then } => {
+                for _ in 0..times {
+                    stream.write_all(&bytes).await?;
+                }
+                answer = *then;
+            }
+            Answer::Raw(bytes) => {
+                stream.write_all(&bytes).await?;
+                stream.shutdown().await?;
+                return Ok(false);
+            }
+            Answer::Http { status, headers, body } => {
+                let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+                for (name, value) in headers {
+                    head.push_str(&format!("{name}: {value}\r\n"));
+                }
+                head.push_str("\r\n");
+                stream.write_all(&[head.as_bytes(), &body].concat()).await?;
+                return Ok(true);
+            }
+            Answer::Silence => return Err(closed(stream).await),
+        }
+    }
+}
+
+/// Waits until the other side closes; it has nothing to say while it waits for an answer.
+async fn closed(stream: &mut TcpStream) -> std::io::Error {
+    while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+    std::io::ErrorKind::ConnectionAborted.into()
 }
 
 /// One request with its body, and its target; the rest stays in `buffer`.
