@@ -124,9 +124,16 @@ impl<'r, 't> Lookahead<'r, 't> {
     /// there; otherwise nobody looks into it.
     fn prepare_body(&mut self, index: &Index) -> Result<(), Fault> {
         if self.body.is_none() {
-            let end = if self.filter.uses_body() { self.text.len() } else { index.valid_up_to() };
-            let text = std::str::from_utf8(&self.text[..end])
-                .map_err(|error| Fault::NotUtf8 { offset: error.valid_up_to() })?;
+            let text = if self.filter.uses_body() {
+                self.text
+            } else {
+                // What was taken away in front may have ended inside of a character.
+                let text = &self.text[..index.valid_up_to()];
+                let inside = text.iter().take_while(|byte| (0x80..0xC0).contains(*byte)).count();
+                &text[inside..]
+            };
+            let text =
+                std::str::from_utf8(text).map_err(|error| Fault::NotUtf8 { offset: error.valid_up_to() })?;
             self.body = Some(Body::new(text));
         }
         Ok(())

@@ -129,9 +129,22 @@ impl Projection {
         self.slots.resize(filter.slots, Slot::default());
     }
 
-    /// Where the text begins that is still needed: a record may yet be looked at as a whole.
-    pub fn needs_text_from(&self, cursor: usize) -> usize {
-        self.record.map_or(cursor, |record| record.start.min(cursor))
+    /// Where the text begins that is still needed: what a condition or the ledger asks about is looked at when
+    /// the record ends.
+    pub fn needs_text_from(&self, filter: &Filter, cursor: usize) -> usize {
+        let Some(record) = self.record else { return cursor };
+        if filter.condition.as_ref().is_some_and(|condition| !condition.streams()) {
+            return record.start.min(cursor);
+        }
+        let is_captured = |state: StateId| !filter.automaton.state(state).captures.is_empty();
+        let skipped = match self.step {
+            Step::Skip(_, Skipped::Value(place)) if is_captured(place.state) => Some(place.start),
+            _ => None,
+        };
+        let open = self.frames[..self.depth].iter().filter(|frame| is_captured(frame.place));
+        let found = self.slots.iter().filter_map(|slot| slot.first);
+        let starts = open.map(|frame| frame.start).chain(found.map(|found| found.start));
+        starts.chain(skipped).fold(cursor, usize::min)
     }
 
     /// So much of the output stays, whatever follows.
@@ -156,7 +169,7 @@ impl Projection {
         if let Step::Skip(_, Skipped::Value(place)) = &mut self.step {
             place.start = place.start.saturating_sub(bytes);
         }
-        // Only what is inside of a record is looked at again, and that is still there.
+        // Only what is captured is looked at again, and that is still there.
         for frame in &mut self.frames[..self.depth] {
             frame.start = frame.start.saturating_sub(bytes);
         }
@@ -164,7 +177,7 @@ impl Projection {
             (found.start, found.end) = (found.start.saturating_sub(bytes), found.end.saturating_sub(bytes));
         }
         if let Some(record) = &mut self.record {
-            record.start -= bytes;
+            record.start = record.start.saturating_sub(bytes);
         }
     }
 

@@ -44,7 +44,7 @@ pub struct Reduction {
     part: Part,
     /// What arrived and is not done with.
     text: Vec<u8>,
-    /// Of that, bytes in which there is no end of a line, or nothing but white space.
+    /// Of that, bytes that are nothing but white space.
     seen: usize,
     /// The walk waits for a token that is longer than the text: it goes on when there is so much.
     wait: usize,
@@ -108,10 +108,12 @@ impl Reduction {
     /// # Errors
     /// Where the body cannot be trusted to mean one thing. What was not taken out before is lost.
     pub fn feed(&mut self, filter: &Filter, bytes: &[u8]) -> Result<(), Fault> {
-        self.text.extend_from_slice(bytes);
         match self.format {
-            Format::Json => self.advance(filter, false),
-            Format::Lines => self.lines(filter),
+            Format::Json => {
+                self.text.extend_from_slice(bytes);
+                self.advance(filter, false)
+            }
+            Format::Lines => self.lines(filter, bytes),
         }
     }
 
@@ -209,15 +211,15 @@ impl Reduction {
         let stands = self.index.before(&self.projection.cursor) == before;
         self.wait = if stands { self.text.len() / 2 * 3 } else { 0 };
         if !self.done {
-            self.forget();
+            self.forget(filter);
         }
         Ok(())
     }
 
     /// Takes away what nobody needs any more.
-    fn forget(&mut self) {
+    fn forget(&mut self, filter: &Filter) {
         let cursor = self.index.before(&self.projection.cursor);
-        let done = self.projection.needs_text_from(cursor) / super::simd::BLOCK * super::simd::BLOCK;
+        let done = self.projection.needs_text_from(filter, cursor) / super::simd::BLOCK * super::simd::BLOCK;
         if done >= FORGET && done >= self.text.len() / 2 {
             self.text.drain(..done);
             self.index.forget(done);
@@ -225,18 +227,24 @@ impl Reduction {
         }
     }
 
-    fn lines(&mut self, filter: &Filter) -> Result<(), Fault> {
-        let text = std::mem::take(&mut self.text);
-        let mut begin = 0;
-        let mut from = self.seen;
-        while let Some(end) = memchr::memchr(b'\n', &text[from..]) {
-            let end = from + end;
-            self.line(filter, &text[begin..end])?;
-            (begin, from) = (end + 1, end + 1);
+    /// Whole lines are reduced where they are; what is left waits for the rest of its line.
+    fn lines(&mut self, filter: &Filter, bytes: &[u8]) -> Result<(), Fault> {
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, behind) = (&rest[..end], &rest[end + 1..]);
+            if self.text.is_empty() {
+                self.line(filter, line)?;
+            } else {
+                let mut begun = std::mem::take(&mut self.text);
+                begun.extend_from_slice(line);
+                let result = self.line(filter, &begun);
+                begun.clear();
+                self.text = begun;
+                result?;
+            }
+            rest = behind;
         }
-        self.text = text;
-        self.text.drain(..begin);
-        self.seen = self.text.len();
+        self.text.extend_from_slice(rest);
         Ok(())
     }
 

@@ -33,7 +33,7 @@ const DRAINED: usize = 16;
 
 /// How many bytes one coded byte may decode to, once a MiB is decoded. JSON that repeats itself much comes to
 /// a tenth of this.
-const RATIO: u64 = 250;
+const RATIO: u64 = 600;
 
 /// Coded bytes that are decoded at once: what they become is bounded by [`RATIO`], and leaves before more is
 /// decoded.

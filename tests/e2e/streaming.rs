@@ -132,7 +132,7 @@ async fn a_fault_in_the_middle_ends_the_answer_without_its_end() {
         let mut response = house.parcelco().begin(Method::GET, "/orders").await;
         assert!(response.more().await, "{what}");
         go.notify_one();
-        assert_interrupted(&house, &response.to_end().await, code, what);
+        assert_interrupted(&house, &response.until_end().await, code, what);
     }
     house.assert_clean();
 }
@@ -181,7 +181,7 @@ async fn a_limit_on_customers_that_is_reached_in_the_middle_ends_the_answer() {
     let mut response = house.parcelco().begin(Method::GET, "/orders").await;
     assert!(response.more().await);
     go.notify_one();
-    let response = response.to_end().await;
+    let response = response.until_end().await;
     assert!(!response.whole);
     assert_recorded(&house, &response);
     let entries = house.entries_of(&response.disclosure_id());
@@ -199,7 +199,7 @@ async fn a_ledger_that_fails_in_the_middle_lets_no_other_part_out() {
     let other = rusqlite::Connection::open(house.ledger_path()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     go.notify_one();
-    let response = response.to_end().await;
+    let response = response.until_end().await;
     other.execute_batch("ROLLBACK").unwrap();
     house.check(&response);
     assert!(!response.whole);
@@ -233,7 +233,7 @@ async fn head_of_a_long_list_has_no_body_and_does_not_wait_for_it() {
     let never = Arc::new(Notify::new());
     house.upstream.on("/orders", beginning(FIRST, &never, Answer::Silence));
     let client = house.parcelco();
-    let response = client.begin(Method::HEAD, "/orders").await.to_end().await;
+    let response = client.begin(Method::HEAD, "/orders").await.until_end().await;
     house.check(&response);
     assert!(response.status == 200 && response.whole && response.bytes.is_empty());
     assert!(!response.headers.contains_key("content-length"));
@@ -263,7 +263,7 @@ async fn every_record_that_arrived_has_its_entry_after_kill_9_in_the_middle() {
             assert!(response.more().await, "{}", response.bytes.len());
         }
         house.kill();
-        let response = response.to_end().await;
+        let response = response.until_end().await;
         assert!(!response.whole);
         let arrived = response.text().matches(r#"{"order_id":"#).count().saturating_sub(1) as u64;
         house.open();
@@ -287,7 +287,7 @@ async fn a_gateway_that_is_told_to_stop_finishes_a_long_list_or_shows_that_it_di
         house.signal("-TERM");
         house.logged("\"draining\"").await;
         go.notify_one();
-        let response = response.to_end().await;
+        let response = response.until_end().await;
         house.check(&response);
         assert_recorded(&house, &response);
         let last = numbers(&house.entries_of(&response.disclosure_id())).last().unwrap().1;

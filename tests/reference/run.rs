@@ -37,9 +37,9 @@ fn fed(
 ) -> Result<Reduced, Fault> {
     let mut reduction = Reduction::new(filter, format);
     let (mut body, mut tally) = (Vec::new(), reduction.tally().clone());
-    let mut take = |reduction: &Reduction| {
-        body.extend(reduction.body());
-        add(&mut tally, reduction.tally());
+    let mut take = |part: &Reduction| {
+        body.extend_from_slice(part.body());
+        add(&mut tally, part.tally());
     };
     let mut from = 0;
     for border in borders.into_iter().take_while(|border| *border < text.len()).chain([text.len()]) {

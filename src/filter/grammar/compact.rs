@@ -5,8 +5,8 @@
 //!
 //! Nothing here says what is wrong: where anything is, the stretch is read again block by block.
 
-use super::super::simd::{BLOCK, Classify, Numeric, Part};
-use super::{Grammar, Marks, Number, Outside, run_end};
+use super::super::simd::{BLOCK, Classify};
+use super::{Grammar, Marks, Outside, run_end};
 
 /// Blocks in a stretch, at most.
 pub const STRETCH: usize = 32;
@@ -33,16 +33,6 @@ pub struct Sets {
     close: [u64; STRETCH],
     scalar: Behind,
     name_ends: Behind,
-    /// The parts of numbers; of a block without scalars, anything.
-    numeric: [Numeric; STRETCH],
-    /// Bytes that must belong to numbers.
-    inside: Behind,
-    /// Minus signs and zeros that numbers begin with.
-    sign: Behind,
-    zero: Behind,
-    /// The lowest bit: a number goes on behind the block that has its exponent, its point.
-    exponent: Behind,
-    point: Behind,
 }
 
 impl Sets {
@@ -63,12 +53,6 @@ impl Sets {
             close: of_blocks,
             scalar: behind,
             name_ends: behind,
-            numeric: [Numeric::default(); STRETCH],
-            inside: behind,
-            sign: behind,
-            zero: behind,
-            exponent: behind,
-            point: behind,
         }
     }
 }
@@ -113,32 +97,14 @@ impl Grammar {
         sets.value_ends[0] = self.after_value << 63;
         sets.scalar[0] = self.scalar << 63;
         sets.name_ends[0] = self.after_name << 63;
-        sets.inside[0] = self.number.runs << 63;
-        sets.sign[0] = self.number.minus << 63;
-        sets.zero[0] = self.number.zero << 63;
-        sets.point[0] = self.number.point;
-        sets.exponent[0] = self.number.exponent;
         let wrong = self.classify::<C>(blocks, marks, sets, count);
         if wrong != 0 {
             return false;
         }
-        let wrong = follow(sets, marks, count)
-            | self.follow_names(sets, count)
-            | self.find_words(blocks, sets, count)
-            | numbers(sets, count);
-        if wrong != 0 || !self.contain(sets, count) {
+        let wrong = follow(sets, marks, count) | self.follow_names(sets, count);
+        if wrong != 0 || !self.contain::<C>(blocks, sets, count) {
             return false;
         }
-        let last = blocks[count - 1][BLOCK - 1];
-        let runs = sets.inside[count] >> 63;
-        self.number = Number {
-            runs,
-            part: if runs == 1 { Part::of(last) } else { Part::None },
-            minus: sets.sign[count] >> 63,
-            zero: sets.zero[count] >> 63,
-            point: sets.point[count],
-            exponent: sets.exponent[count],
-        };
         self.after_comma = sets.comma[count] >> 63;
         self.after_open = sets.open[count] >> 63;
         self.after_value = sets.value_ends[count] >> 63;
@@ -158,7 +124,6 @@ impl Grammar {
         count: usize,
     ) -> u64 {
         let mut wrong = 0;
-        let mut before = self.number.part;
         for at in 0..count {
             let block = &blocks[at];
             let structure = C::structure(block);
@@ -179,11 +144,6 @@ impl Grammar {
             sets.open[at + 1] = structure.open & !in_string;
             sets.close[at] = structure.close & !in_string;
             marks[at].backslash = structure.backslash;
-            // The inside of a long string has no numbers.
-            if quote | !in_string != 0 {
-                sets.numeric[at] = C::numeric(block, before);
-            }
-            before = Part::of(block[BLOCK - 1]);
         }
         wrong
     }
@@ -205,26 +165,9 @@ impl Grammar {
         wrong
     }
 
-    /// Words are few: each is looked at. What remains of the scalars must be numbers.
+    /// Brackets, and what stands in them; numbers and words.
     #[inline(always)]
-    fn find_words(&mut self, blocks: &[[u8; BLOCK]], sets: &mut Sets, count: usize) -> u64 {
-        let mut wrong = 0;
-        for at in 0..count {
-            let numeric = &sets.numeric[at];
-            let starts = sets.starts[at] & !(numeric.digit | numeric.minus);
-            sets.inside[at + 1] = sets.scalar[at + 1];
-            if starts != 0 || self.word.length > 0 {
-                let (words, misspelt) = self.words(&blocks[at], starts);
-                sets.inside[at + 1] &= !words;
-                wrong |= misspelt;
-            }
-        }
-        wrong
-    }
-
-    /// Brackets, and what stands in them.
-    #[inline(always)]
-    fn contain(&mut self, sets: &Sets, count: usize) -> bool {
+    fn contain<C: Classify>(&mut self, blocks: &[[u8; BLOCK]], sets: &Sets, count: usize) -> bool {
         let mut wrong = 0;
         for at in 0..count {
             let outside = Outside {
@@ -247,40 +190,13 @@ impl Grammar {
                     Err(_) => return false,
                 }
             }
+            let scalar = sets.scalar[at + 1];
+            if scalar | sets.scalar[at] >> 63 != 0 {
+                wrong |= self.scalars::<C>(&blocks[at], scalar, sets.starts[at]);
+            }
         }
         wrong == 0
     }
-}
-
-/// Numbers, as [`Grammar::numbers`] has them. One that is longer than a block is left to that.
-#[inline(always)]
-fn numbers(sets: &mut Sets, count: usize) -> u64 {
-    let mut wrong = 0;
-    for at in 0..count {
-        let numeric = &sets.numeric[at];
-        let inside = sets.inside[at + 1];
-        let (exponent, point) = (numeric.exponent & inside, numeric.point & inside);
-        wrong |= u64::from(inside == u64::MAX);
-        sets.exponent[at + 1] = u64::from(inside.checked_add(exponent).is_none());
-        sets.point[at + 1] = u64::from(inside.checked_add(point).is_none());
-        sets.sign[at + 1] = numeric.minus & sets.starts[at];
-        let first = sets.starts[at] | behind(&sets.sign, at);
-        sets.zero[at + 1] = numeric.zero & first & inside;
-    }
-    for at in 0..count {
-        let Numeric { digit, minus, plus, point, exponent, misplaced, .. } = sets.numeric[at];
-        let (inside, starts) = (sets.inside[at + 1], sets.starts[at]);
-        let behind_inside = behind(&sets.inside, at);
-        wrong |= misplaced & (inside | behind_inside);
-        wrong |= inside & !(digit | minus | plus | point | exponent);
-        wrong |= inside & (plus & starts | !behind_inside & !starts);
-        let (exponent, point) = (exponent & inside, point & inside);
-        let no_exponent = inside.wrapping_add(exponent).wrapping_add(sets.exponent[at]);
-        let no_point = inside.wrapping_add(point).wrapping_add(sets.point[at]);
-        wrong |= no_exponent & exponent | no_point & point | point & !no_exponent;
-        wrong |= behind(&sets.zero, at) & digit & inside;
-    }
-    wrong
 }
 
 /// What may follow what.

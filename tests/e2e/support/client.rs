@@ -132,7 +132,7 @@ impl Arriving {
         true
     }
 
-    pub async fn to_end(mut self) -> Arriving {
+    pub async fn until_end(mut self) -> Arriving {
         while self.more().await {}
         self
     }

@@ -253,7 +253,7 @@ impl House {
 
     /// A GET whose answer may come in parts or be cut off: as much of it as there is.
     pub async fn receive(&self, client: &Client, target: &str) -> Arriving {
-        let response = client.begin(Method::GET, target).await.to_end().await;
+        let response = client.begin(Method::GET, target).await.until_end().await;
         self.check(&response);
         response
     }
