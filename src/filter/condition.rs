@@ -80,7 +80,8 @@ impl Condition {
         let trimmed = text.trim_start_matches(syntax::SPACE);
         let before = text.len() - trimmed.len();
         Condition::parse_trimmed(trimmed.trim_end_matches(syntax::SPACE))
-            .map_err(|error| PathError { offset: error.offset + before, ..error })
+            // The parser may point at the bracket that stands behind the text for it.
+            .map_err(|error| PathError { offset: (error.offset + before).min(text.len()), ..error })
     }
 
     fn parse_trimmed(text: &str) -> Result<Condition, PathError> {
@@ -357,6 +358,13 @@ mod tests {
             "length(match(@.a, 'x')) == 1",
         ] {
             assert!(Condition::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_never_behind_the_text() {
+        for text in ["@&&$\t[?$", "@.a == ", " (", "@[?"] {
+            assert!(Condition::parse(text).unwrap_err().offset <= text.len(), "{text:?}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! An open container of the walk, and the names that were seen in it.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
@@ -71,7 +70,7 @@ impl Names {
 
     /// `known` is the name's number among the names that the state lists.
     #[inline]
-    pub fn is_new(&mut self, name: &Cow<'_, [u8]>, known: Option<usize>, hasher: &RandomState) -> bool {
+    pub fn is_new(&mut self, name: &[u8], known: Option<usize>, hasher: &RandomState) -> bool {
         if let Some(place @ 0..64) = known {
             let bit = 1 << place;
             let new = self.known & bit == 0;

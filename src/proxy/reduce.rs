@@ -167,23 +167,28 @@ impl Rest {
 }
 
 /// A reduction out of the thread's own, to which it goes back: what it has allocated serves the next one.
-pub struct Leased(Reduction);
+pub struct Leased(Option<Box<Reduction>>);
+
+const THERE: &str = "a reduction is there until it is dropped";
 
 thread_local! {
-    static POOL: RefCell<Vec<Reduction>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Vec::new()) };
 }
+
+#[allow(clippy::vec_box, reason = "they come and go one by one, and stay where they are")]
+type Pool = Vec<Box<Reduction>>;
 
 impl Leased {
     fn take(filter: &Filter, format: Format) -> Self {
         let mut reduction = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         reduction.begin(filter, format);
-        Leased(reduction)
+        Leased(Some(reduction))
     }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        let mut reduction = std::mem::take(&mut self.0);
+        let Some(mut reduction) = self.0.take() else { return };
         reduction.clear();
         if reduction.capacity() <= KEPT_BYTES {
             // A thread that ends has no pool any more.
@@ -201,12 +206,12 @@ impl Deref for Leased {
     type Target = Reduction;
 
     fn deref(&self) -> &Reduction {
-        &self.0
+        self.0.as_deref().expect(THERE)
     }
 }
 
 impl DerefMut for Leased {
     fn deref_mut(&mut self) -> &mut Reduction {
-        &mut self.0
+        self.0.as_deref_mut().expect(THERE)
     }
 }

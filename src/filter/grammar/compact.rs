@@ -169,7 +169,7 @@ impl Grammar {
     #[inline(always)]
     fn contain<C: Classify>(&mut self, blocks: &[[u8; BLOCK]], sets: &Sets, count: usize) -> bool {
         let mut wrong = 0;
-        for at in 0..count {
+        for (at, block) in blocks.iter().enumerate().take(count) {
             let outside = Outside {
                 begins: 0,
                 ends: 0,
@@ -192,7 +192,7 @@ impl Grammar {
             }
             let scalar = sets.scalar[at + 1];
             if scalar | sets.scalar[at] >> 63 != 0 {
-                wrong |= self.scalars::<C>(&blocks[at], scalar, sets.starts[at]);
+                wrong |= self.scalars::<C>(block, scalar, sets.starts[at]);
             }
         }
         wrong == 0
