@@ -20,6 +20,7 @@ static RULES: LazyLock<Vec<Filter>> = LazyLock::new(|| {
         let query = |(origin, steps, kind)| (Query { origin, steps }, kind);
         Rule {
             records: records.map(|steps| Query { origin: '$', steps }),
+            subject: None,
             when: None,
             disclose: disclose.into_iter().map(query).collect(),
         }

@@ -12,10 +12,11 @@
 //! drives them while a body arrives. Where a path must see a value first, `lookahead` builds a `tree` of
 //! it, and `query` looks into that.
 //!
-//! **Bounds.** Time is linear in the length of the body for every selection that compiles. Beside the
-//! output, memory is constant: 36 KiB, the token in work (twice its length), 16 bytes for each name of an
-//! object in which a wildcard or a `..` makes every name matter, and where a value is looked at as a whole
-//! that value and 32 bytes for each value and name in it.
+//! **Bounds.** Time is linear in the length of the body for every selection that compiles. Memory is at
+//! most 160 KiB and three times what is held at once: of the output what has not left, of the body the
+//! token in work, what a condition or the subject of the record in work asks about, and a value that is
+//! looked at as a whole (with 32 bytes for each value and name in it). An object in which a wildcard or a
+//! `..` makes every name matter takes 16 bytes a name.
 //!
 //! **Trusts** that its caller bounds the size of the body; nothing else about it.
 //!

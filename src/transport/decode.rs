@@ -5,7 +5,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 /// The largest piece that is handed on, in bytes.
-pub const PIECE: usize = 64 << 10;
+const PIECE: usize = 64 << 10;
 
 /// A small body may expand as it likes: up to so many decoded bytes no ratio is looked at.
 const GRACE: u64 = 1 << 20;
@@ -153,8 +153,8 @@ impl Decoder {
         Ok(Decoder { layers, limits, coded: 0, decoded: 0, stopped: false })
     }
 
-    /// Takes the next bytes of the body, and hands on what they decode to in pieces of at most [`PIECE`]
-    /// bytes: nothing is held back, and nothing is handed on that is over a limit.
+    /// Takes the next bytes of the body, and hands on what they decode to in pieces of at most
+    /// 64 KiB: nothing is held back, and nothing is handed on that is over a limit.
     ///
     /// # Errors
     /// Where the body is malformed or over a limit, and what `sink` itself returns. The decoder stops
