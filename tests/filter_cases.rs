@@ -28,6 +28,9 @@ struct Case {
     input: String,
     /// Or its bytes, where they are no text.
     input_hex: Option<String>,
+    /// It is a text of lines, each a text of its own.
+    #[serde(default)]
+    lines: bool,
     /// The exact text that leaves.
     output: Option<String>,
     /// Or the fault, as its message begins.
@@ -77,13 +80,21 @@ fn check(place: &str, disclose: &[String], case: &Case) {
         Some(hex) => hex.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect(),
         None => expanded(&case.input).into_bytes(),
     };
-    let found = run::whole(&filter, &input);
+    let in_pieces = |size: usize| {
+        let borders = (size..).step_by(size);
+        if case.lines {
+            run::lines(&filter, &input, borders)
+        } else {
+            run::in_pieces(&filter, &input, borders)
+        }
+    };
+    let found = if case.lines { in_pieces(input.len().max(1)) } else { run::whole(&filter, &input) };
     for size in [1, 7, 64] {
-        let pieces = run::in_pieces(&filter, &input, (size..).step_by(size));
+        let pieces = in_pieces(size);
         assert!(run::is_same(&pieces, &found), "{place}: in pieces of {size}: {pieces:?}, not {found:?}");
     }
     let (found, tally) = match found {
-        Ok((Verdict::Reduced, body, tally)) => (String::from_utf8(body).unwrap(), tally),
+        Ok((Verdict::Reduced, body, counts)) => (String::from_utf8(body).unwrap(), counts.tally),
         Ok((Verdict::Withheld, ..)) => ("withheld".to_owned(), Tally::default()),
         Err(fault) => (format!("fault: {fault}"), Tally::default()),
     };

@@ -154,7 +154,7 @@ proptest! {
             let steps = names.iter().flat_map(|name| [step(Selector::Wildcard), step(Selector::Name(name))]);
             (Query { origin: '$', steps: steps.skip(1).collect() }, Kind::Plain)
         };
-        let rule = Rule { records: None, when: None, disclose: paths.iter().map(path).collect() };
+        let rule = Rule { records: None, subject: None, when: None, disclose: paths.iter().map(path).collect() };
         let filter = rule.compile().unwrap();
         if let Ok((_, body, _)) = whole(&filter, text.as_bytes()) {
             prop_assert_eq!(&whole(&filter, &body).unwrap().1, &body);
@@ -174,7 +174,7 @@ proptest! {
         if cut {
             text.truncate(at);
         }
-        let filter = Rule { records: None, when: None, disclose: Vec::new() }.compile().unwrap();
+        let filter = Rule { records: None, subject: None, when: None, disclose: Vec::new() }.compile().unwrap();
         let accepted = whole(&filter, &text).is_ok();
         prop_assert_eq!(accepted, is_json(&text), "{}", String::from_utf8_lossy(&text));
         prop_assert_eq!(accepted, Node::parse(&text).is_some());

@@ -145,7 +145,7 @@ fn check_agreement(contractor: &Contractor) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether an `Accept` header, if there is one, leaves room for JSON: the most specific range that fits
+/// Whether an `Accept` header, if there is one, leaves room for JSON or lines of it: the most specific range that fits
 /// decides (RFC 9110, section 12.5.1).
 fn accepts_json(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -153,7 +153,7 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(ACCEPT) {
         return true;
     }
-    let specific_first = ["application/json", "application/*", "*/*"];
+    let specific_first = ["application/json", "application/x-ndjson", "application/*", "*/*"];
     let weight = specific_first
         .iter()
         .find_map(|json| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(json)));
@@ -181,9 +181,13 @@ mod tests {
             headers.insert(ACCEPT, http::HeaderValue::from_static(value));
             accepts_json(&headers)
         };
-        for json in
-            ["*/*", "application/json", "text/html, application/*;q=0.1", "Application/JSON; charset=utf-8"]
-        {
+        for json in [
+            "*/*",
+            "application/json",
+            "text/html, application/*;q=0.1",
+            "Application/JSON; charset=utf-8",
+            "application/x-ndjson",
+        ] {
             assert!(accepts(json), "{json}");
         }
         for other in

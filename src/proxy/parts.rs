@@ -18,7 +18,11 @@ const WAITING: usize = 1;
 
 /// What is still to come of a response.
 #[derive(Debug)]
-pub struct Parts(mpsc::Receiver<Result<RecordedPart, Interrupted>>);
+pub struct Parts {
+    receiver: mpsc::Receiver<Result<RecordedPart, Interrupted>>,
+    /// The last part has come.
+    whole: bool,
+}
 
 /// A response ends and is not whole. HTTP/1.1 shows it by a missing last chunk, HTTP/2 by a reset.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +39,14 @@ impl std::error::Error for Interrupted {}
 impl Parts {
     /// The bytes of the next recorded part.
     pub fn poll_next(&mut self, context: &mut Context) -> Poll<Option<Result<Bytes, Interrupted>>> {
-        self.0.poll_recv(context).map(|part| part.map(|part| part.map(RecordedPart::into_bytes)))
+        self.receiver.poll_recv(context).map(|part| match part {
+            Some(part) => Some(part.map(|part| {
+                self.whole = part.is_last();
+                part.into_bytes()
+            })),
+            // Whoever made the parts may have ended without a word.
+            None => (!self.whole).then_some(Err(Interrupted)),
+        })
     }
 }
 
@@ -55,7 +66,7 @@ pub fn follow(recorder: Recorder, permit: Permit, rest: Rest, reduction: Leased)
             let _ = sender.send(Err(Interrupted)).await;
         }
     });
-    Parts(receiver)
+    Parts { receiver, whole: false }
 }
 
 /// The refusal that ends the response, and the parts that were handed on before.
@@ -79,5 +90,19 @@ async fn run(
             Some(next) => (rest, reduction) = next,
             None => return Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_response_whose_maker_vanishes_is_interrupted_and_not_whole() {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let mut parts = Parts { receiver, whole: false };
+        drop(sender);
+        let next = std::future::poll_fn(|context| parts.poll_next(context)).await;
+        assert!(matches!(next, Some(Err(Interrupted))));
     }
 }

@@ -43,10 +43,16 @@ impl Recorded {
 #[derive(Debug)]
 pub struct RecordedPart {
     bytes: Bytes,
+    last: bool,
     _receipt: Receipt,
 }
 
 impl RecordedPart {
+    /// The response is whole with it.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }
@@ -88,7 +94,8 @@ impl Recorder {
     pub async fn part(&self, permit: &Permit, disclosure: &Disclosure) -> Result<RecordedPart, Refusal> {
         let receipt = self.write(permit, disclosure).await?;
         let bytes = disclosure.body().map(Bytes::copy_from_slice).unwrap_or_default();
-        Ok(RecordedPart { bytes, _receipt: receipt })
+        let last = disclosure.part.is_some_and(|part| part.last);
+        Ok(RecordedPart { bytes, last, _receipt: receipt })
     }
 
     async fn write(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Receipt, Refusal> {

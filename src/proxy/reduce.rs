@@ -128,12 +128,15 @@ impl Rest {
             }
             let mut sink = |bytes: &[u8]| {
                 taken += bytes.len();
-                // In parts, it is the one record in work that must not be larger.
-                let held = if in_parts { reduction.held() - reduction.settled() } else { taken };
-                if held > max_body.max(if in_parts { 2 * PART } else { 0 }) {
+                if !in_parts && taken > max_body {
                     return Err(Refusal::UpstreamTooLarge);
                 }
-                Ok(reduction.feed(filter, bytes)?)
+                reduction.feed(filter, bytes)?;
+                // In parts, it is the one record in work that must not be larger.
+                if in_parts && reduction.held() - reduction.settled() > max_body.max(2 * PART) {
+                    return Err(Refusal::UpstreamTooLarge);
+                }
+                Ok(())
             };
             if !self.body.next(&mut sink).await? {
                 return self.last(route, reduction, taken);

@@ -343,10 +343,11 @@ pub fn rule() -> impl Strategy<Value = Rule> {
         2 => records.clone().prop_map(|records| (Some(records), None)),
         4 => (records, condition()).prop_map(|(records, when)| (Some(records), Some(when))),
     ];
-    (heads, fields('@'), fields('$'))
-        .prop_map(|((records, when), mut disclose, body)| {
+    let subject = prop::option::weighted(0.3, singular().prop_map(|query| Query { origin: '@', ..query }));
+    (heads, subject, fields('@'), fields('$'))
+        .prop_map(|((records, when), subject, mut disclose, body)| {
             disclose.extend(body);
-            Rule { records, when, disclose }
+            Rule { records, subject, when, disclose }
         })
         .prop_filter("too long, or two searches on one way", Rule::is_within_limits)
 }

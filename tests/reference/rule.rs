@@ -9,6 +9,8 @@ use fieldgate::filter::{
 #[derive(Clone)]
 pub struct Rule {
     pub records: Option<Query>,
+    /// A singular path from `@`.
+    pub subject: Option<Query>,
     pub when: Option<Test>,
     pub disclose: Vec<(Query, Kind)>,
 }
@@ -76,7 +78,8 @@ impl fmt::Debug for Rule {
         let records = self.records.as_ref().map(Query::text);
         let when = self.when.as_ref().map(Test::text);
         let disclose: Vec<_> = self.disclose.iter().map(|(query, kind)| (query.text(), kind)).collect();
-        write!(f, "records {records:?} when {when:?} disclose {disclose:?}")
+        let subject = self.subject.as_ref().map(Query::text);
+        write!(f, "records {records:?} subject {subject:?} when {when:?} disclose {disclose:?}")
     }
 }
 
@@ -86,7 +89,7 @@ impl Rule {
         let path = |query: &Query| Path::parse(&query.text()).unwrap();
         Filter::compile(&Selection {
             records: self.records.as_ref().map(path),
-            subject: None,
+            subject: self.subject.as_ref().map(path),
             when: self.when.as_ref().map(|when| Condition::parse(&when.text()).unwrap()),
             disclose: self.disclose.iter().map(|(query, kind)| (path(query), kind.treatment())).collect(),
         })
