@@ -46,6 +46,10 @@ impl Index {
         Index::at_level(simd::level())
     }
 
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
     pub fn at_level(level: Level) -> Self {
         Index {
             level,
@@ -174,7 +178,7 @@ impl Index {
     /// Goes past the container whose opening bracket was taken at `place` (`None`: in a window before this
     /// one), and gives its end. `None` where that is not among the marks; the cursor then stands at their
     /// end.
-    #[inline]
+    #[inline(always)]
     pub fn skip(&self, cursor: &mut Cursor, place: Option<usize>, skipping: &mut Skipping) -> Option<usize> {
         let mut ahead = u64::MAX;
         let mut at = cursor.next;

@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::index::{Cursor, Index, Skipping};
 use super::lookahead::Lookahead;
 use super::scanner::Kind;
+use super::simd::{Classify, Work};
 use super::sensitive::{self, Kinds};
 use super::treatment::Form;
 use super::{Fault, FieldCount, Filter, Tally, text};
@@ -208,12 +209,22 @@ impl Projection {
     }
 }
 
+impl Work for Walk<'_, '_, '_> {
+    type Output = Result<Progress, Fault>;
+
+    #[inline(always)]
+    fn run<C: Classify>(mut self) -> Self::Output {
+        self.go()
+    }
+}
+
 impl<'r> Walk<'_, 'r, '_> {
     /// Goes on until the marks or the text end.
     ///
     /// # Errors
     /// Where the text cannot be trusted to mean one thing.
-    pub fn run(&mut self) -> Result<Progress, Fault> {
+    #[inline(always)]
+    fn go(&mut self) -> Result<Progress, Fault> {
         loop {
             let went_on = match self.projection.step {
                 Step::Value(state) => self.value(state)?,
@@ -232,14 +243,17 @@ impl<'r> Walk<'_, 'r, '_> {
         }
     }
 
+    #[inline(always)]
     fn peek(&mut self) -> Option<usize> {
         self.index.peek(&mut self.projection.cursor)
     }
 
+    #[inline(always)]
     fn take(&mut self) -> Option<usize> {
         self.index.take(&mut self.projection.cursor)
     }
 
+    #[inline(always)]
     fn frame(&mut self) -> &mut Frame {
         let top = self.projection.depth - 1;
         &mut self.projection.frames[top]
@@ -283,6 +297,7 @@ impl<'r> Walk<'_, 'r, '_> {
         self.next()
     }
 
+    #[inline(always)]
     fn enter(&mut self, place: Place, emits: bool, keeps: bool, length: Option<u64>) {
         let projection = &mut *self.projection;
         if projection.depth == projection.frames.len() {
@@ -299,6 +314,7 @@ impl<'r> Walk<'_, 'r, '_> {
         projection.step = Step::Next;
     }
 
+    #[inline(always)]
     fn next(&mut self) -> Result<bool, Fault> {
         let Some(place) = self.peek() else { return Ok(false) };
         if matches!(self.text[place], b'}' | b']') {
@@ -309,6 +325,7 @@ impl<'r> Walk<'_, 'r, '_> {
     }
 
     /// Members, of one object after the other, up to where something else comes.
+    #[inline(always)]
     fn members(&mut self) -> Result<bool, Fault> {
         while self.projection.step == Step::Member {
             let filter = self.filter;
@@ -321,6 +338,7 @@ impl<'r> Walk<'_, 'r, '_> {
     }
 
     /// Members of the innermost object, up to its end or to a container that is entered.
+    #[inline(always)]
     fn members_of(&mut self, state: &'r State, emits: bool) -> Result<bool, Fault> {
         let (text, index) = (self.text, self.index);
         let others_are_dead = state.other.only() == Some(DEAD);
@@ -369,6 +387,7 @@ impl<'r> Walk<'_, 'r, '_> {
 
     /// One member that may be wanted; its value is at the cursor. Where the marks end before anything of it
     /// was done, the step stays.
+    #[inline(always)]
     fn member(
         &mut self,
         state: &'r State,
@@ -445,6 +464,7 @@ impl<'r> Walk<'_, 'r, '_> {
     }
 
     /// Where the child at the cursor leads. `None` where the marks end before a filter can look at it.
+    #[inline(always)]
     fn branch(&mut self, branch: &Branch, state: &'r State, taken: u64) -> Result<Option<StateId>, Fault> {
         if let Some(only) = branch.only() {
             return Ok(Some(only));
@@ -461,6 +481,7 @@ impl<'r> Walk<'_, 'r, '_> {
     }
 
     /// Goes past a value that nobody looks at; it is at the cursor.
+    #[inline(always)]
     fn dead(&mut self, start: usize) -> Result<bool, Fault> {
         self.take();
         if !matches!(self.text[start], b'{' | b'[') {
@@ -469,6 +490,7 @@ impl<'r> Walk<'_, 'r, '_> {
         self.skip(Some(start), Skipping { depth: 1 }, Skipped::Dead)
     }
 
+    #[inline(always)]
     fn skip(&mut self, from: Option<usize>, skipping: Skipping, skipped: Skipped) -> Result<bool, Fault> {
         let mut skipping = skipping;
         let Some(end) = self.index.skip(&mut self.projection.cursor, from, &mut skipping) else {
@@ -509,6 +531,7 @@ impl<'r> Walk<'_, 'r, '_> {
         end
     }
 
+    #[inline(always)]
     fn close(&mut self, place: usize) -> Result<bool, Fault> {
         self.take();
         let projection = &mut *self.projection;
@@ -528,6 +551,7 @@ impl<'r> Walk<'_, 'r, '_> {
     }
 
     /// A container leaves as part of a whole subtree, or stands where the rule expects a scalar.
+    #[inline(always)]
     fn note_container(&mut self, state: &State, kind: Kind, kept: bool) {
         if let Some(Action { field, treatment }) = &state.action {
             let count = &mut self.projection.tally.fields[*field];
@@ -545,6 +569,7 @@ impl<'r> Walk<'_, 'r, '_> {
     }
 
     /// A value has ended: it is captured, it may end a record, and what is around it goes on.
+    #[inline(always)]
     fn complete(
         &mut self,
         state: &State,
@@ -577,6 +602,7 @@ impl<'r> Walk<'_, 'r, '_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn begin_record(&mut self, state: &State, start: usize) {
         if !state.record {
             return;

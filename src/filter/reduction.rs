@@ -3,6 +3,7 @@
 
 use super::index::Index;
 use super::lookahead::Lookahead;
+use super::simd;
 use super::projection::{Progress, Projection, Walk};
 use super::{Fault, Filter, Tally};
 
@@ -219,7 +220,7 @@ impl Reduction {
     /// Takes away what nobody needs any more.
     fn forget(&mut self, filter: &Filter) {
         let cursor = self.index.before(&self.projection.cursor);
-        let done = self.projection.needs_text_from(filter, cursor) / super::simd::BLOCK * super::simd::BLOCK;
+        let done = self.projection.needs_text_from(filter, cursor) / simd::BLOCK * simd::BLOCK;
         if done >= FORGET && done >= self.text.len() / 2 {
             self.text.drain(..done);
             self.index.forget(done);
@@ -289,8 +290,8 @@ fn walk<'r, 't>(
     lookahead: &mut Lookahead<'r, 't>,
 ) -> Result<bool, Fault> {
     while index.extend(text, complete, &mut projection.cursor)? {
-        let mut walk = Walk { filter, text, index, projection, lookahead };
-        if walk.run()? == Progress::Done {
+        let walk = Walk { filter, text, index, projection, lookahead };
+        if simd::at(index.level(), walk)? == Progress::Done {
             return Ok(true);
         }
     }
