@@ -144,6 +144,11 @@ impl Index {
         self.utf8
     }
 
+    /// Where in the whole body a place of the text is.
+    pub fn in_body(&self, place: usize) -> usize {
+        self.gone + place
+    }
+
     /// Says that the first `bytes` of the text are taken away: places are counted from the new beginning.
     /// A whole number of blocks, all of them before the cursor.
     pub fn forget(&mut self, bytes: usize) {

@@ -4,6 +4,7 @@
 //! Of the value that a filter looks into, and of nothing more, a tree is built; filters inside of it use
 //! the same one.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use super::automaton::State;
@@ -12,6 +13,7 @@ use super::condition::Condition;
 use super::decision::Slot;
 use super::index::{Cursor, Index, Skipping};
 use super::path::Selector;
+use super::patterns::Patterns;
 use super::tree::Tree;
 use super::{Fault, Filter};
 
@@ -19,6 +21,7 @@ use super::{Fault, Filter};
 pub struct Lookahead<'r, 't> {
     filter: &'r Filter,
     text: &'t [u8],
+    patterns: &'t RefCell<Patterns>,
     /// The last value that filters looked into, and where it is.
     tree: Option<(Range<usize>, Tree<'t>)>,
     body: Option<Body<'r, 't>>,
@@ -34,8 +37,8 @@ pub struct Filtered {
 }
 
 impl<'r, 't> Lookahead<'r, 't> {
-    pub fn new(filter: &'r Filter, text: &'t [u8]) -> Self {
-        Lookahead { filter, text, tree: None, body: None }
+    pub fn new(filter: &'r Filter, text: &'t [u8], patterns: &'t RefCell<Patterns>) -> Self {
+        Lookahead { filter, text, patterns, tree: None, body: None }
     }
 
     /// The elements of the array at the cursor; `None` where the marks end before it does.
@@ -71,6 +74,7 @@ impl<'r, 't> Lookahead<'r, 't> {
         self.prepare_body(index)?;
         let (Some((range, tree)), Some(body)) = (&self.tree, &self.body) else { return Ok(None) };
         let Some(node) = tree.at(start - range.start) else { return Ok(None) };
+        self.patterns.borrow_mut().read_up_to(index.in_body(start + tree.json(node).len()));
         let mut filtered = Filtered::default();
         for (bit, selector) in state.selectors.iter().enumerate() {
             if let Selector::Filter(condition) = selector {
@@ -98,6 +102,7 @@ impl<'r, 't> Lookahead<'r, 't> {
             return Ok(condition.holds(self.text, slots));
         }
         self.prepare_body(index)?;
+        self.patterns.borrow_mut().read_up_to(index.in_body(record.end));
         let tree = self.parse(record)?;
         Ok(self.body.as_ref().is_some_and(|body| condition.holds_at(&tree, tree.root(), body)))
     }
@@ -134,7 +139,7 @@ impl<'r, 't> Lookahead<'r, 't> {
             };
             let text =
                 std::str::from_utf8(text).map_err(|error| Fault::NotUtf8 { offset: error.valid_up_to() })?;
-            self.body = Some(Body::new(text));
+            self.body = Some(Body::new(text, self.patterns));
         }
         Ok(())
     }

@@ -3,11 +3,12 @@
 //! **Guarantees.** The output is built from the byte ranges of allowed values; what no path selects
 //! is never copied. Numbers, strings and order are byte for byte those of the input. Text that a
 //! strict RFC 8259 parser refuses is refused, also in parts that are thrown away. A name that occurs
-//! twice on the way to an allowed or examined value refuses the body. The same list in another order
-//! gives the same output.
+//! twice on the way to an allowed value, or to one that the record's condition or subject names, refuses
+//! the body; where a filter selector or a `$` query meets one it decides nothing, and the value stays. The
+//! same list in another order gives the same output.
 //!
 //! **How.** `simd` makes sets of positions out of 64 bytes, `grammar` decides on them whether the text is
-//! JSON, `index` keeps where tokens begin, a window ahead of `projection`, which walks from token to token
+//! JSON, `index` keeps where tokens begin, a window ahead of `walk`, which goes from token to token
 //! as the `automaton` says, skips what is dead by counting brackets, and copies the rest. `reduction`
 //! drives them while a body arrives. Where a path must see a value first, `lookahead` builds a `tree` of
 //! it, and `query` looks into that.
@@ -36,6 +37,7 @@ mod index;
 mod iregexp;
 mod lookahead;
 mod path;
+mod patterns;
 mod projection;
 mod query;
 mod reduction;
@@ -48,6 +50,7 @@ mod transform;
 mod treatment;
 mod tree;
 mod value;
+mod walk;
 
 pub use condition::Condition;
 pub use grammar::MAX_DEPTH;

@@ -216,7 +216,7 @@ impl<'r, 'b> Nodes<'r, 'b> for Looking<'_, 'r, 'b> {
     }
 
     fn matches(&self, text: &str, pattern: &str, whole: bool) -> Option<bool> {
-        self.body.matches(text, pattern, whole)
+        self.body.patterns.borrow_mut().matches(text, pattern, whole)
     }
 
     fn once(
@@ -283,11 +283,14 @@ fn select_children<'r, 'b>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::tests::holds;
     use super::*;
+    use std::cell::RefCell;
 
     fn selected(path: &str, json: &str) -> Option<Vec<String>> {
         let path = Path::parse(path).unwrap();
-        let body = Body::new(json);
+        let patterns = RefCell::default();
+        let body = Body::new(json, &patterns);
         let tree = body.tree().unwrap();
         let nodes = select(&path, tree, tree.root(), &body)?;
         Some(nodes.into_iter().map(|node| tree.json(node).to_owned()).collect())
@@ -295,16 +298,10 @@ mod tests {
 
     fn counted(path: &str, json: &str) -> Selected {
         let path = Path::parse(path).unwrap();
-        let body = Body::new(json);
+        let patterns = RefCell::default();
+        let body = Body::new(json, &patterns);
         let tree = body.tree().unwrap();
         look(&path, tree, tree.root(), &body, u64::MAX)
-    }
-
-    fn holds(condition: &str, json: &str) -> bool {
-        let condition = Condition::parse(condition).unwrap();
-        let body = Body::new(json);
-        let tree = body.tree().unwrap();
-        condition.holds_at(tree, tree.root(), &body)
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The reduction of one body while it arrives: pieces of an upstream's bytes in, pieces of what may leave
 //! out. What is held of the body is the record in work, and where the rule needs it the whole.
 
+use std::cell::RefCell;
+
 use super::index::Index;
 use super::lookahead::Lookahead;
+use super::patterns::Patterns;
+use super::projection::{Progress, Projection};
 use super::simd;
-use super::projection::{Progress, Projection, Walk};
+use super::walk::Walk;
 use super::{Fault, Filter, Tally};
 
 /// So much of a body that was walked through is taken away at once: moving the rest costs time.
@@ -41,6 +45,7 @@ pub struct Reduction {
     format: Format,
     index: Index,
     projection: Projection,
+    patterns: Patterns,
     /// What was cut off last.
     part: Part,
     /// What arrived and is not done with.
@@ -60,6 +65,7 @@ impl Default for Reduction {
             format: Format::Json,
             index: Index::new(),
             projection: Projection::new(),
+            patterns: Patterns::default(),
             part: Part::default(),
             text: Vec::new(),
             seen: 0,
@@ -84,6 +90,7 @@ impl Reduction {
         (self.seen, self.wait, self.begun, self.done) = (0, 0, false, false);
         self.index.reset();
         self.projection.begin(filter);
+        self.patterns.clear();
         self.projection.out.clear();
         self.projection.tally.clear(filter.fields);
         self.part.body.clear();
@@ -93,6 +100,7 @@ impl Reduction {
     /// Forgets the body and what was made of it; what was allocated stays.
     pub fn clear(&mut self) {
         self.text.clear();
+        self.patterns.clear();
         self.projection.out.clear();
         self.projection.tally.clear(0);
         self.part.body.clear();
@@ -148,7 +156,7 @@ impl Reduction {
     /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
     pub fn reduce(&mut self, filter: &Filter, body: &[u8]) -> Result<Verdict, Fault> {
         self.begin(filter, Format::Json);
-        let verdict = text(filter, &mut self.index, &mut self.projection, body)?;
+        let verdict = self.whole(filter, body)?;
         self.cut();
         Ok(verdict)
     }
@@ -206,9 +214,8 @@ impl Reduction {
             return Ok(());
         }
         let before = self.index.before(&self.projection.cursor);
-        let mut lookahead = Lookahead::new(filter, &self.text);
         self.done =
-            walk(filter, &mut self.index, &mut self.projection, &self.text, complete, &mut lookahead)?;
+            walk(filter, &mut self.index, &mut self.projection, &mut self.patterns, &self.text, complete)?;
         let stands = self.index.before(&self.projection.cursor) == before;
         self.wait = if stands { self.text.len() / 2 * 3 } else { 0 };
         if !self.done {
@@ -255,47 +262,50 @@ impl Reduction {
         }
         self.index.reset();
         self.projection.begin(filter);
-        if text(filter, &mut self.index, &mut self.projection, line)? == Verdict::Reduced {
+        if self.whole(filter, line)? == Verdict::Reduced {
             self.projection.out.push(b'\n');
         }
+        self.patterns.end_text(line.len());
         Ok(())
     }
-}
 
-/// Reduces a text that is all there, behind what was written before.
-fn text(
-    filter: &Filter,
-    index: &mut Index,
-    projection: &mut Projection,
-    text: &[u8],
-) -> Result<Verdict, Fault> {
-    if !text.iter().find(|byte| !is_white(**byte)).is_some_and(|first| begins_value(*first)) {
-        return Err(Fault::NotJson);
+    /// Reduces a text that is all there, behind what was written before.
+    fn whole(&mut self, filter: &Filter, text: &[u8]) -> Result<Verdict, Fault> {
+        if !text.iter().find(|byte| !is_white(**byte)).is_some_and(|first| begins_value(*first)) {
+            return Err(Fault::NotJson);
+        }
+        let begin = self.projection.out.len();
+        if !walk(filter, &mut self.index, &mut self.projection, &mut self.patterns, text, true)? {
+            // The end of the text is a token, so a text that is all there has one more to go to.
+            return Err(Fault::Syntax { offset: text.len() });
+        }
+        verdict(filter, &mut self.projection, begin)
     }
-    let begin = projection.out.len();
-    if !walk(filter, index, projection, text, true, &mut Lookahead::new(filter, text))? {
-        // The end of the text is a token, so a text that is all there has one more to go to.
-        return Err(Fault::Syntax { offset: text.len() });
-    }
-    verdict(filter, projection, begin)
 }
 
 /// Reads and walks in turn; true where the text came to its end.
-fn walk<'r, 't>(
-    filter: &'r Filter,
+fn walk(
+    filter: &Filter,
     index: &mut Index,
     projection: &mut Projection,
-    text: &'t [u8],
+    patterns: &mut Patterns,
+    text: &[u8],
     complete: bool,
-    lookahead: &mut Lookahead<'r, 't>,
 ) -> Result<bool, Fault> {
-    while index.extend(text, complete, &mut projection.cursor)? {
-        let walk = Walk { filter, text, index, projection, lookahead };
-        if simd::at(index.level(), walk)? == Progress::Done {
-            return Ok(true);
+    let shared = RefCell::new(std::mem::take(patterns));
+    let mut lookahead = Lookahead::new(filter, text, &shared);
+    let mut walk = || {
+        while index.extend(text, complete, &mut projection.cursor)? {
+            let walk = Walk { filter, text, index, projection, lookahead: &mut lookahead };
+            if simd::at(index.level(), walk)? == Progress::Done {
+                return Ok(true);
+            }
         }
-    }
-    Ok(false)
+        Ok(false)
+    };
+    let done = walk();
+    *patterns = shared.into_inner();
+    done
 }
 
 /// What a text that came to its end amounts to; `begin` is where its output begins.
@@ -397,6 +407,48 @@ mod tests {
         feed(b"0]}");
         assert!(most < 3 * FORGET, "{most}");
         assert_eq!(reduction.finish(&filter), Ok(Verdict::Reduced));
+    }
+
+    /// The bounds of patterns of the data are those of the body, so they too do not see the pieces.
+    #[test]
+    fn patterns_of_the_data_are_counted_over_the_whole_body() {
+        let when = |when: Option<&str>, records: Option<&str>, path: &str| {
+            Filter::compile(&Selection {
+                records: records.map(|path| Path::parse(path).unwrap()),
+                subject: None,
+                when: when.map(|text| Condition::parse(text).unwrap()),
+                disclose: vec![(Path::parse(path).unwrap(), Treatment::plain())],
+            })
+            .unwrap()
+        };
+        let record = |n: usize| format!("{{\"id\":{n},\"s\":\"x{n}\",\"p\":\"x{}\"}}", n % 400);
+        let records: Vec<String> = (0..800).map(record).collect();
+        let list = format!("{{\"data\":[{}]}}", records.join(",\n"));
+        let lines = records.join("\n");
+        for (filter, format, body) in [
+            (when(Some("match(@.s, @.p)"), Some("$.data[*]"), "@.id"), Format::Json, &list),
+            (when(None, None, "$.data[?match(@.s, @.p)].id"), Format::Json, &list),
+            (when(Some("match(@.s, @.p)"), None, "@.id"), Format::Lines, &lines),
+        ] {
+            let reduced = |piece: usize| {
+                let mut reduction = Reduction::new(&filter, format);
+                let mut out = Vec::new();
+                for bytes in body.as_bytes().chunks(piece) {
+                    reduction.feed(&filter, bytes).unwrap();
+                    reduction.cut();
+                    out.extend(reduction.body());
+                }
+                reduction.finish(&filter).unwrap();
+                out.extend(reduction.body());
+                String::from_utf8(out).unwrap()
+            };
+            let whole = reduced(usize::MAX);
+            // So many patterns were compiled, and no more.
+            assert_eq!(whole.matches("\"id\"").count(), 256);
+            for piece in [10, 100, 1000, 10_000] {
+                assert_eq!(reduced(piece), whole, "{piece}");
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,524 @@
+//! The walk through a text: goes from token to token, copies what the automaton allows, takes back what a
+//! condition withholds.
+//!
+//! It is a machine with a stack of its own, a [`Projection`]. Wherever the marks end it stops, and goes on
+//! when there are more: so a text can be walked through while it arrives. It is compiled for the processor's
+//! instructions as one piece, which is why its parts are inlined.
+
+use std::borrow::Cow;
+
+use super::automaton::{Action, Branch, DEAD, State, StateId};
+use super::decision::{Found, Slot};
+use super::frame::Frame;
+use super::index::{Cursor, Index, Skipping};
+use super::lookahead::Lookahead;
+use super::projection::{Place, Progress, Projection, Record, Skipped, Step};
+use super::scanner::Kind;
+use super::sensitive::{self, Kinds};
+use super::simd::{Classify, Work};
+use super::treatment::Form;
+use super::{Fault, Filter, text};
+
+/// What a walk works on: one text as far as it is there, and the rule.
+pub struct Walk<'w, 'r, 't> {
+    pub filter: &'r Filter,
+    pub text: &'t [u8],
+    pub index: &'w Index,
+    pub projection: &'w mut Projection,
+    pub lookahead: &'w mut Lookahead<'r, 't>,
+}
+
+impl Work for Walk<'_, '_, '_> {
+    type Output = Result<Progress, Fault>;
+
+    #[inline(always)]
+    fn run<C: Classify>(mut self) -> Self::Output {
+        self.walk()
+    }
+}
+
+impl<'r> Walk<'_, 'r, '_> {
+    /// Goes on until the marks or the text end.
+    ///
+    /// # Errors
+    /// Where the text cannot be trusted to mean one thing.
+    #[inline(always)]
+    fn walk(&mut self) -> Result<Progress, Fault> {
+        loop {
+            let went_on = match self.projection.step {
+                Step::Value(state) => self.value(state)?,
+                Step::Member => self.members()?,
+                Step::Element => self.elements()?,
+                Step::Next => self.next()?,
+                Step::Skip(skipping, skipped) => self.skip(None, skipping, skipped)?,
+                Step::End => match self.peek() {
+                    Some(_) => return Ok(Progress::Done),
+                    None => false,
+                },
+            };
+            if !went_on {
+                return Ok(Progress::More);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn peek(&mut self) -> Option<usize> {
+        self.index.peek(&mut self.projection.cursor)
+    }
+
+    #[inline(always)]
+    fn take(&mut self) -> Option<usize> {
+        self.index.take(&mut self.projection.cursor)
+    }
+
+    #[inline(always)]
+    fn frame(&mut self) -> &mut Frame {
+        let top = self.projection.depth - 1;
+        &mut self.projection.frames[top]
+    }
+
+    /// A value at a place of the rule; false where the marks end before it does.
+    fn value(&mut self, id: StateId) -> Result<bool, Fault> {
+        let filter = self.filter;
+        let state = filter.automaton.state(id);
+        let Some(start) = self.peek() else { return Ok(false) };
+        let kind = kind(self.text[start]);
+        if !matches!(kind, Kind::Object | Kind::Array) {
+            let before = self.projection.cursor;
+            self.take();
+            let Some(next) = self.peek() else {
+                self.projection.cursor = before;
+                return Ok(false);
+            };
+            self.begin_record(state, start);
+            return self.scalar(id, state, start, next).map(|()| true);
+        }
+        let place = Place { state: id, kind, start };
+        let (emits, enters) = match kind {
+            Kind::Object => (state.emits_object, state.emits_object || state.looks_below),
+            _ => (state.emits_array, state.emits_array || state.looks_below),
+        };
+        let mut length = None;
+        if enters && kind == Kind::Array && state.needs_length {
+            length = self.lookahead.length(self.index, self.projection.cursor);
+            if length.is_none() {
+                return Ok(false);
+            }
+        }
+        self.take();
+        self.begin_record(state, start);
+        if !enters {
+            return self.skip(Some(start), Skipping { depth: 1 }, Skipped::Value(place));
+        }
+        let keeps = if kind == Kind::Object { state.keeps_object } else { state.keeps_array };
+        self.enter(place, emits, keeps, length);
+        self.next()
+    }
+
+    #[inline(always)]
+    fn enter(&mut self, place: Place, emits: bool, keeps: bool, length: Option<u64>) {
+        let projection = &mut *self.projection;
+        if projection.depth == projection.frames.len() {
+            projection.frames.push(Frame::default());
+        }
+        let frame = &mut projection.frames[projection.depth];
+        let object = place.kind == Kind::Object;
+        frame.begin(place.state, object, place.start, projection.out.len());
+        (frame.emits, frame.keeps, frame.length) = (emits, keeps, length);
+        projection.depth += 1;
+        if emits {
+            projection.out.push(if object { b'{' } else { b'[' });
+        }
+        projection.step = Step::Next;
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Result<bool, Fault> {
+        let Some(place) = self.peek() else { return Ok(false) };
+        if matches!(self.text[place], b'}' | b']') {
+            return self.close(place);
+        }
+        self.projection.step = if self.frame().object { Step::Member } else { Step::Element };
+        Ok(true)
+    }
+
+    /// Members, of one object after the other, up to where something else comes.
+    #[inline(always)]
+    fn members(&mut self) -> Result<bool, Fault> {
+        while self.projection.step == Step::Member {
+            let filter = self.filter;
+            let (place, emits) = (self.frame().place, self.frame().emits);
+            if !self.members_of(filter.automaton.state(place), emits)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Members of the innermost object, up to its end or to a container that is entered.
+    #[inline(always)]
+    fn members_of(&mut self, state: &'r State, emits: bool) -> Result<bool, Fault> {
+        let (text, index) = (self.text, self.index);
+        let others_are_dead = state.other.only() == Some(DEAD);
+        let mut cursor = self.projection.cursor;
+        loop {
+            let begin = cursor;
+            let (Some(quote), Some(start)) = (index.take(&mut cursor), index.peek(&mut cursor)) else {
+                return self.pause(begin, Step::Member);
+            };
+            let end = last_quote(text, start);
+            let raw = &text[quote + 1..end];
+            let escaped = index.has_backslashes() && index.has_backslash(quote, end);
+            if others_are_dead && !escaped && !state.may_list(raw) {
+                self.projection.tally.members_withheld += u64::from(emits);
+                index.take(&mut cursor);
+                if matches!(text[start], b'{' | b'[') {
+                    let mut skipping = Skipping { depth: 1 };
+                    if index.skip(&mut cursor, Some(start), &mut skipping).is_none() {
+                        return self.pause(cursor, Step::Skip(skipping, Skipped::Dead));
+                    }
+                }
+            } else {
+                self.projection.cursor = cursor;
+                if !self.member(state, emits, raw, escaped, start)? {
+                    if self.projection.step == Step::Member {
+                        self.projection.cursor = begin;
+                    }
+                    return Ok(false);
+                }
+                if self.projection.step != Step::Next {
+                    return Ok(true);
+                }
+                cursor = self.projection.cursor;
+            }
+            match index.peek(&mut cursor) {
+                None => return self.pause(cursor, Step::Next),
+                Some(end) if text[end] == b'}' => {
+                    self.projection.cursor = cursor;
+                    self.close(end)?;
+                    return if self.projection.depth == 0 { Ok(true) } else { self.next() };
+                }
+                Some(_) => {}
+            };
+        }
+    }
+
+    /// One member that may be wanted; its value is at the cursor. Where the marks end before anything of it
+    /// was done, the step stays.
+    #[inline(always)]
+    fn member(
+        &mut self,
+        state: &'r State,
+        emits: bool,
+        raw: &[u8],
+        escaped: bool,
+        start: usize,
+    ) -> Result<bool, Fault> {
+        self.projection.step = Step::Member;
+        let name = if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
+        let (branch, known) = state.member(name.as_deref().unwrap_or(raw));
+        if branch.only() == Some(DEAD) {
+            self.projection.tally.members_withheld += u64::from(emits);
+            self.projection.step = Step::Next;
+            return self.dead(start);
+        }
+        let Some(next) = self.branch(branch, state, 0)? else { return Ok(false) };
+        let name = name.ok_or(Fault::LoneSurrogate)?;
+        let projection = &mut *self.projection;
+        let frame = &mut projection.frames[projection.depth - 1];
+        if !frame.names.is_new(&name, known, &projection.hasher) {
+            return Err(Fault::Duplicate);
+        }
+        // A name that no rule lists is data: it is not written with a card number in it.
+        let unfit = known.is_none() && emits && self.filter.masks_names && has_card_number(&name);
+        if next == DEAD || unfit {
+            projection.tally.members_withheld += u64::from(emits);
+            projection.step = Step::Next;
+            return self.dead(start);
+        }
+        frame.before = projection.out.len();
+        if emits {
+            projection.out.extend_from_slice(if frame.any { b",\"" } else { b"\"" });
+            projection.out.extend_from_slice(raw);
+            projection.out.extend_from_slice(b"\":");
+        }
+        projection.step = Step::Value(next);
+        self.value(next)
+    }
+
+    /// Says where to go on when there are more marks.
+    fn pause(&mut self, cursor: Cursor, step: Step) -> Result<bool, Fault> {
+        self.projection.cursor = cursor;
+        self.projection.step = step;
+        Ok(false)
+    }
+
+    /// An element.
+    fn elements(&mut self) -> Result<bool, Fault> {
+        let filter = self.filter;
+        let (place, emits) = (self.frame().place, self.frame().emits);
+        let state = filter.automaton.state(place);
+        let Some(start) = self.peek() else { return Ok(false) };
+        let (index, length) = (self.frame().index, self.frame().length);
+        let taken = match state.elements {
+            Branch::One(_) => 0,
+            Branch::BySet(_) => taking(state, index, length),
+        };
+        let Some(next) = self.branch(&state.elements, state, taken)? else { return Ok(false) };
+        let projection = &mut *self.projection;
+        let frame = &mut projection.frames[projection.depth - 1];
+        frame.index += 1;
+        if next == DEAD {
+            projection.tally.members_withheld += u64::from(emits);
+            projection.step = Step::Next;
+            return self.dead(start);
+        }
+        frame.before = projection.out.len();
+        if frame.any && emits {
+            projection.out.push(b',');
+        }
+        projection.step = Step::Value(next);
+        self.value(next)
+    }
+
+    /// Where the child at the cursor leads. `None` where the marks end before a filter can look at it.
+    #[inline(always)]
+    fn branch(&mut self, branch: &Branch, state: &'r State, taken: u64) -> Result<Option<StateId>, Fault> {
+        if let Some(only) = branch.only() {
+            return Ok(Some(only));
+        }
+        let mut set = taken;
+        if state.filters != 0 {
+            let filtered = self.lookahead.filtered(self.index, self.projection.cursor, state)?;
+            let Some(filtered) = filtered else { return Ok(None) };
+            set |= filtered.taken;
+            let unclear = state.filter_slots.iter().filter(|(bit, _)| filtered.unclear & bit != 0);
+            unclear.for_each(|(_, slot)| self.projection.slots[*slot].unclear = true);
+        }
+        Ok(Some(branch.taken_by(set)))
+    }
+
+    /// Goes past a value that nobody looks at; it is at the cursor.
+    #[inline(always)]
+    fn dead(&mut self, start: usize) -> Result<bool, Fault> {
+        self.take();
+        if !matches!(self.text[start], b'{' | b'[') {
+            return Ok(true);
+        }
+        self.skip(Some(start), Skipping { depth: 1 }, Skipped::Dead)
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, from: Option<usize>, skipping: Skipping, skipped: Skipped) -> Result<bool, Fault> {
+        let mut skipping = skipping;
+        let Some(end) = self.index.skip(&mut self.projection.cursor, from, &mut skipping) else {
+            self.projection.step = Step::Skip(skipping, skipped);
+            return Ok(false);
+        };
+        match skipped {
+            Skipped::Dead => self.projection.step = Step::Next,
+            Skipped::Value(place) => {
+                let state = self.filter.automaton.state(place.state);
+                self.note_container(state, place.kind, false);
+                self.complete(state, place.kind, place.start, end, false)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn scalar(&mut self, id: StateId, state: &State, start: usize, next: usize) -> Result<(), Fault> {
+        let kind = kind(self.text[start]);
+        let end = if kind == Kind::String { last_quote(self.text, next) + 1 } else { self.last_byte(next) };
+        let mut kept = false;
+        if let Some(Action { field, treatment }) = &state.action {
+            let escaped = kind == Kind::String && self.index.has_backslash(start, end);
+            let projection = &mut *self.projection;
+            let written = treatment.write(&mut projection.out, kind, &self.text[start..end], escaped)?;
+            kept = projection.tally.fields[*field].add(written);
+        }
+        debug_assert!(id != DEAD);
+        self.complete(state, kind, start, end, kept)
+    }
+
+    /// The end of the number or word before the token at `next`.
+    fn last_byte(&self, next: usize) -> usize {
+        let mut end = next;
+        while matches!(self.text[end - 1], b',' | b' ' | b'\t' | b'\n' | b'\r') {
+            end -= 1;
+        }
+        end
+    }
+
+    #[inline(always)]
+    fn close(&mut self, place: usize) -> Result<bool, Fault> {
+        self.take();
+        let projection = &mut *self.projection;
+        projection.depth -= 1;
+        let frame = &projection.frames[projection.depth];
+        let kept = frame.emits && (frame.any || frame.keeps);
+        if kept {
+            projection.out.push(if frame.object { b'}' } else { b']' });
+        } else {
+            projection.out.truncate(frame.begin);
+        }
+        let (kind, start) = (if frame.object { Kind::Object } else { Kind::Array }, frame.start);
+        let state = self.filter.automaton.state(frame.place);
+        self.note_container(state, kind, kept);
+        self.complete(state, kind, start, place + 1, kept)?;
+        Ok(true)
+    }
+
+    /// A container leaves as part of a whole subtree, or stands where the rule expects a scalar.
+    #[inline(always)]
+    fn note_container(&mut self, state: &State, kind: Kind, kept: bool) {
+        if let Some(Action { field, treatment }) = &state.action {
+            let count = &mut self.projection.tally.fields[*field];
+            match treatment.form {
+                Form::Whole => {
+                    count.disclosed += u64::from(kept);
+                    count.withheld += u64::from(!kept);
+                }
+                // Its members may still leave by paths of their own.
+                Form::Plain if kind == Kind::Object || !kept => count.add_drift(),
+                Form::Plain => {}
+                Form::Transformed(_) => count.add_drift(),
+            }
+        }
+    }
+
+    /// A value has ended: it is captured, it may end a record, and what is around it goes on.
+    #[inline(always)]
+    fn complete(
+        &mut self,
+        state: &State,
+        kind: Kind,
+        start: usize,
+        end: usize,
+        kept: bool,
+    ) -> Result<(), Fault> {
+        for slot in &state.captures {
+            let slot = &mut self.projection.slots[*slot];
+            slot.count += 1;
+            slot.first.get_or_insert(Found { kind, start, end });
+        }
+        let kept = if state.record { self.end_record(end, kept)? } else { kept };
+        let projection = &mut *self.projection;
+        let Some(parent) = projection.depth.checked_sub(1) else {
+            projection.kept = kept;
+            projection.step = Step::End;
+            return Ok(());
+        };
+        let frame = &mut projection.frames[parent];
+        debug_assert!(frame.emits || !kept, "a value was written inside a container that was not");
+        if kept {
+            frame.any = true;
+        } else {
+            projection.out.truncate(frame.before);
+            projection.tally.members_withheld += u64::from(frame.emits && !state.record);
+        }
+        projection.step = Step::Next;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn begin_record(&mut self, state: &State, start: usize) {
+        if !state.record {
+            return;
+        }
+        let projection = &mut *self.projection;
+        projection.before_record.clone_from(&projection.tally.fields);
+        projection.slots.fill(Slot::default());
+        projection.record = Some(Record {
+            start,
+            begin: projection.out.len(),
+            depth: projection.depth,
+            members_withheld: projection.tally.members_withheld,
+        });
+    }
+
+    /// What a record wrote is taken back where its condition does not hold.
+    fn end_record(&mut self, end: usize, kept: bool) -> Result<bool, Fault> {
+        let Some(record) = self.projection.record.take() else { return Ok(kept) };
+        let holds = match &self.filter.condition {
+            Some(condition) => {
+                self.lookahead.holds(condition, self.index, record.start..end, &self.projection.slots)?
+            }
+            None => true,
+        };
+        let tally = &mut self.projection.tally;
+        if holds && kept {
+            tally.records_released += 1;
+            self.note_subject()?;
+            return Ok(true);
+        }
+        // What was withheld of a record that may leave is told, also where nothing is left of it.
+        if !holds {
+            tally.records_withheld += 1;
+            tally.members_withheld = record.members_withheld;
+            tally.fields.clone_from(&self.projection.before_record);
+        }
+        self.projection.withheld = self.projection.depth == 0 && !holds;
+        self.projection.out.truncate(record.begin);
+        Ok(false)
+    }
+
+    /// A customer's number or name in the upstream; a string and a number with the same text are one.
+    fn note_subject(&mut self) -> Result<(), Fault> {
+        let found = self.filter.subject.and_then(|slot| self.projection.slots[slot].first);
+        let bytes = found.map(|found| (found.kind, &self.text[found.start..found.end]));
+        let id = match bytes {
+            Some((Kind::String, token)) => {
+                Some(text::unescape(&token[1..token.len() - 1]).ok_or(Fault::LoneSurrogate)?)
+            }
+            Some((Kind::Number, token)) => Some(String::from_utf8_lossy(token)),
+            Some((Kind::Object | Kind::Array | Kind::Bool | Kind::Null, _)) | None => None,
+        };
+        match id.filter(|id| !id.is_empty()) {
+            Some(id) => self.projection.tally.subjects.push(&id),
+            None => self.projection.tally.without_subject += 1,
+        }
+        Ok(())
+    }
+}
+
+/// The closing quote of the string before the token at `next`.
+#[inline(always)]
+fn last_quote(text: &[u8], next: usize) -> usize {
+    let mut end = next - 1;
+    while text[end] != b'"' {
+        end -= 1;
+    }
+    end
+}
+
+/// What kind of value begins with this byte.
+#[inline]
+fn kind(first: u8) -> Kind {
+    match first {
+        b'{' => Kind::Object,
+        b'[' => Kind::Array,
+        b'"' => Kind::String,
+        b't' | b'f' => Kind::Bool,
+        b'n' => Kind::Null,
+        _ => Kind::Number,
+    }
+}
+
+/// Which of the state's indexes and slices take an element.
+fn taking(state: &State, index: u64, length: Option<u64>) -> u64 {
+    let selectors = state.selectors.iter().enumerate();
+    selectors.fold(0, |set, (bit, selector)| set | u64::from(selector.takes_index(index, length)) << bit)
+}
+
+fn has_card_number(name: &[u8]) -> bool {
+    sensitive::may_hold(name, Kinds::PAN)
+        && std::str::from_utf8(name).is_ok_and(|name| sensitive::mask(name, Kinds::PAN).is_some())
+}
+
+fn bytes(text: Cow<str>) -> Cow<[u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
