@@ -66,9 +66,10 @@ impl Server {
             header_size: limits.header_size.0,
         };
         let listener = Listener::bind(config.listen.address, tls, timeouts, limits.connections).await?;
+        let files = &config.ledger;
         // Made with the ledger, so that all of its history can be signed.
-        ledger::signing_key(&config.ledger.signing_key)?;
-        let ledger = Arc::new(Ledger::open(&config.ledger.path, limits.commit_timeout)?);
+        let signer = ledger::signer(&files.signing_key, files.origin.as_deref())?;
+        let ledger = Arc::new(Ledger::open(&files.path, signer, limits.commit_timeout)?);
         record_start(&ledger, &plan).await?;
         let plan = Arc::new(plan);
         let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };

@@ -43,8 +43,10 @@ pub struct Listen {
 
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    /// The SQLite database.
+    /// The SQLite database that is the ledger's index; the entries stand beside it.
     pub path: PathBuf,
+    /// The name under which the ledger signs its heads; made from the key where there is none.
+    pub origin: Option<String>,
     pub signing_key: PathBuf,
     pub subject_key: PathBuf,
 }
@@ -216,9 +218,24 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
         Some(value) => value.parse(report, store).map(|at| at.value),
         None => Some(PathBuf::from("ledger/fieldgate.db")),
     };
+    let origin = table.get("origin").map(|value| value.parse(report, origin).map(|at| at.value));
     let signing_key = path_or(table, report, "signing_key", "ledger/signing.key", home);
     let subject_key = path_or(table, report, "subject_key", "ledger/subject.key", home);
-    Some(Ledger { path: home.join(store?), signing_key: signing_key?, subject_key: subject_key? })
+    Some(Ledger {
+        path: home.join(store?),
+        origin: origin.flatten(),
+        signing_key: signing_key?,
+        subject_key: subject_key?,
+    })
+}
+
+/// C2SP signed-note: a key name.
+fn origin(text: &str) -> Result<String, &'static str> {
+    let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+    match !text.is_empty() && text.len() <= 200 && text.chars().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("a name without spaces and plus signs, such as \"company.example/fieldgate\""),
+    }
 }
 
 fn store(text: &str) -> Result<PathBuf, &'static str> {

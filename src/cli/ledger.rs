@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use crate::ledger::{Query, Row, read, subject_key};
+use crate::ledger::{Page, Query, Row, Search, subject_key};
 use crate::model::Subject;
 
 use super::{Answer, ConfigPath, Format};
@@ -77,7 +77,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
             bail!("{} is missing", config.ledger.subject_key.display())
         }
         Some(id) => {
-            Some(subject_key(&config.ledger.subject_key, &config.ledger.path)?.pseudonym(Subject::new(&id)))
+            let key = subject_key(&config.ledger.subject_key, &config.ledger.path)?;
+            Some(vec![key.pseudonym(Subject::new(&id))])
         }
     };
     let query = Query {
@@ -88,9 +89,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         subject,
         kind: arguments.kind.and_then(|kind| kind.to_possible_value()).map(|kind| kind.get_name().to_owned()),
         before: arguments.before,
-        limit: arguments.limit as usize,
+        ..Query::default()
     };
-    let (rows, more, size) = read(&config.ledger.path, &query)?;
+    let Page { rows, more, size } =
+        Search::open(&config.ledger.path)?.page(&query, arguments.limit as usize)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     match arguments.format {
         Format::Json => rows.iter().try_for_each(|row| writeln!(out, "{}", row.leaf))?,

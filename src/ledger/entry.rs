@@ -5,13 +5,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::rand;
 use serde::Serialize;
 
 use crate::model::{Jurisdictions, SubjectPseudonym};
 
 /// Version of the entry format.
 const VERSION: u32 = 1;
+
+/// Bytes that an entry's numbers take at most.
+const NUMBERS: usize = 64;
 
 /// Subjects in one entry; more go into entries that follow it. C2SP tlog-tiles bounds an entry to
 /// 65,535 bytes.
@@ -157,11 +160,6 @@ pub struct Draft {
 
 /// One row to be.
 pub(super) struct Part {
-    pub kind: &'static str,
-    /// Microseconds since 1970-01-01T00:00:00Z.
-    pub time: i64,
-    pub id: String,
-    pub task: Option<String>,
     pub subjects: Vec<SubjectPseudonym>,
     /// A JSON object without its closing brace.
     open: Vec<u8>,
@@ -249,7 +247,7 @@ impl Draft {
             parts: count,
             subjects: &names(first),
         };
-        let mut parts = vec![Part::new("disclosure", time, &entry.id, Some(task), first, &body)];
+        let mut parts = vec![Part::new(first, &body)];
         for (index, chunk) in chunks.enumerate() {
             let head = Head::new("subjects", &entry.id, time);
             let body = SubjectsBody {
@@ -260,7 +258,7 @@ impl Draft {
                 parts: count,
                 subjects: &names(chunk),
             };
-            parts.push(Part::new("subjects", time, &entry.id, Some(task), chunk, &body));
+            parts.push(Part::new(chunk, &body));
         }
         Draft { parts, contractor: Some(contractor.to_owned()), subjects_per_day: entry.subjects_per_day }
     }
@@ -268,7 +266,7 @@ impl Draft {
     pub fn refusal(id: String, parties: Parties, request: Request, rules: &str, refused: &Refused) -> Draft {
         let time = now();
         let body = RefusalBody { head: Head::new("refusal", &id, time), parties, request, rules, refused };
-        let part = Part::new("refusal", time, &id, refused.task, &[], &body);
+        let part = Part::new(&[], &body);
         Draft {
             parts: vec![part],
             contractor: Some(parties.contractor.to_owned()),
@@ -292,40 +290,27 @@ impl Draft {
     fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
         let time = now();
         let body = NodeBody { head: Head::new(kind, &id, time), event };
-        Draft {
-            parts: vec![Part::new(kind, time, &id, None, &[], &body)],
-            contractor: None,
-            subjects_per_day: u64::MAX,
-        }
+        Draft { parts: vec![Part::new(&[], &body)], contractor: None, subjects_per_day: u64::MAX }
     }
 }
 
 impl Part {
-    fn new(
-        kind: &'static str,
-        time: i64,
-        id: &str,
-        task: Option<&str>,
-        subjects: &[SubjectPseudonym],
-        body: &impl Serialize,
-    ) -> Part {
+    fn new(subjects: &[SubjectPseudonym], body: &impl Serialize) -> Part {
         // Structures of strings and numbers always serialise.
         let mut open = serde_json::to_vec(body).unwrap_or_default();
         open.pop();
-        Part {
-            kind,
-            time,
-            id: id.to_owned(),
-            task: task.map(str::to_owned),
-            subjects: subjects.to_vec(),
-            open,
-        }
+        Part { subjects: subjects.to_vec(), open }
+    }
+
+    /// Bytes that the entry takes at most.
+    pub fn size(&self) -> usize {
+        self.open.len() + NUMBERS
     }
 
     /// The entry's bytes. `index` is its number in the ledger, `sequence` its number among its
     /// contractor's entries.
     pub fn leaf(&self, index: u64, sequence: Option<u64>) -> Vec<u8> {
-        let mut leaf = Vec::with_capacity(self.open.len() + 48);
+        let mut leaf = Vec::with_capacity(self.size());
         leaf.extend_from_slice(&self.open);
         leaf.extend_from_slice(format!(",\"index\":{index}").as_bytes());
         if let Some(sequence) = sequence {
@@ -340,16 +325,6 @@ impl<'a> Head<'a> {
     fn new(kind: &'a str, id: &'a str, time: i64) -> Head<'a> {
         Head { v: VERSION, kind, id, time, salt: salt() }
     }
-}
-
-/// RFC 6962, section 2.1: SHA-256 over a zero byte and the entry.
-pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&[0]);
-    context.update(leaf);
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
 }
 
 /// Keeps the hash of a pruned entry from being confirmed by guessing its content.

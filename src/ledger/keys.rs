@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::rand;
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::{digest, rand};
 
 use crate::model::SubjectKey;
 use crate::secrets::{self, SecretError};
+
+use super::note::Signer;
 
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +42,21 @@ pub fn subject_key(path: &Path, ledger: &Path) -> Result<SubjectKey, KeyError> {
         .map_err(|_| KeyError::Damaged { path: path.to_owned(), what: "subject key of 32 bytes" })
 }
 
-/// Reads the key that signs tree heads (Ed25519, PKCS #8), or makes it.
+/// Who signs the ledger's heads: the key in a file (Ed25519, PKCS #8), which is made where it is missing,
+/// under a name. Without one, the name is made from the key.
 ///
 /// # Errors
 /// As [`subject_key`].
-pub fn signing_key(path: &Path) -> Result<Ed25519KeyPair, KeyError> {
+pub fn signer(path: &Path, origin: Option<&str>) -> Result<Signer, KeyError> {
+    let key = signing_key(path)?;
+    let hash = digest::digest(&digest::SHA256, key.public_key().as_ref());
+    let short: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let origin = origin.map_or_else(|| format!("fieldgate/{short}"), str::to_owned);
+    Signer::log(&origin, key)
+        .map_err(|_| KeyError::Damaged { path: path.to_owned(), what: "key for a ledger of this name" })
+}
+
+fn signing_key(path: &Path) -> Result<Ed25519KeyPair, KeyError> {
     let bytes = load_or_make(path, || {
         let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::NoRandomness)?;
         let document = pair.to_pkcs8().map_err(|_| KeyError::NoRandomness)?;

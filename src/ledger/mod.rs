@@ -1,28 +1,57 @@
-//! The ledger: the durable list of disclosures and refusals.
+//! The ledger: the durable, tamper-evident list of disclosures and refusals.
 //!
-//! **Guarantees.** A [`Receipt`] exists only for an entry that is committed with `synchronous=FULL`.
-//! Entries are numbered without gaps, over all and for each contractor; the stored bytes are what is
-//! hashed (RFC 6962, section 2.1). An entry holds no personal value: paths as the rules write them,
-//! counts, and keyed names of subjects.
+//! **Guarantees.** A [`Receipt`] exists only for an entry that is on the disk. Entries are numbered without
+//! gaps, over all and for each contractor; the stored bytes are what is hashed (RFC 6962, section 2.1), and
+//! the head of the tree over them is signed at least every second while entries come. An entry holds no
+//! personal value: paths as the rules write them, counts, and keyed names of subjects.
 //!
-//! **Trusts** the file system to keep what it acknowledged. After any failure it trusts nothing: the
-//! database is opened anew and read back before another entry is taken.
+//! **How.** `writer` numbers entries and commits them to the `journal`, one sync for a batch. Behind it
+//! `keeper` takes them into the `archive` (C2SP tlog-tiles, a signed checkpoint) and into the `index`, a
+//! SQLite database that can be made anew. `log` and `query` read all three, beside the gateway or without it.
+//!
+//! **Trusts** the file system to keep what it acknowledged. After a failed write it trusts nothing: the
+//! journal is opened anew and read back before another entry is taken. After a failed sync it stops.
 //!
 //! **Must not** know of HTTP, rules or the filter.
 //!
 //! **Called by** `proxy::record` (writes), `app` (opens, closes), the commands (read).
 
+mod account;
+mod archive;
+mod checkpoint;
+mod disk;
 mod entry;
+mod error;
+mod export;
+mod files;
+mod index;
+mod journal;
+mod keeper;
 mod keys;
+mod known;
+mod lock;
+mod log;
+mod merkle;
+mod note;
+mod postings;
+mod proof;
 mod query;
-mod sqlite;
+mod state;
+mod tiles;
+mod view;
 mod writer;
 
+pub use account::{Account, Accounting, Frame, Recipient, Recipients, html, json};
+pub use archive::Head;
 pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, Parties, RecordCounts, Refused,
     Request, Started, StreamPart,
 };
-pub use keys::{KeyError, signing_key, subject_key};
-pub use query::{Query, Row, read};
-pub use sqlite::StoreError;
+pub use error::StoreError;
+pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
+pub use keys::{KeyError, signer, subject_key};
+pub use log::Log;
+pub use note::{Signer, Verifier};
+pub use query::{Order, Page, Query, Row, Search};
+pub use view::View;
 pub use writer::{Ledger, Receipt, RecordError};

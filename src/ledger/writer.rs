@@ -1,28 +1,36 @@
-//! The one writer: takes drafts from a bounded queue, commits what has gathered in one transaction,
-//! wakes who waits, and starts the next at once. No timer: while one commit runs, the next batch
-//! gathers by itself.
+//! The one writer: takes drafts from a bounded queue, commits what has gathered as one batch, wakes who
+//! waits, and starts the next at once. No timer: while one commit runs, the next batch gathers by itself.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use super::entry::Draft;
-use super::sqlite::{Mark, Sqlite, StoreError, WriterLock, Written};
+use super::archive::{Archive, Head};
+use super::entry::{self, Draft};
+use super::error::StoreError;
+use super::files;
+use super::index::Index;
+use super::journal::{Journal, MAX_ENTRY, Tail};
+use super::keeper::Keeper;
+use super::known::Known;
+use super::lock::WriterLock;
+use super::log;
+use super::note::Signer;
+use super::state::State;
+use super::view::View;
 
 /// Drafts that may wait. More are refused: memory stays bounded, and so does the wait.
 const QUEUE: usize = 4096;
-/// Most drafts in one transaction.
+/// Most drafts in one batch.
 const BATCH: usize = 1024;
-/// Subjects in one transaction, after which no further draft joins it.
-const SUBJECTS: usize = 10_000;
-/// A commit that runs for longer than this makes the ledger count as sick.
-const SLOW: Duration = Duration::from_secs(1);
-/// How often a sick database is tried again.
+/// Bytes in one batch, after which no further draft joins it.
+const BATCH_BYTES: usize = 1 << 20;
+/// How often a sick journal is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Proof that an entry is on the disk. Only the writer makes one.
@@ -57,42 +65,7 @@ pub struct Ledger {
     state: Arc<State>,
     deadline: Duration,
     writer: Option<JoinHandle<()>>,
-}
-
-/// What everybody may know of the writer.
-struct State {
-    healthy: AtomicBool,
-    since: Instant,
-    /// Milliseconds after `since` at which the running commit began; 0 while none runs.
-    began: AtomicU64,
-}
-
-impl State {
-    fn new() -> Self {
-        State { healthy: AtomicBool::new(true), since: Instant::now(), began: AtomicU64::new(0) }
-    }
-
-    fn set(&self, healthy: bool) {
-        self.healthy.store(healthy, Ordering::Release);
-    }
-
-    fn begin(&self) {
-        self.began.store(self.now().max(1), Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        self.began.store(0, Ordering::Relaxed);
-    }
-
-    fn is_healthy(&self) -> bool {
-        let began = self.began.load(Ordering::Relaxed);
-        let hangs = began > 0 && self.now().saturating_sub(began) > SLOW.as_millis() as u64;
-        self.healthy.load(Ordering::Acquire) && !hangs
-    }
-
-    fn now(&self) -> u64 {
-        self.since.elapsed().as_millis() as u64
-    }
+    keeper: Option<JoinHandle<()>>,
 }
 
 type Answer = oneshot::Sender<Result<Receipt, RecordError>>;
@@ -103,35 +76,51 @@ struct Job {
 }
 
 impl Ledger {
-    /// Opens the SQLite ledger at `path` and starts its writer. An entry that is not durable within
-    /// `deadline` is given up.
+    /// Opens the ledger whose index is at `path`, takes what a crash left in the journal into the archive,
+    /// and starts its threads. Heads are signed by `signer`. An entry that is not durable within `deadline`
+    /// is given up.
     ///
     /// # Errors
-    /// Where the database cannot be used, or another gateway uses it.
-    pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
+    /// Where a file cannot be used, another gateway uses it, or the ledger is not whole.
+    pub fn open(path: &Path, signer: Signer, deadline: Duration) -> Result<Self, StoreError> {
         let lock = WriterLock::take(path)?;
-        let store = Sqlite::open(path)?;
-        let mark = store.mark();
-        let state = Arc::new(State::new());
+        let index = Index::open(path)?;
+        let folder = log::folder(path);
+        let archive = Archive::open(&folder, signer)?;
+        let state = Arc::new(State::new(index.inode()));
+        // What the first version kept comes first: the journal is empty then.
+        let keeper = Keeper::start(archive, index, path, Arc::clone(&state))?;
+        let journal = Journal::open(&log::journal_folder(&folder), Arc::clone(&state.archived))?;
+        state.committed.store(journal.next(), Ordering::Release);
+        let known = keeper.known()?;
         let (queue, jobs) = sync_channel(QUEUE);
+        let place = Place { folder: files::inode(&folder), index: state.index_file() };
         let writer = Writer {
             path: path.to_owned(),
-            store: Some(store),
+            place,
+            size: journal.next(),
+            journal: Some(journal),
             state: Arc::clone(&state),
+            known,
             trouble: String::new(),
-            mark,
             retry_at: None,
             _lock: lock,
         };
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&jobs));
         let thread = thread.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        Ok(Ledger { queue: Some(queue), state, deadline, writer: Some(thread) })
+        let keeper = keeper.spawn().map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        Ok(Ledger { queue: Some(queue), state, deadline, writer: Some(thread), keeper: Some(keeper) })
     }
 
     /// Whether the last commit succeeded and no commit hangs. Asked before an upstream is called, so
     /// that a sick ledger costs nothing.
     pub fn is_healthy(&self) -> bool {
         self.state.is_healthy()
+    }
+
+    /// The signed heads, as they are made.
+    pub fn heads(&self) -> watch::Receiver<Head> {
+        self.state.heads.subscribe()
     }
 
     /// Writes an entry and waits until it is durable.
@@ -155,23 +144,36 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.queue = None;
+        // A thread that panicked has answered nobody: there is nothing left to save.
         if let Some(writer) = self.writer.take() {
-            // A writer that panicked has answered nobody: there is nothing left to save.
             let _ = writer.join();
+        }
+        self.state.stop();
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
         }
     }
 }
 
+/// The ledger's folder and index, as the file system knows them.
+#[derive(Clone, Copy)]
+struct Place {
+    folder: u64,
+    index: u64,
+}
+
 struct Writer {
     path: PathBuf,
-    /// `None` while the database is sick.
-    store: Option<Sqlite>,
+    place: Place,
+    /// `None` while it is sick.
+    journal: Option<Journal>,
+    /// Entries that are durable.
+    size: u64,
     state: Arc<State>,
+    known: Known,
     /// The last failure to open it again, so that each is logged once.
     trouble: String,
-    /// What the ledger was after the last commit.
-    mark: Mark,
-    /// When a sick database is tried again.
+    /// When a sick journal is tried again; never, after a failed sync.
     retry_at: Option<Instant>,
     _lock: WriterLock,
 }
@@ -196,44 +198,54 @@ impl Writer {
     }
 
     fn serve(&mut self, first: Job, jobs: &Receiver<Job>) {
-        let mut batch = Batch::default();
-        batch.push(first);
-        batch.gather(jobs);
-        let Batch { drafts, answers, .. } = batch;
+        let mut answers = Vec::new();
+        let Some(journal) = &mut self.journal else {
+            answers.push((first.answer, Err(RecordError::Unavailable)));
+            return answer_all(answers);
+        };
+        self.known.turn_to(entry::now());
+        let mut next = Some(first);
+        while let Some(Job { draft, answer }) = next {
+            answers.push((answer, stage(journal, &mut self.known, &draft)));
+            let room = answers.len() < BATCH && journal.staged_bytes() < BATCH_BYTES;
+            next = room.then(|| jobs.try_recv()).and_then(|job| match job {
+                Ok(job) => Some(job),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            });
+        }
         self.state.begin();
-        let outcome = self.store.as_mut().map(|store| store.commit(&drafts));
+        let outcome = self.place.check(&self.path).and_then(|()| journal.commit());
         self.state.end();
         match outcome {
-            Some(Ok(written)) => {
-                self.mark = self.store.as_ref().map_or(self.mark, Sqlite::mark);
-                answer_all(answers, written);
+            Ok(()) => {
+                self.known.keep();
+                self.size = journal.next();
+                self.state.commit(self.size);
             }
-            Some(Err(error)) => {
-                tracing::error!(%error, lost = drafts.len(), "the ledger cannot be written: nothing is disclosed until it can");
-                self.fall_sick(answers);
+            Err(error) => {
+                tracing::error!(%error, lost = answers.len(), "the ledger cannot be written: nothing is disclosed until it can");
+                self.fall_sick(&error);
+                answers.iter_mut().for_each(|(_, result)| *result = Err(RecordError::Unavailable));
             }
-            None => self.fall_sick(answers),
         }
+        answer_all(answers);
     }
 
-    /// After a failed commit nothing is known: the database is closed and read back before it is
-    /// trusted again.
-    fn fall_sick(&mut self, answers: Vec<Answer>) {
-        self.state.set(false);
-        self.store = None;
-        self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
-        for answer in answers {
-            let _ = answer.send(Err(RecordError::Unavailable));
-        }
+    /// After a failed commit nothing is known: the journal is closed and read back before it is trusted
+    /// again. After a failed sync, not even then.
+    fn fall_sick(&mut self, error: &StoreError) {
+        self.state.set_writes(false);
+        self.journal = None;
+        self.known.take_back();
+        self.retry_at = (!matches!(error, StoreError::Sync { .. })).then(|| Instant::now() + RETRY);
     }
 
     fn reopen(&mut self) {
-        match Sqlite::reopen(&self.path, self.mark) {
-            Ok(store) => {
-                self.store = Some(store);
+        match self.try_reopen() {
+            Ok(()) => {
                 self.retry_at = None;
                 self.trouble.clear();
-                self.state.set(true);
+                self.state.set_writes(true);
                 tracing::warn!("the ledger can be written again");
             }
             Err(error) => {
@@ -246,47 +258,68 @@ impl Writer {
             }
         }
     }
+
+    fn try_reopen(&mut self) -> Result<(), StoreError> {
+        self.place.check(&self.path)?;
+        let folder = log::journal_folder(&log::folder(&self.path));
+        let journal = Journal::open(&folder, Arc::clone(&self.state.archived))?;
+        let found = journal.next();
+        if found < self.size {
+            return Err(StoreError::Shorter { path: folder, found, known: self.size });
+        }
+        // Some of the batch that failed may be there: these entries exist.
+        let known = &mut self.known;
+        Tail::new(&folder, self.size).read(found, |_, leaf| {
+            if let Ok(entry) = View::parse(leaf) {
+                known.note(&entry);
+            }
+        })?;
+        self.journal = Some(journal);
+        self.size = found;
+        self.state.commit(found);
+        Ok(())
+    }
 }
 
 impl Drop for Writer {
     /// Also where it panics: nobody may believe that it still writes.
     fn drop(&mut self) {
-        self.state.set(false);
+        self.state.set_writes(false);
     }
 }
 
-/// Drafts that share a transaction, and who waits for each.
-#[derive(Default)]
-struct Batch {
-    drafts: Vec<Draft>,
-    answers: Vec<Answer>,
-    subjects: usize,
-}
-
-impl Batch {
-    fn push(&mut self, job: Job) {
-        self.subjects += job.draft.subjects();
-        self.drafts.push(job.draft);
-        self.answers.push(job.answer);
-    }
-
-    /// Takes what waits, as far as there is room.
-    fn gather(&mut self, jobs: &Receiver<Job>) {
-        while self.drafts.len() < BATCH && self.subjects < SUBJECTS {
-            match jobs.try_recv() {
-                Ok(job) => self.push(job),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+impl Place {
+    fn check(&self, path: &Path) -> Result<(), StoreError> {
+        let folder = log::folder(path);
+        for (path, inode) in [(path, self.index), (&folder, self.folder)] {
+            if files::inode(path) != inode {
+                return Err(StoreError::Replaced(path.to_owned()));
             }
         }
+        Ok(())
     }
 }
 
-fn answer_all(answers: Vec<Answer>, written: Vec<Written>) {
-    for (answer, written) in answers.into_iter().zip(written) {
+/// Adds a draft to the batch; the number of its first entry.
+fn stage(journal: &mut Journal, known: &mut Known, draft: &Draft) -> Result<Receipt, RecordError> {
+    if draft.parts.iter().any(|part| part.size() > MAX_ENTRY) {
+        tracing::error!("an entry is too large for the ledger");
+        return Err(RecordError::Unavailable);
+    }
+    if !known.admit(draft) {
+        return Err(RecordError::SubjectLimit);
+    }
+    let position = journal.next();
+    for part in &draft.parts {
+        let sequence = draft.contractor.as_deref().map(|contractor| known.next_sequence(contractor));
+        journal.stage(&part.leaf(journal.next(), sequence));
+    }
+    Ok(Receipt { position })
+}
+
+fn answer_all(answers: Vec<(Answer, Result<Receipt, RecordError>)>) {
+    for (answer, result) in answers {
         // Who waited may have gone; the entry stays.
-        let _ = answer.send(match written {
-            Written::At(position) => Ok(Receipt { position }),
-            Written::OverSubjectLimit => Err(RecordError::SubjectLimit),
-        });
+        let _ = answer.send(result);
     }
 }

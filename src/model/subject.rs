@@ -65,6 +65,22 @@ impl fmt::Debug for Subject<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectPseudonym(pub [u8; 16]);
 
+impl SubjectPseudonym {
+    /// None where the text is not 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        let mut name = [0; 16];
+        if pairs.len() != name.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in name.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(SubjectPseudonym(name))
+    }
+}
+
 impl fmt::Display for SubjectPseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

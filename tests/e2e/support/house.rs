@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fieldgate::authority::Authority;
+use fieldgate::ledger::Log;
 use fieldgate::transport::{ClientFiles, client_config};
 use http::Method;
 use tempfile::TempDir;
@@ -297,23 +298,12 @@ impl House {
 
     /// All entries; each is checked to be intact and in its place.
     pub fn entries(&self) -> Vec<serde_json::Value> {
-        let ledger = rusqlite::Connection::open(self.ledger_path()).unwrap();
-        ledger.busy_timeout(Duration::from_secs(10)).unwrap();
-        let mut statement =
-            ledger.prepare("SELECT position, leaf, hash FROM entry ORDER BY position").unwrap();
-        let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
-        });
-        let mut entries = Vec::new();
-        for row in rows.unwrap() {
-            let (position, leaf, hash) = row.unwrap();
-            assert_eq!(position, entries.len() as i64, "no gap");
-            assert_eq!(hash, leaf_hash(&leaf), "RFC 6962 hash of entry {position}");
-            let entry: serde_json::Value = serde_json::from_slice(&leaf).unwrap();
-            assert_eq!(entry["index"], position);
-            entries.push(entry);
-        }
-        entries
+        entries_at(&self.ledger_path())
+    }
+
+    /// The gateway's process.
+    pub fn process(&self) -> u32 {
+        self.gateway.as_ref().unwrap().0.id()
     }
 
     pub fn log(&self) -> String {
@@ -325,8 +315,7 @@ impl House {
         self.signal("-TERM");
         assert!(self.wait().success());
         assert!(!self.log().contains(PLANTED), "{}", self.log());
-        for file in std::fs::read_dir(self.path("ledger")).unwrap() {
-            let path = file.unwrap().path();
+        for path in files_below(&self.path("ledger")) {
             let bytes = std::fs::read(&path).unwrap();
             let found = bytes.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
             assert!(!found, "{}", path.display());
@@ -334,14 +323,25 @@ impl House {
     }
 }
 
+/// All entries of the ledger at `path`.
+pub fn entries_at(path: &Path) -> Vec<serde_json::Value> {
+    let log = Log::open(path).unwrap();
+    let entries = (0..log.size()).map(|position| {
+        let leaf = log.entry(position).unwrap().expect("no gap");
+        let entry: serde_json::Value = serde_json::from_slice(&leaf).unwrap();
+        assert_eq!(entry["index"], position);
+        entry
+    });
+    entries.collect()
+}
+
+/// All files of a folder and of those in it.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
 fn listening(line: &str) -> Option<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     (line["message"] == "listening").then(|| line["address"].as_str().unwrap().parse().unwrap())
-}
-
-fn leaf_hash(leaf: &[u8]) -> Vec<u8> {
-    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    context.update(&[0]);
-    context.update(leaf);
-    context.finish().as_ref().to_vec()
 }

@@ -1,0 +1,248 @@
+//! The archive: the entries and the hashes of the tree over them as C2SP tlog-tiles, and the signed head of
+//! that tree. It is a folder of files that outside tools read as they are.
+//!
+//! **Guarantees.** When [`Archive::seal`] returns, all that was appended is on the disk and under the head.
+//! A head is written after what it is about. An archive whose tree does not fit its own head is not opened.
+
+use std::path::{Path, PathBuf};
+
+use super::checkpoint::{self, Checkpoint};
+use super::error::StoreError;
+use super::files;
+use super::merkle::{self, Hash};
+use super::note::Signer;
+use super::tiles::{self, TileError, Tiles};
+
+/// Entries in a bundle, and hashes in a tile.
+pub const BUNDLE: u64 = 256;
+
+/// The archive, open for writing.
+pub struct Archive {
+    folder: PathBuf,
+    signer: Signer,
+    tiles: Tiles,
+    /// Entries of the bundles that are not on the disk as a whole, and the number of the first.
+    pending: Vec<Vec<u8>>,
+    first: u64,
+    head: Head,
+}
+
+/// The signed head of the tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    pub size: u64,
+    pub root: Hash,
+    /// The signed note; empty as long as there is none.
+    pub note: String,
+}
+
+impl Archive {
+    /// Opens the archive in `folder`, or makes it.
+    ///
+    /// # Errors
+    /// Where a file cannot be used, or the tree is not that of its head.
+    pub fn open(folder: &Path, signer: Signer) -> Result<Self, StoreError> {
+        files::make_folder(folder)?;
+        let head = read_head(folder, &signer)?;
+        let tiles = Tiles::open(folder.to_owned(), head.size)?;
+        if head.size > 0 && tiles.root() != head.root {
+            return Err(StoreError::Forked(folder.to_owned()));
+        }
+        let first = head.size / BUNDLE * BUNDLE;
+        let pending = read_pending(folder, head.size)?;
+        Ok(Archive { folder: folder.to_owned(), signer, tiles, pending, first, head })
+    }
+
+    /// Entries that were appended.
+    pub fn size(&self) -> u64 {
+        self.tiles.size()
+    }
+
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub fn append(&mut self, leaf: Vec<u8>) {
+        self.tiles.append(merkle::leaf_hash(&leaf));
+        self.pending.push(leaf);
+    }
+
+    /// Entries that were sealed, from one number to another (exclusive).
+    ///
+    /// # Errors
+    /// Where a bundle cannot be read.
+    pub fn entries(&self, from: u64, end: u64) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut entries = Vec::new();
+        let mut at = from;
+        while at < end {
+            let until = (at / BUNDLE + 1) * BUNDLE;
+            let until = until.min(end);
+            if at >= self.first {
+                let pending = self.pending.get((at - self.first) as usize..(until - self.first) as usize);
+                let kept = |leaf: &Vec<u8>| (!leaf.is_empty()).then(|| leaf.clone());
+                entries.extend(pending.unwrap_or_default().iter().map(kept));
+            } else {
+                let bundle = read_bundle(&self.folder, at / BUNDLE, BUNDLE)?;
+                let offset = (at % BUNDLE) as usize;
+                entries.extend(bundle.into_iter().skip(offset).take((until - at) as usize));
+            }
+            at = until;
+        }
+        Ok(entries)
+    }
+
+    /// Writes what was appended, signs the head, and writes that.
+    ///
+    /// # Errors
+    /// Where a file cannot be written; it can be tried again.
+    pub fn seal(&mut self) -> Result<(), StoreError> {
+        if self.tiles.size() == self.head.size && !self.head.note.is_empty() {
+            return Ok(());
+        }
+        self.check_head()?;
+        self.write_bundles()?;
+        self.tiles.write()?;
+        let checkpoint = Checkpoint {
+            origin: self.signer.verifier().name().to_owned(),
+            size: self.tiles.size(),
+            root: self.tiles.root(),
+        };
+        let note = self.sign(&checkpoint)?;
+        files::replace(&head_path(&self.folder), note.as_bytes())?;
+        self.head = Head { size: checkpoint.size, root: checkpoint.root, note };
+        Ok(())
+    }
+
+    fn sign(&self, checkpoint: &Checkpoint) -> Result<String, StoreError> {
+        let broken = |what: String| StoreError::Broken { path: head_path(&self.folder), what };
+        let mut note = checkpoint.to_note().map_err(|error| broken(error.to_string()))?;
+        note.sign(&self.signer).map_err(|error| broken(error.to_string()))?;
+        Ok(note.to_string())
+    }
+
+    /// Nobody else writes here.
+    fn check_head(&self) -> Result<(), StoreError> {
+        let path = head_path(&self.folder);
+        match std::fs::read_to_string(&path) {
+            Ok(note) if note == self.head.note => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.head.note.is_empty() => Ok(()),
+            _ => Err(StoreError::Replaced(path)),
+        }
+    }
+
+    fn write_bundles(&mut self) -> Result<(), StoreError> {
+        let whole = self.pending.len() / BUNDLE as usize;
+        let mut written = None;
+        for (at, bundle) in self.pending.chunks(BUNDLE as usize).enumerate() {
+            let number = self.first / BUNDLE + at as u64;
+            let width = if at < whole { None } else { Some(bundle.len() as u8) };
+            let path = self.folder.join(tiles::entries_path(number, width));
+            let bytes = tiles::encode_bundle(bundle.iter().map(Vec::as_slice));
+            let bytes =
+                bytes.map_err(|error| StoreError::Broken { path: path.clone(), what: error.to_string() })?;
+            files::write_beside(&path, &bytes)?;
+            files::sync_folder_of(&path)?;
+            written = Some((path, number));
+        }
+        let Some((path, last)) = written else { return Ok(()) };
+        self.pending.drain(..whole * BUNDLE as usize);
+        for number in self.first / BUNDLE..=last {
+            self.remove_partials(number, &path);
+        }
+        self.first += whole as u64 * BUNDLE;
+        Ok(())
+    }
+
+    /// Shorter versions of a bundle say nothing that a longer one does not.
+    fn remove_partials(&self, number: u64, kept: &Path) {
+        let mut folder = self.folder.join(tiles::entries_path(number, None)).into_os_string();
+        folder.push(".p");
+        let Ok(files) = std::fs::read_dir(&folder) else { return };
+        let others = files.flatten().map(|file| file.path()).filter(|path| path != kept);
+        // One that stays does no harm.
+        others.for_each(|path| _ = std::fs::remove_file(path));
+        let _ = std::fs::remove_dir(&folder);
+    }
+}
+
+/// Where the signed head is.
+pub fn head_path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint")
+}
+
+/// The head that was signed last; of no entries where there is none.
+fn read_head(folder: &Path, signer: &Signer) -> Result<Head, StoreError> {
+    let path = head_path(folder);
+    let note = match std::fs::read_to_string(&path) {
+        Ok(note) => note,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if has_tiles(folder) {
+                Err(StoreError::Broken { path, what: "the signed head is missing".to_owned() })
+            } else {
+                Ok(Head::default())
+            };
+        }
+        Err(source) => return Err(StoreError::File { path, source }),
+    };
+    match checkpoint::open(&note, signer.verifier()) {
+        Ok((checkpoint, _)) => Ok(Head { size: checkpoint.size, root: checkpoint.root, note }),
+        Err(error) => Err(StoreError::Broken {
+            path,
+            what: format!("is not a head that this ledger's key and origin have signed ({error})"),
+        }),
+    }
+}
+
+/// The first head may not have been written yet when the first tile was.
+fn has_tiles(folder: &Path) -> bool {
+    folder.join(tiles::tile_path(0, 0, None)).exists()
+}
+
+/// The entries of the last bundle, where it is not whole.
+fn read_pending(folder: &Path, size: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+    let (number, width) = (size / BUNDLE, size % BUNDLE);
+    if width == 0 {
+        return Ok(Vec::new());
+    }
+    let entries = read_bundle(folder, number, width)?;
+    Ok(entries.into_iter().map(|entry| entry.unwrap_or_default()).collect())
+}
+
+/// The first `count` entries of a bundle; None for one whose content was pruned.
+///
+/// # Errors
+/// Where it has fewer, or is damaged.
+pub fn read_bundle(folder: &Path, number: u64, count: u64) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let mut path = bundle_file(folder, number, count);
+    let mut bytes = std::fs::read(&path);
+    if bytes.is_err() {
+        // A longer version may have taken its place in between.
+        path = bundle_file(folder, number, count);
+        bytes = std::fs::read(&path);
+    }
+    let bytes = bytes.map_err(|source| StoreError::File { path: path.clone(), source })?;
+    let broken = |what: String| StoreError::Broken { path: path.clone(), what };
+    let entries = tiles::split_bundle(&bytes).map_err(|error| broken(error.to_string()))?;
+    if (entries.len() as u64) < count {
+        return Err(broken(format!("holds {} entries instead of {count}", entries.len())));
+    }
+    let some = |entry: &[u8]| (!entry.is_empty()).then(|| entry.to_vec());
+    Ok(entries.into_iter().take(count as usize).map(some).collect())
+}
+
+/// The whole bundle, or the shortest part of it that has so many entries.
+fn bundle_file(folder: &Path, number: u64, count: u64) -> PathBuf {
+    let whole = folder.join(tiles::entries_path(number, None));
+    if whole.exists() {
+        return whole;
+    }
+    let parts =
+        (count.max(1)..BUNDLE).map(|width| folder.join(tiles::entries_path(number, Some(width as u8))));
+    parts.into_iter().find(|path| path.exists()).unwrap_or(whole)
+}
+
+impl From<TileError> for StoreError {
+    fn from(error: TileError) -> Self {
+        StoreError::Tile(error)
+    }
+}

@@ -1,0 +1,35 @@
+//! Why the ledger cannot be used, and what to do about it. Names files and numbers, never content.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the ledger's index {}: {source}", path.display())]
+    Database { path: PathBuf, source: rusqlite::Error },
+    #[error("the ledger's file {}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("the disk did not take {} ({source}): what it has is not known any more; check the disk and start the gateway again", path.display())]
+    Sync { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Tile(super::tiles::TileError),
+    #[error("there is no ledger at {}; the gateway makes it when it first starts", .0.display())]
+    Missing(PathBuf),
+    #[error("the ledger {} is in use by another gateway", .0.display())]
+    InUse(PathBuf),
+    #[error("the ledger's file {} was deleted or replaced while it was open; stop the gateway, put the right one back, and start again", .0.display())]
+    Replaced(PathBuf),
+    #[error("the ledger {} has version {found}; this gateway knows {known}: use a newer one", path.display())]
+    TooNew { path: PathBuf, found: usize, known: usize },
+    #[error("entry {entry} of the ledger is damaged in {}: restore that file", path.display())]
+    Damaged { path: PathBuf, entry: u64 },
+    #[error("the ledger {} has {found} entries and is known to have had {known}: it was cut short, or an older copy was put back; put the newest copy of the whole folder back", path.display())]
+    Shorter { path: PathBuf, found: u64, known: u64 },
+    #[error("the ledger {} does not fit its own last signed head: put the newest copy of the whole folder back", .0.display())]
+    Forked(PathBuf),
+    #[error("{}: {what}; put the newest copy of the ledger's folder back", path.display())]
+    Broken { path: PathBuf, what: String },
+    #[error(
+        "the witness {witness} has seen {known} entries and the ledger has {found}: an older copy was put back, or two ledgers use one key; put the newest copy of the ledger's folder back"
+    )]
+    BehindWitness { witness: String, found: u64, known: u64 },
+}

@@ -1,0 +1,145 @@
+//! A table for people.
+
+use std::io::Write;
+
+use comfy_table::{Table, presets};
+
+use super::super::view::View;
+use super::{ExportError, Row};
+
+/// Rows whose widths are fitted to each other. A table of all rows would need all of them at once.
+const PAGE: usize = 1000;
+
+const HEADER: [&str; 8] = ["NUMBER", "TIME", "CONTRACTOR", "TASK", "REQUEST", "OUTCOME", "RECORDS", "FIELDS"];
+
+/// Writes pages of at most 1000 rows, the header once a page. Times are RFC 3339, UTC, with
+/// milliseconds. Control characters are replaced: an entry cannot steer a terminal.
+pub(super) struct Pages<W: Write> {
+    out: W,
+    page: Table,
+    written: bool,
+}
+
+impl<W: Write> Pages<W> {
+    pub fn new(out: W) -> Self {
+        Self { out, page: page(), written: false }
+    }
+
+    pub fn entry(&mut self, row: &Row) -> Result<(), ExportError> {
+        self.page.add_row(cells(row));
+        if self.page.row_count() == PAGE { self.write() } else { Ok(()) }
+    }
+
+    /// An export of nothing is a header.
+    pub fn finish(mut self) -> Result<W, ExportError> {
+        if !self.written || !self.page.is_empty() {
+            self.write()?;
+        }
+        Ok(self.out)
+    }
+
+    fn write(&mut self) -> Result<(), ExportError> {
+        let page = std::mem::replace(&mut self.page, page());
+        self.written = true;
+        for line in page.lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn page() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(HEADER);
+    table
+}
+
+fn cells(row: &Row) -> [String; 8] {
+    let number = row.number.to_string();
+    let Some((time, view)) = &row.entry else {
+        let mut cells = [const { String::new() }; 8];
+        cells[0] = number;
+        cells[5] = row.outcome().to_owned();
+        return cells;
+    };
+    let request = [view.method.as_deref(), view.route.as_deref()];
+    [
+        number,
+        format!("{time:.3}"),
+        shown(view.contractor.as_deref().unwrap_or_default()),
+        shown(view.task.as_deref().unwrap_or_default()),
+        shown(&request.into_iter().flatten().collect::<Vec<_>>().join(" ")),
+        shown(&outcome(view)),
+        records(view),
+        if view.fields.is_empty() { String::new() } else { view.fields.len().to_string() },
+    ]
+}
+
+/// `200 disclosed`, `404 not-found`, or the kind.
+fn outcome(view: &View) -> String {
+    match view.status.filter(|_| matches!(view.kind.as_ref(), "disclosure" | "refusal")) {
+        Some(status) => format!("{status} {}", view.outcome()),
+        None => view.outcome().to_owned(),
+    }
+}
+
+/// `3`, or `3 (+2 withheld)`.
+fn records(view: &View) -> String {
+    match view.records {
+        None => String::new(),
+        Some(records) if records.withheld == 0 => records.released.to_string(),
+        Some(records) => format!("{} (+{} withheld)", records.released, records.withheld),
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Form;
+    use super::super::tests::{READ, REFUSED, STARTED, export};
+    use super::*;
+
+    fn lines(entries: &[(u64, Option<&str>)]) -> Vec<String> {
+        let text = String::from_utf8(export(Form::Table, entries)).unwrap();
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn rows_read_as_a_sentence() {
+        let lines = lines(&[(6, Some(READ)), (7, Some(REFUSED)), (0, Some(STARTED)), (5, None)]);
+        assert_eq!(
+            lines,
+            [
+                "NUMBER TIME CONTRACTOR TASK REQUEST OUTCOME RECORDS FIELDS",
+                "6 2026-11-25T12:48:47.181Z helpdesk answer-ticket GET /tickets/{ticket_id} \
+                 200 disclosed 3 (+2 withheld) 3",
+                "7 2026-11-25T12:48:47.206Z helpdesk GET 404 not-found",
+                "0 2026-11-25T12:48:34.154Z started",
+                "5 pruned",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_page_has_a_header_and_no_page_is_empty() {
+        let headers = |count: usize| {
+            let entries: Vec<_> = (0..count as u64).map(|number| (number, Some(STARTED))).collect();
+            let lines = lines(&entries);
+            let headers = lines.iter().filter(|line| line.starts_with("NUMBER")).count();
+            assert_eq!(lines.len(), headers + count);
+            headers
+        };
+        assert_eq!([headers(0), headers(1), headers(PAGE), headers(PAGE + 1)], [1, 1, 1, 2]);
+    }
+
+    #[test]
+    fn an_entry_cannot_steer_the_terminal() {
+        let leaf = r#"{"kind":"access","time":0,"contractor":"\u001b[2J\nx"}"#;
+        let text = String::from_utf8(export(Form::Table, &[(0, Some(leaf))])).unwrap();
+        assert!(!text.contains('\u{1b}') && text.lines().count() == 2, "{text}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Files that are there as a whole or not at all, also after a power cut.
+
+use std::fs::{DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// Puts `content` in the place of `path`, with mode 0600. When this returns, it is on the disk.
+///
+/// # Errors
+/// Where it cannot be written; what was there is then still there.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    write_beside(path, content)?;
+    sync_folder_of(path)
+}
+
+/// The same; the folder must still be synced.
+///
+/// # Errors
+/// As [`replace`].
+pub fn write_beside(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let io = |source| StoreError::File { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    let beside = temporary(path);
+    let mut options = File::options();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&beside).map_err(io)?;
+    file.write_all(content).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    std::fs::rename(&beside, path).map_err(io)
+}
+
+/// # Errors
+/// Where the folder cannot be synced.
+pub fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| StoreError::File { path: folder.to_owned(), source })
+}
+
+/// Makes a folder with mode 0700 where it is missing, and those above it.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn make_folder(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make_folder(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::File { path: path.to_owned(), source })
+        }
+        _ => sync_folder_of(path),
+    }
+}
+
+/// The file's number in the file system; 0 where there is none.
+pub fn inode(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.ino())
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}

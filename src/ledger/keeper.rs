@@ -1,0 +1,187 @@
+//! The thread behind the writer: takes durable entries from the journal into the archive, signs the head,
+//! and keeps the index. Whatever it waits for, no request waits for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::archive::{Archive, Head};
+use super::entry;
+use super::error::StoreError;
+use super::index::Index;
+use super::journal::Tail;
+use super::known::Known;
+use super::log;
+use super::state::State;
+
+/// The shortest time from one head to the next.
+const PACE: Duration = Duration::from_millis(500);
+/// How often what failed is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// Entries that are taken at once: their bytes are held in memory.
+const BATCH: u64 = 16_384;
+/// Entries that go into the index in one transaction.
+const INDEXED: u64 = 4096;
+
+/// The archive and the index, kept up with the journal.
+pub struct Keeper {
+    archive: Archive,
+    index: Option<Index>,
+    path: PathBuf,
+    tail: Tail,
+    state: Arc<State>,
+    /// The last failure, so that each is logged once.
+    trouble: String,
+}
+
+impl Keeper {
+    /// Takes what the first version kept in the index, and what is in the journal already.
+    ///
+    /// # Errors
+    /// Where the archive or the index cannot be written, or the index knows of more entries than there are.
+    pub fn start(archive: Archive, index: Index, path: &Path, state: Arc<State>) -> Result<Self, StoreError> {
+        let tail = Tail::new(&log::journal_folder(&log::folder(path)), archive.size());
+        let trouble = String::new();
+        let mut keeper = Keeper { archive, index: Some(index), path: path.to_owned(), tail, state, trouble };
+        keeper.take_over_first_version()?;
+        keeper.take(u64::MAX)?;
+        keeper.archive.seal()?;
+        keeper.publish();
+        let found = keeper.archive.size();
+        let known = keeper.index.as_ref().map_or(0, Index::indexed);
+        if known > found {
+            return Err(StoreError::Shorter { path: log::folder(path), found, known });
+        }
+        while !keeper.index_more()? {}
+        Ok(keeper)
+    }
+
+    /// What the writer must know of all entries.
+    ///
+    /// # Errors
+    /// Where the index cannot be read.
+    pub fn known(&self) -> Result<Known, StoreError> {
+        self.index.as_ref().map_or_else(|| Ok(Known::default()), |index| index.known(entry::now()))
+    }
+
+    /// Goes on until it is told to stop, and then to the end of the journal.
+    ///
+    /// # Errors
+    /// Where there is no thread.
+    pub fn spawn(mut self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("archive".into()).spawn(move || {
+            while !self.state.stopping() {
+                let began = Instant::now();
+                let idle = self.turn();
+                let pause = if idle { Duration::from_secs(60) } else { PACE };
+                self.state.wait(began + pause, idle, self.archive.size());
+            }
+            self.turn();
+        })
+    }
+
+    /// Takes what is there; true where nothing is left to do.
+    fn turn(&mut self) -> bool {
+        match self.try_turn() {
+            Ok(idle) => {
+                if !std::mem::take(&mut self.trouble).is_empty() {
+                    tracing::warn!("the ledger's archive and index are kept again");
+                }
+                self.state.keeps();
+                idle
+            }
+            Err(error) => {
+                let trouble = error.to_string();
+                if trouble != self.trouble {
+                    tracing::error!(%error, "the ledger's archive and index cannot be kept");
+                    self.trouble = trouble;
+                }
+                self.state.keeps_not();
+                std::thread::sleep(RETRY);
+                false
+            }
+        }
+    }
+
+    fn try_turn(&mut self) -> Result<bool, StoreError> {
+        self.take(self.state.committed.load(Ordering::Acquire))?;
+        self.archive.seal()?;
+        self.publish();
+        self.reopen_index()?;
+        let indexed = self.index_more()?;
+        Ok(indexed && self.archive.size() >= self.state.committed.load(Ordering::Acquire))
+    }
+
+    /// Appends entries of the journal to the archive.
+    fn take(&mut self, upto: u64) -> Result<(), StoreError> {
+        let mut upto = upto;
+        loop {
+            let from = self.archive.size();
+            let archive = &mut self.archive;
+            let end = upto.min(from + BATCH);
+            self.tail.read(end, |_, leaf| archive.append(leaf.to_vec()))?;
+            let all = self.archive.size();
+            // At the start nobody knows how many there are.
+            if all < end {
+                upto = upto.min(all);
+            }
+            if all >= upto || all == from {
+                return Ok(());
+            }
+            self.archive.seal()?;
+            self.publish();
+        }
+    }
+
+    /// Says what may be forgotten of the journal.
+    fn publish(&self) {
+        let head: &Head = self.archive.head();
+        self.state.archived.store(head.size, Ordering::Release);
+        self.state.heads.send_if_modified(|known| {
+            let newer = known.size != head.size || known.note != head.note;
+            if newer {
+                *known = head.clone();
+            }
+            newer
+        });
+    }
+
+    /// Gives the index some of the entries that it does not have; true where it has all.
+    fn index_more(&mut self) -> Result<bool, StoreError> {
+        let Some(index) = &mut self.index else { return Ok(false) };
+        index.check_name()?;
+        let (from, size) = (index.indexed(), self.archive.head().size);
+        if from >= size {
+            return Ok(true);
+        }
+        let end = size.min(from + INDEXED);
+        let entries = self.archive.entries(from, end)?;
+        let result = index.add(entries.iter().map(Option::as_deref));
+        if result.is_err() {
+            self.index = None;
+        }
+        result.map(|()| end == size)
+    }
+
+    fn reopen_index(&mut self) -> Result<(), StoreError> {
+        if self.index.is_none() {
+            self.index = Some(Index::reopen(&self.path, self.state.index_file())?);
+        }
+        Ok(())
+    }
+
+    fn take_over_first_version(&mut self) -> Result<(), StoreError> {
+        let Some(index) = &self.index else { return Ok(()) };
+        let Some(count) = index.first_version()? else { return Ok(()) };
+        for position in self.archive.size()..count {
+            self.archive.append(index.first_version_entry(position)?);
+            if (position + 1).is_multiple_of(BATCH) {
+                self.archive.seal()?;
+            }
+        }
+        self.archive.seal()?;
+        index.forget_first_version()
+    }
+}

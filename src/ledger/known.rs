@@ -1,0 +1,111 @@
+//! What the writer must know of all entries to number the next ones and to keep a contractor's limits.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::SubjectPseudonym;
+
+use super::entry::Draft;
+use super::view::View;
+
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Entries of each contractor so far.
+    pub sequences: HashMap<String, u64>,
+    /// The day, in days since 1970-01-01, and the subjects that each contractor has seen in it.
+    pub day: i64,
+    pub subjects: HashMap<String, HashSet<SubjectPseudonym>>,
+    /// What the batch in work has changed.
+    undo: Vec<Undo>,
+}
+
+#[derive(Clone, Debug)]
+enum Undo {
+    Sequence(String),
+    Subject(String, SubjectPseudonym),
+}
+
+impl Known {
+    pub fn new(day: i64) -> Self {
+        Known { day, ..Known::default() }
+    }
+
+    /// Begins another day, where it is one. A clock that goes back does not begin the day before.
+    pub fn turn_to(&mut self, time: i64) {
+        let day = time.div_euclid(MICROS_PER_DAY);
+        if day > self.day {
+            self.subjects.clear();
+            self.day = day;
+        }
+    }
+
+    /// Counts the draft's subjects for today; false (and nothing counted) where they would be too many.
+    pub fn admit(&mut self, draft: &Draft) -> bool {
+        let Some(contractor) = draft.contractor.as_deref().filter(|_| draft.subjects() > 0) else {
+            return true;
+        };
+        let all = || draft.parts.iter().flat_map(|part| &part.subjects);
+        let none = HashSet::new();
+        let seen = self.subjects.get(contractor).unwrap_or(&none);
+        let new: HashSet<SubjectPseudonym> =
+            all().filter(|subject| !seen.contains(*subject)).copied().collect();
+        if !new.is_empty() && (seen.len() + new.len()) as u64 > draft.subjects_per_day {
+            return false;
+        }
+        if !new.is_empty() {
+            self.undo.extend(new.iter().map(|subject| Undo::Subject(contractor.to_owned(), *subject)));
+            match self.subjects.get_mut(contractor) {
+                Some(seen) => seen.extend(new),
+                None => _ = self.subjects.insert(contractor.to_owned(), new),
+            }
+        }
+        true
+    }
+
+    /// The number of the contractor's next entry.
+    pub fn next_sequence(&mut self, contractor: &str) -> u64 {
+        self.undo.push(Undo::Sequence(contractor.to_owned()));
+        match self.sequences.get_mut(contractor) {
+            Some(sequence) => {
+                *sequence += 1;
+                *sequence
+            }
+            None => {
+                self.sequences.insert(contractor.to_owned(), 1);
+                1
+            }
+        }
+    }
+
+    /// The batch is on the disk.
+    pub fn keep(&mut self) {
+        self.undo.clear();
+    }
+
+    /// The batch is not on the disk.
+    pub fn take_back(&mut self) {
+        for undo in std::mem::take(&mut self.undo) {
+            match undo {
+                Undo::Sequence(contractor) => {
+                    self.sequences.entry(contractor).and_modify(|sequence| *sequence -= 1);
+                }
+                Undo::Subject(contractor, subject) => {
+                    self.subjects.entry(contractor).and_modify(|seen| _ = seen.remove(&subject));
+                }
+            }
+        }
+    }
+
+    /// An entry that was found on the disk.
+    pub fn note(&mut self, entry: &View) {
+        let Some(contractor) = entry.contractor.as_deref() else { return };
+        if let Some(sequence) = entry.sequence {
+            self.sequences.insert(contractor.to_owned(), sequence);
+        }
+        if entry.time.div_euclid(MICROS_PER_DAY) == self.day {
+            let names = entry.subjects.iter().filter_map(|name| SubjectPseudonym::parse(name));
+            self.subjects.entry(contractor.to_owned()).or_default().extend(names);
+        }
+    }
+}

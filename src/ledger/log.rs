@@ -1,0 +1,134 @@
+//! Reading the ledger, in a process of its own or beside the gateway that writes it: what is archived, and
+//! behind it what is only in the journal yet.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use super::archive::{self, BUNDLE};
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::error::StoreError;
+use super::journal::Tail;
+use super::note::Note;
+
+/// A ledger, as it was when it was opened.
+pub struct Log {
+    folder: PathBuf,
+    /// Entries in the archive.
+    archived: u64,
+    /// The signed head, where there is one.
+    head: Option<String>,
+    /// Entries behind those.
+    tail: Vec<Vec<u8>>,
+    bundle: RefCell<Option<(u64, Vec<Option<Vec<u8>>>)>>,
+}
+
+/// The journal's segments can be used again while they are read.
+const ATTEMPTS: usize = 5;
+
+impl Log {
+    /// Opens the ledger whose index is at `path`.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let folder = folder(path);
+        if !folder.is_dir() {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        let mut log = Log::read(&folder)?;
+        for _ in 0..ATTEMPTS {
+            let again = Log::read(&folder)?;
+            let calm = again.archived == log.archived;
+            log = again;
+            if calm {
+                break;
+            }
+        }
+        Ok(log)
+    }
+
+    fn read(folder: &Path) -> Result<Self, StoreError> {
+        let head = match std::fs::read_to_string(archive::head_path(folder)) {
+            Ok(head) => Some(head),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => return Err(StoreError::File { path: archive::head_path(folder), source }),
+        };
+        let archived = match &head {
+            None => 0,
+            Some(note) => {
+                let parsed = Note::parse(note).map_err(CheckpointError::Note);
+                let broken = |error: CheckpointError| StoreError::Broken {
+                    path: archive::head_path(folder),
+                    what: error.to_string(),
+                };
+                parsed.and_then(|note| Checkpoint::parse(&note)).map_err(broken)?.size
+            }
+        };
+        let mut tail = Vec::new();
+        let journal = journal_folder(folder);
+        if journal.is_dir() {
+            Tail::new(&journal, archived).read(u64::MAX, |_, leaf| tail.push(leaf.to_vec()))?;
+        }
+        Ok(Log { folder: folder.to_owned(), archived, head, tail, bundle: RefCell::new(None) })
+    }
+
+    /// Entries in all.
+    pub fn size(&self) -> u64 {
+        self.archived + self.tail.len() as u64
+    }
+
+    /// Entries in the archive, under the signed head.
+    pub fn archived(&self) -> u64 {
+        self.archived
+    }
+
+    /// The signed head.
+    pub fn head(&self) -> Option<&str> {
+        self.head.as_deref()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The entries behind the archive.
+    pub fn tail(&self) -> &[Vec<u8>] {
+        &self.tail
+    }
+
+    /// An entry's bytes; None where its content was pruned, or there is no such entry.
+    ///
+    /// # Errors
+    /// Where its bundle cannot be read.
+    pub fn entry(&self, position: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(behind) = position.checked_sub(self.archived) {
+            return Ok(self.tail.get(behind as usize).cloned());
+        }
+        let number = position / BUNDLE;
+        let mut bundle = self.bundle.borrow_mut();
+        if bundle.as_ref().is_none_or(|(known, _)| *known != number) {
+            *bundle = Some((number, self.bundle(number)?));
+        }
+        let entries = bundle.as_ref().map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        Ok(entries.get((position % BUNDLE) as usize).cloned().flatten())
+    }
+
+    /// The entries of a bundle of the archive.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn bundle(&self, number: u64) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let count = self.archived.saturating_sub(number * BUNDLE).min(BUNDLE);
+        archive::read_bundle(&self.folder, number, count)
+    }
+}
+
+/// The folder of the ledger whose index is at `path`.
+pub fn folder(path: &Path) -> PathBuf {
+    path.with_extension("tlog")
+}
+
+/// Where the journal is.
+pub fn journal_folder(folder: &Path) -> PathBuf {
+    folder.join("journal")
+}

@@ -1,0 +1,132 @@
+//! What an entry says, read back from its bytes.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// An entry of any kind and version, as far as it is read; what a kind does not have is `None` or empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct View<'a> {
+    /// `disclosure`, `subjects`, `refusal`, `rules`, `started`, `access`, `prune`, `key`, `hold` …
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub time: i64,
+    /// The entry's number in the ledger.
+    pub index: u64,
+    /// Its number among its contractor's entries.
+    pub sequence: Option<u64>,
+    #[serde(borrow)]
+    pub contractor: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub credential: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub method: Option<Cow<'a, str>>,
+    /// The path template of the route.
+    #[serde(borrow)]
+    pub route: Option<Cow<'a, str>>,
+    /// Digest of the rules that decided.
+    #[serde(borrow)]
+    pub rules: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub task: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub purpose: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub basis: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub agreement: Option<Cow<'a, str>>,
+    /// From where to where, such as `US to IE`.
+    #[serde(borrow)]
+    pub jurisdictions: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub transfer: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub upstream: Option<Cow<'a, str>>,
+    pub status: Option<u16>,
+    /// Why a request was refused: the code of the problem.
+    #[serde(borrow)]
+    pub code: Option<Cow<'a, str>>,
+    /// Size of the reduced body.
+    pub bytes: Option<u64>,
+    pub records: Option<Records>,
+    pub members_withheld: Option<u64>,
+    #[serde(borrow)]
+    pub fields: Vec<Field<'a>>,
+    pub stream: Option<Stream>,
+    pub subjects_total: Option<u64>,
+    /// Which of the entries about one response this is, from 1; only further ones say so.
+    pub part: Option<u64>,
+    /// The key epoch of the subjects' names.
+    pub epoch: Option<u32>,
+    /// Keyed names of customers, 32 hexadecimal digits each.
+    #[serde(borrow)]
+    pub subjects: Vec<Cow<'a, str>>,
+    /// Who used the ledger, and what for (own access).
+    #[serde(borrow)]
+    pub by: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub action: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Records {
+    pub released: u64,
+    pub withheld: u64,
+    pub without_subject: u64,
+}
+
+/// One field of the rule.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Field<'a> {
+    /// A JSONPath as the rule writes it.
+    #[serde(borrow)]
+    pub path: Cow<'a, str>,
+    #[serde(borrow)]
+    pub transform: Option<Cow<'a, str>>,
+    pub disclosed: u64,
+    pub withheld: u64,
+    pub drifted: u64,
+}
+
+/// Which part of a response that left in parts.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Stream {
+    pub part: u64,
+    pub last: bool,
+}
+
+impl<'a> View<'a> {
+    /// # Errors
+    /// Where the bytes are not an entry.
+    pub fn parse(leaf: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(leaf)
+    }
+
+    /// What became of the request: `disclosed`, or the code of the refusal; the kind for other entries.
+    pub fn outcome(&self) -> &str {
+        match self.kind.as_ref() {
+            "disclosure" => "disclosed",
+            "refusal" => self.code.as_deref().unwrap_or("refused"),
+            other => other,
+        }
+    }
+
+    /// The country that the data went to.
+    pub fn country(&self) -> Option<&str> {
+        self.jurisdictions.as_deref()?.rsplit_once(" to ").map(|(_, to)| to)
+    }
+
+    /// The country that the data came from.
+    pub fn from_country(&self) -> Option<&str> {
+        self.jurisdictions.as_deref()?.split_once(" to ").map(|(from, _)| from)
+    }
+}
