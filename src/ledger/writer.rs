@@ -30,6 +30,8 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 1024;
 /// Bytes in one batch, after which no further draft joins it.
 const BATCH_BYTES: usize = 1 << 20;
+/// So long it waits at most for those who are likely to come.
+const PATIENCE: Duration = Duration::from_micros(100);
 /// How often a sick journal is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -104,6 +106,8 @@ impl Ledger {
             known,
             trouble: String::new(),
             retry_at: None,
+            company: 0,
+            patience: Duration::ZERO,
             _lock: lock,
         };
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&jobs));
@@ -175,6 +179,9 @@ struct Writer {
     trouble: String,
     /// When a sick journal is tried again; never, after a failed sync.
     retry_at: Option<Instant>,
+    /// Drafts in the last batch, and how long the next one may wait for so many: an eighth of a sync.
+    company: usize,
+    patience: Duration,
     _lock: WriterLock,
 }
 
@@ -204,18 +211,19 @@ impl Writer {
             return answer_all(answers);
         };
         self.known.turn_to(entry::now());
+        let until = Instant::now() + self.patience;
         let mut next = Some(first);
         while let Some(Job { draft, answer }) = next {
             answers.push((answer, stage(journal, &mut self.known, &draft)));
             let room = answers.len() < BATCH && journal.staged_bytes() < BATCH_BYTES;
-            next = room.then(|| jobs.try_recv()).and_then(|job| match job {
-                Ok(job) => Some(job),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            });
+            next = if room { gather(jobs, answers.len() < self.company, until) } else { None };
         }
+        let began = Instant::now();
         self.state.begin();
         let outcome = self.place.check(&self.path).and_then(|()| journal.commit());
         self.state.end();
+        self.patience = (began.elapsed() / 8).min(PATIENCE);
+        self.company = answers.len();
         match outcome {
             Ok(()) => {
                 self.known.keep();
@@ -297,6 +305,20 @@ impl Place {
             }
         }
         Ok(())
+    }
+}
+
+/// The next draft that waits. Those whose entries the last batch made durable are likely to come back at
+/// once: where there were `more` of them, it gives way to them until a moment, so that they do not come just
+/// behind a sync that takes one.
+fn gather(jobs: &Receiver<Job>, more: bool, until: Instant) -> Option<Job> {
+    loop {
+        match jobs.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if !more || Instant::now() >= until => return None,
+            Err(TryRecvError::Empty) => std::thread::yield_now(),
+        }
     }
 }
 
