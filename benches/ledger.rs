@@ -216,6 +216,7 @@ fn draft(task: usize) -> Draft {
             ],
             stream: None,
         },
+        epoch: 1,
         subjects: vec![key.pseudonym(Subject::new(&task.to_string()))],
         subjects_per_day: u64::MAX,
     })

@@ -7,30 +7,36 @@
 //! **Trusts** its configuration. **Must not** decide anything about a request. **Called by** the
 //! commands `serve` and `demo`.
 
+pub mod control;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Secret};
-use crate::ledger::{self, ActivatedRules, Draft, Ledger, Started};
-use crate::model::{RequestId, SubjectKey};
+use crate::ledger::{self, ActivatedRules, Draft, KeyError, Ledger, Started};
+use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Upstream};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
 use crate::transport::{self, Listener, Timeouts};
+
+use control::Control;
 
 /// A gateway that listens and does not serve yet.
 pub struct Server {
     listener: Listener,
     gateway: Arc<Gateway>,
     ledger: Arc<Ledger>,
+    control: Control,
     /// Requests that may be in work at once.
     requests: usize,
 }
@@ -39,10 +45,31 @@ pub struct Server {
 ///
 /// # Errors
 /// Where the directory or a file cannot be read.
-pub fn load_rules(config: &Config, subject_key: SubjectKey) -> std::io::Result<Loaded> {
+pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result<Loaded> {
     let upstreams: BTreeMap<String, String> =
         config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.url.clone())).collect();
-    rules::load(&config.rules, &Surroundings { jurisdiction: config.jurisdiction, upstreams, subject_key })
+    rules::load(&config.rules, &Surroundings { jurisdiction: config.jurisdiction, upstreams, pseudonym_key })
+}
+
+/// The keys that name customers in the ledger, and the one that names them for contractors; made where there
+/// is no ledger yet.
+///
+/// # Errors
+/// Where a key cannot be used.
+pub fn load_keys(config: &Config) -> Result<(SubjectKeys, SubjectKey), KeyError> {
+    let files = &config.ledger;
+    let subject_keys = ledger::subject_keys(&files.subject_key, &files.path)?;
+    Ok((subject_keys, ledger::pseudonym_key(&files.pseudonym_key, &files.subject_key)?))
+}
+
+/// Opens the ledger for writing.
+///
+/// # Errors
+/// Where it or its key cannot be used, or a gateway runs with it.
+pub fn open_ledger(config: &Config) -> anyhow::Result<Ledger> {
+    let files = &config.ledger;
+    let signer = ledger::signer(&files.signing_key, files.origin.as_deref())?;
+    Ok(Ledger::open(&files.path, signer, config.limits.commit_timeout)?)
 }
 
 impl Server {
@@ -50,7 +77,7 @@ impl Server {
     ///
     /// # Errors
     /// Where a file, a key, the ledger or the address cannot be used.
-    pub async fn start(config: &Config, plan: Plan, subject_key: SubjectKey) -> anyhow::Result<Server> {
+    pub async fn start(config: &Config, plan: Plan, keys: &SubjectKeys) -> anyhow::Result<Server> {
         let tls = transport::server_config(&config.listen.tls)?;
         let mut upstreams = HashMap::new();
         for (name, upstream) in &config.upstreams {
@@ -66,15 +93,14 @@ impl Server {
             header_size: limits.header_size.0,
         };
         let listener = Listener::bind(config.listen.address, tls, timeouts, limits.connections).await?;
-        let files = &config.ledger;
-        // Made with the ledger, so that all of its history can be signed.
-        let signer = ledger::signer(&files.signing_key, files.origin.as_deref())?;
-        let ledger = Arc::new(Ledger::open(&files.path, signer, limits.commit_timeout)?);
+        let ledger = Arc::new(open_ledger(config)?);
         record_start(&ledger, &plan).await?;
         let plan = Arc::new(plan);
         let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };
-        let gateway = Gateway::new(plan, upstreams, Arc::clone(&ledger), subject_key, body);
-        Ok(Server { listener, gateway: Arc::new(gateway), ledger, requests: limits.requests })
+        let epoch = Arc::new(ArcSwap::from_pointee(keys.current().clone()));
+        let control = Control::new(Arc::clone(&ledger), config.ledger.clone(), Arc::clone(&epoch))?;
+        let gateway = Gateway::new(plan, upstreams, Arc::clone(&ledger), epoch, body);
+        Ok(Server { listener, gateway: Arc::new(gateway), ledger, control, requests: limits.requests })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -99,7 +125,9 @@ impl Server {
         tokio::select! {
             () = serving => {}
             () = stopping => {}
+            () = self.control.serve() => {}
         }
+        drop(self.control);
         // The last holder waits for the writer, which writes what is queued.
         drop(self.ledger);
         tracing::info!("stopped");

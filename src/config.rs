@@ -23,6 +23,8 @@ use crate::transport::{ClientFiles, Coding, ServerFiles};
 
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Whose customers these are, as an accounting of disclosures names it.
+    pub company: Option<String>,
     /// Where the data comes from.
     pub jurisdiction: Country,
     /// The folder of the rule files.
@@ -48,7 +50,10 @@ pub struct Ledger {
     /// The name under which the ledger signs its heads; made from the key where there is none.
     pub origin: Option<String>,
     pub signing_key: PathBuf,
+    /// Of the first epoch; those of later ones stand beside it.
     pub subject_key: PathBuf,
+    /// What contractors' names for customers are made with.
+    pub pseudonym_key: PathBuf,
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +155,7 @@ pub fn parse(source: &Arc<Source>, home: &Path) -> Parsed {
 }
 
 fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
+    let company = top.get("company").map(|value| value.text(report).map(str::to_owned));
     let jurisdiction =
         top.require(report, "jurisdiction", "\"US\"").and_then(|v| v.parse(report, Country::new));
     let rules = top.get("rules").map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
@@ -178,6 +184,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         table.get("log")?.parse(report, log_filter).map(|at| at.value)
     });
     Some(Config {
+        company: company.flatten(),
         jurisdiction: jurisdiction?.value,
         rules: rules?,
         listen: listen?,
@@ -221,11 +228,13 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
     let origin = table.get("origin").map(|value| value.parse(report, origin).map(|at| at.value));
     let signing_key = path_or(table, report, "signing_key", "ledger/signing.key", home);
     let subject_key = path_or(table, report, "subject_key", "ledger/subject.key", home);
+    let pseudonym_key = path_or(table, report, "pseudonym_key", "ledger/pseudonym.key", home);
     Some(Ledger {
         path: home.join(store?),
         origin: origin.flatten(),
         signing_key: signing_key?,
         subject_key: subject_key?,
+        pseudonym_key: pseudonym_key?,
     })
 }
 

@@ -50,7 +50,7 @@ fn surroundings() -> Surroundings {
     Surroundings {
         jurisdiction: Country::new("US").unwrap(),
         upstreams: BTreeMap::from([("orders".to_owned(), "http://127.0.0.1:9001".to_owned())]),
-        subject_key: SubjectKey::new(&[0; SubjectKey::LENGTH]),
+        pseudonym_key: SubjectKey::new(&[0; SubjectKey::LENGTH]),
     }
 }
 

@@ -3,7 +3,6 @@
 use anyhow::{Context, bail};
 
 use crate::app::{self, Server};
-use crate::ledger::subject_key;
 
 use crate::diagnostic::Severity;
 use crate::diagnostic::print::{print_diagnostics, summary};
@@ -18,8 +17,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
-    let subject_key = subject_key(&config.ledger.subject_key, &config.ledger.path)?;
-    let loaded = app::load_rules(&config, subject_key.clone()).context("the rules cannot be read")?;
+    let (subject_keys, pseudonym_key) = app::load_keys(&config)?;
+    let loaded = app::load_rules(&config, pseudonym_key).context("the rules cannot be read")?;
     // What a path costs is for who writes it.
     let mut doubts = loaded.diagnostics.clone();
     doubts.retain(|diagnostic| diagnostic.severity != Severity::Note);
@@ -29,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     };
     let _log = app::log(&config.log)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let server = Server::start(&config, plan, subject_key).await?;
+        let server = Server::start(&config, plan, &subject_keys).await?;
         // Caught from now on: who sees the next line may at once send a signal.
         let stop = app::stop_signal()?;
         tracing::info!(target: "fieldgate::ready", address = %server.address()?, "listening");

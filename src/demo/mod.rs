@@ -20,7 +20,6 @@ use crate::app::{self, Server};
 use crate::authority::Authority;
 use crate::config::{self, Config};
 use crate::diagnostic::print::{print_diagnostics, summary};
-use crate::ledger::subject_key;
 use shop::Shop;
 
 /// The files that the demo needs and writes where they are missing.
@@ -92,13 +91,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(config: &Config) -> anyhow::Result<Server> {
-    let key = subject_key(&config.ledger.subject_key, &config.ledger.path)?;
-    let loaded = app::load_rules(config, key.clone()).context("the rules cannot be read")?;
+    let (subject_keys, pseudonym_key) = app::load_keys(config)?;
+    let loaded = app::load_rules(config, pseudonym_key).context("the rules cannot be read")?;
     let Some(plan) = loaded.plan else {
         print_diagnostics(&loaded.diagnostics);
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
-    Server::start(config, plan, key).await
+    Server::start(config, plan, &subject_keys).await
 }
 
 fn write_missing_files(folder: &Path) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Jurisdictions, SubjectPseudonym};
 
@@ -43,6 +43,8 @@ pub struct Disclosure<'a> {
     pub request: Request<'a>,
     pub rules: &'a str,
     pub disclosed: Disclosed<'a>,
+    /// The key epoch of the subjects' names.
+    pub epoch: u32,
     pub subjects: Vec<SubjectPseudonym>,
     /// Most distinct subjects that the contractor may see in a day.
     pub subjects_per_day: u64,
@@ -151,6 +153,31 @@ pub struct ActivatedRules<'a> {
     pub contractors: Vec<&'a str>,
 }
 
+/// What the company's own people do with the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnKind {
+    /// Somebody looked up a customer, or exported entries.
+    Access,
+    /// A subject key was made or destroyed.
+    Key,
+    /// Entries are held back from deletion, or no longer.
+    Hold,
+    /// The content of entries was deleted.
+    Prune,
+}
+
+impl OwnKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OwnKind::Access => "access",
+            OwnKind::Key => "key",
+            OwnKind::Hold => "hold",
+            OwnKind::Prune => "prune",
+        }
+    }
+}
+
 /// An entry that waits for its number: all its bytes but the end.
 pub struct Draft {
     pub(super) parts: Vec<Part>,
@@ -187,6 +214,7 @@ struct DisclosureBody<'a> {
     disclosed: &'a Disclosed<'a>,
     subjects_total: usize,
     parts: usize,
+    epoch: u32,
     subjects: &'a [Name],
 }
 
@@ -198,6 +226,7 @@ struct SubjectsBody<'a> {
     task: &'a str,
     part: usize,
     parts: usize,
+    epoch: u32,
     subjects: &'a [Name],
 }
 
@@ -245,6 +274,7 @@ impl Draft {
             disclosed: &entry.disclosed,
             subjects_total: entry.subjects.len(),
             parts: count,
+            epoch: entry.epoch,
             subjects: &names(first),
         };
         let mut parts = vec![Part::new(first, &body)];
@@ -256,6 +286,7 @@ impl Draft {
                 task,
                 part: index + 2,
                 parts: count,
+                epoch: entry.epoch,
                 subjects: &names(chunk),
             };
             parts.push(Part::new(chunk, &body));
@@ -280,6 +311,11 @@ impl Draft {
 
     pub fn rules(id: String, event: &ActivatedRules) -> Draft {
         Draft::node("rules", id, event)
+    }
+
+    /// What the company's own people did with the ledger.
+    pub fn own(kind: OwnKind, id: String, event: &impl Serialize) -> Draft {
+        Draft::node(kind.as_str(), id, event)
     }
 
     /// How many distinct subjects it is about.

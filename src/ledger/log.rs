@@ -87,6 +87,11 @@ impl Log {
         self.head.as_deref()
     }
 
+    /// The root of the tree under that head, in base64.
+    pub fn root(&self) -> Option<String> {
+        self.head()?.lines().nth(2).map(str::to_owned)
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -131,4 +136,9 @@ pub fn folder(path: &Path) -> PathBuf {
 /// Where the journal is.
 pub fn journal_folder(folder: &Path) -> PathBuf {
     folder.join("journal")
+}
+
+/// Where the gateway that writes the ledger takes orders.
+pub fn control_socket(path: &Path) -> PathBuf {
+    folder(path).join("control")
 }

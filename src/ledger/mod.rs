@@ -41,16 +41,16 @@ mod tiles;
 mod view;
 mod writer;
 
-pub use account::{Account, Accounting, Frame, Recipient, Recipients, html, json};
+pub use account::{Account, Accounting, Frame, Recipient, Recipients, field_words, html, json};
 pub use archive::Head;
 pub use entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, Parties, RecordCounts, Refused,
-    Request, Started, StreamPart,
+    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
+    Refused, Request, Started, StreamPart,
 };
 pub use error::StoreError;
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
-pub use keys::{KeyError, signer, subject_key};
-pub use log::Log;
+pub use keys::{KeyError, begin_epoch, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys};
+pub use log::{Log, control_socket};
 pub use note::{Signer, Verifier};
 pub use query::{Order, Page, Query, Row, Search};
 pub use view::View;

@@ -125,6 +125,41 @@ impl SubjectKey {
     }
 }
 
+/// A subject key, and which one in the order of their use it is: from 1 on.
+#[derive(Clone, Debug)]
+pub struct KeyEpoch {
+    pub number: u32,
+    pub key: SubjectKey,
+}
+
+/// The subject keys that there are, oldest first; the last one is in use.
+#[derive(Clone, Debug)]
+pub struct SubjectKeys {
+    older: Vec<KeyEpoch>,
+    current: KeyEpoch,
+}
+
+impl SubjectKeys {
+    pub fn new(older: Vec<KeyEpoch>, current: KeyEpoch) -> Self {
+        SubjectKeys { older, current }
+    }
+
+    /// The one that names subjects from now on.
+    pub fn current(&self) -> &KeyEpoch {
+        &self.current
+    }
+
+    /// The numbers of the epochs whose keys are there.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.older.iter().chain([&self.current]).map(|epoch| epoch.number).collect()
+    }
+
+    /// All names that a subject has in the ledger.
+    pub fn pseudonyms(&self, subject: Subject) -> Vec<SubjectPseudonym> {
+        self.older.iter().chain([&self.current]).map(|epoch| epoch.key.pseudonym(subject)).collect()
+    }
+}
+
 impl fmt::Debug for SubjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SubjectKey(secret)")

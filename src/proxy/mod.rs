@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -37,7 +38,7 @@ pub use refusal::Refusal;
 pub use respond::Outgoing;
 
 use crate::ledger::Ledger;
-use crate::model::{RequestId, SubjectKey};
+use crate::model::{KeyEpoch, RequestId};
 use crate::rules::Plan;
 use crate::transport::Peer;
 
@@ -57,7 +58,7 @@ pub struct Gateway {
     plan: Arc<Plan>,
     upstreams: HashMap<String, Upstream>,
     ledger: Arc<Ledger>,
-    subject_key: Arc<SubjectKey>,
+    epoch: Arc<ArcSwap<KeyEpoch>>,
     limits: LimitTable,
     body: BodyLimits,
 }
@@ -76,11 +77,11 @@ impl Gateway {
         plan: Arc<Plan>,
         upstreams: HashMap<String, Upstream>,
         ledger: Arc<Ledger>,
-        subject_key: SubjectKey,
+        epoch: Arc<ArcSwap<KeyEpoch>>,
         body: BodyLimits,
     ) -> Self {
         let limits = LimitTable::new(&plan);
-        Gateway { plan, upstreams, ledger, subject_key: Arc::new(subject_key), limits, body }
+        Gateway { plan, upstreams, ledger, epoch, limits, body }
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
@@ -122,7 +123,7 @@ impl Gateway {
             forward::prepare(&permit, id, upstream, head, body, self.body).await.map_err(refused)?;
         let response = upstream.call(request).await.map_err(refused)?;
         let disclosure = reduce::reduce(&permit, response).await.map_err(refused)?;
-        let recorder = Recorder { ledger: Arc::clone(&self.ledger), key: Arc::clone(&self.subject_key), id };
+        let recorder = Recorder { ledger: Arc::clone(&self.ledger), epoch: self.epoch.load_full(), id };
         record::record(recorder, permit, disclosure).await
     }
 

@@ -10,7 +10,7 @@ use crate::filter::{FieldCount, Format};
 use crate::ledger::{
     self, Draft, FieldEntry, Ledger, MaskedEntry, Parties, Receipt, RecordCounts, RecordError,
 };
-use crate::model::{RequestId, SubjectKey};
+use crate::model::{KeyEpoch, RequestId};
 
 use super::authenticate::Caller;
 use super::authorize::Permit;
@@ -62,7 +62,8 @@ impl RecordedPart {
 #[derive(Clone)]
 pub struct Recorder {
     pub ledger: Arc<Ledger>,
-    pub key: Arc<SubjectKey>,
+    /// Names the subjects of the whole response.
+    pub epoch: Arc<KeyEpoch>,
     pub id: RequestId,
 }
 
@@ -100,7 +101,8 @@ impl Recorder {
 
     async fn write(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Receipt, Refusal> {
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
-        self.ledger.record(draft(&self.key, self.id, permit, disclosure)).await.map_err(|error| match error {
+        self.ledger.record(draft(&self.epoch, self.id, permit, disclosure)).await.map_err(|error| match error
+        {
             RecordError::Unavailable => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,
             RecordError::SubjectLimit => Refusal::SubjectLimit(until_tomorrow()),
@@ -129,7 +131,7 @@ impl Recorder {
     }
 }
 
-fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosure) -> Draft {
+fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosure) -> Draft {
     let (contractor, task, route) = (permit.contractor(), permit.task(), permit.route());
     let tally = disclosure.tally();
     let counts = tally.map(|tally| tally.fields.as_slice()).unwrap_or_default();
@@ -166,10 +168,11 @@ fn draft(key: &SubjectKey, id: RequestId, permit: &Permit, disclosure: &Disclosu
             fields: fields.collect(),
             stream: disclosure.part.map(|part| ledger::StreamPart { part: part.number, last: part.last }),
         },
+        epoch: epoch.number,
         subjects: tally
             .iter()
             .flat_map(|tally| tally.subjects.iter())
-            .map(|subject| key.pseudonym(subject))
+            .map(|subject| epoch.key.pseudonym(subject))
             .collect(),
         subjects_per_day: task.limits.subjects_per_day,
     })

@@ -22,7 +22,8 @@ pub struct Surroundings {
     pub jurisdiction: Country,
     /// Each upstream's URL, without a slash at its end.
     pub upstreams: BTreeMap<String, String>,
-    pub subject_key: SubjectKey,
+    /// Makes contractors' names for customers.
+    pub pseudonym_key: SubjectKey,
 }
 
 /// All rules of a directory, compiled. Immutable: a request keeps the plan that it began with.

@@ -126,7 +126,7 @@ impl RouteCompiler<'_> {
             Written::Year => Transform::Year,
             Written::Truncate { length } => Transform::Truncate { length },
             Written::Pseudonym => {
-                Transform::Pseudonym(self.surroundings.subject_key.for_contractor(self.contractor))
+                Transform::Pseudonym(self.surroundings.pseudonym_key.for_contractor(self.contractor))
             }
             Written::Redact => Transform::Redact,
             Written::RewriteUrl => Transform::RewriteUrl(link.clone()),

@@ -23,8 +23,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use gather::{Account, Accounting, ENTRIES_KEPT, Entry, Field, Ground, Group, Tally};
-pub use page::{PageError, html};
+pub use gather::{Account, Accounting, Field};
+pub use page::html;
 pub use report::json;
 
 /// A contractor as today's rules describe it.
@@ -60,6 +60,15 @@ pub struct Frame<'a> {
     pub pruned_before: Option<i64>,
     /// Key epochs whose key is destroyed: their entries cannot be linked to anyone.
     pub not_readable_epochs: u32,
+}
+
+/// A field in plain words: `Recipient phone (last four characters only)`.
+pub fn field_words(field: &Field) -> String {
+    let name = words::field(&field.path);
+    match &field.transform {
+        None => name,
+        Some(transform) => format!("{name} ({})", words::transform(transform)),
+    }
 }
 
 impl Frame<'_> {

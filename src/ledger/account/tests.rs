@@ -155,7 +155,7 @@ fn responses_without_an_end_are_bounded_and_all_counted() {
 fn a_group_keeps_its_newest_entries_and_says_how_many_there_are() {
     let accounting = account((0..2_500).map(|at| entry("a", NOW + at, &["@.name"])));
     let tally = &accounting.groups[0].tally;
-    assert_eq!((tally.entries.len(), tally.entries_total), (ENTRIES_KEPT, 2_500));
+    assert_eq!((tally.entries.len(), tally.entries_total), (super::gather::ENTRIES_KEPT, 2_500));
     assert_eq!(tally.entries.first_key_value().map(|(position, _)| *position), Some(1_500));
     let page = page(&accounting, &frame());
     assert!(page.contains("2499, 2498, 2497, 2496, 2495, 2494, 2493, 2492 and 2,492 earlier"));

@@ -1,0 +1,199 @@
+//! Orders of the company's own people to the gateway that runs: a socket in the ledger's folder, on which
+//! only its owner can connect. Without a gateway, the command does itself what it would have ordered.
+//!
+//! **Guarantees.** Whoever asked has the answer only when the entry about it is durable.
+//!
+//! **Trusts** who can open the socket. **Must not** be reached from a network.
+//!
+//! **Called by** `app` (serves), the commands (ask).
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as Stream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::config::{self, Config};
+use crate::ledger::{self, Draft, Ledger, OwnKind, control_socket};
+use crate::model::{KeyEpoch, RequestId};
+
+/// Bytes of an order, and of an answer.
+const MAX_LINE: u64 = 1 << 16;
+/// For an order to arrive, and for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can be asked for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Write an entry about what somebody does.
+    Record { kind: OwnKind, event: Value },
+    /// Begin another key epoch.
+    RotateKey { by: String },
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The entry's number.
+    Recorded(u64),
+    /// The epoch that began.
+    Rotated(u32),
+    Failed(String),
+}
+
+/// What carries orders out.
+pub struct Control {
+    hands: Arc<Hands>,
+    listener: Option<UnixListener>,
+    socket: PathBuf,
+}
+
+struct Hands {
+    ledger: Arc<Ledger>,
+    files: config::Ledger,
+    epoch: Arc<ArcSwap<KeyEpoch>>,
+}
+
+impl Control {
+    /// Binds the socket. Where that cannot be done, commands that write an entry need the gateway stopped.
+    ///
+    /// # Errors
+    /// Where a socket that was left cannot be removed.
+    pub fn new(
+        ledger: Arc<Ledger>,
+        files: config::Ledger,
+        epoch: Arc<ArcSwap<KeyEpoch>>,
+    ) -> anyhow::Result<Self> {
+        let socket = control_socket(&files.path);
+        // The ledger's lock says that no other gateway has it.
+        match std::fs::remove_file(&socket) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| socket.display().to_string());
+            }
+            _ => {}
+        }
+        let bound = UnixListener::bind(&socket).and_then(|listener| {
+            std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600))?;
+            Ok(listener)
+        });
+        let listener = match bound {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                tracing::warn!(%error, "no control socket: commands that write an entry need the gateway stopped");
+                None
+            }
+        };
+        Ok(Control { hands: Arc::new(Hands { ledger, files, epoch }), listener, socket })
+    }
+
+    /// Takes orders; does not end.
+    pub async fn serve(&self) {
+        let Some(listener) = &self.listener else { return std::future::pending().await };
+        loop {
+            if let Ok((stream, _)) = listener.accept().await {
+                let hands = Arc::clone(&self.hands);
+                tokio::spawn(async move {
+                    let _ = tokio::time::timeout(PATIENCE * 2, answer(&hands, stream)).await;
+                });
+            } else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if self.listener.is_some() {
+            let _ = std::fs::remove_file(&self.socket);
+        }
+    }
+}
+
+async fn answer(hands: &Hands, stream: UnixStream) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    let outcome = match serde_json::from_str(&line) {
+        Ok(order) => hands.carry_out(order).await,
+        Err(_) => {
+            Outcome::Failed("this gateway does not know that order; use the program of its version".into())
+        }
+    };
+    let mut text = serde_json::to_string(&outcome)?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await
+}
+
+impl Hands {
+    async fn carry_out(&self, order: Order) -> Outcome {
+        let outcome = match order {
+            Order::Record { kind, event } => self.record(kind, event).await.map(Outcome::Recorded),
+            Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
+        };
+        outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
+    }
+
+    async fn record(&self, kind: OwnKind, event: Value) -> anyhow::Result<u64> {
+        let draft = Draft::own(kind, RequestId::new().to_string(), &event);
+        Ok(self.ledger.record(draft).await?.position())
+    }
+
+    /// The entry comes first: a key that nobody announced is never used.
+    async fn rotate(&self, by: String) -> anyhow::Result<u32> {
+        let keys = ledger::subject_keys(&self.files.subject_key, &self.files.path)?;
+        let number = keys.current().number + 1;
+        self.record(OwnKind::Key, json!({ "by": by, "action": "rotated", "epoch": number })).await?;
+        let epoch = ledger::begin_epoch(&self.files.subject_key, &keys)?;
+        self.epoch.store(Arc::new(epoch));
+        Ok(number)
+    }
+}
+
+/// Has an order carried out, by the gateway where one runs.
+///
+/// # Errors
+/// Where that did not come about.
+pub fn order(config: &Config, order: Order) -> anyhow::Result<Outcome> {
+    let outcome = match Stream::connect(control_socket(&config.ledger.path)) {
+        Ok(stream) => ask(stream, &order).context("the gateway that runs does not answer")?,
+        Err(_) => do_it(config, order)?,
+    };
+    match outcome {
+        Outcome::Failed(why) => bail!("{why}"),
+        outcome => Ok(outcome),
+    }
+}
+
+fn ask(mut stream: Stream, order: &Order) -> anyhow::Result<Outcome> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_string(order)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// Without a gateway.
+fn do_it(config: &Config, order: Order) -> anyhow::Result<Outcome> {
+    let (keys, _) = super::load_keys(config)?;
+    let hands = Hands {
+        ledger: Arc::new(super::open_ledger(config)?),
+        files: config.ledger.clone(),
+        epoch: Arc::new(ArcSwap::from_pointee(keys.current().clone())),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    Ok(runtime.block_on(hands.carry_out(order)))
+}

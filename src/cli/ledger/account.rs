@@ -1,0 +1,162 @@
+//! `fieldgate ledger account`.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use crate::app::{
+    self,
+    control::{self, Order},
+};
+use crate::config::Config;
+use crate::ledger::{
+    self, Account, Accounting, Frame, Order as Direction, OwnKind, Query, Recipient, Recipients, Search, View,
+};
+
+use super::super::{Answer, ConfigPath};
+use super::{moment, names_of, now, operator, time};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// The customer, as the upstream names it
+    subject: String,
+    /// Not before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<i64>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<i64>,
+    /// html is a page that a customer can read, for the screen and for paper
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    format: Form,
+    /// Write it into a new file instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Who asks; the name of the user at the terminal where it is left out
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Why: the number of the customer's request, for example
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Form {
+    Table,
+    Json,
+    Html,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    let config = arguments.config.load()?;
+    let names = names_of(&config, &arguments.subject)?;
+    let event = json!({
+        "by": operator(arguments.by.as_deref())?,
+        "action": "account",
+        "reason": arguments.reason,
+        "epoch": ledger::subject_keys(&config.ledger.subject_key, &config.ledger.path)?.current().number,
+        "subjects": names.last().map(ToString::to_string).into_iter().collect::<Vec<_>>(),
+    });
+    control::order(&config, Order::Record { kind: OwnKind::Access, event })
+        .context("nothing is told without an entry about it")?;
+    let search = Search::open(&config.ledger.path)?;
+    let query = Query {
+        since: arguments.since,
+        until: arguments.until,
+        kind: Some("disclosure".to_owned()),
+        subject: Some(names),
+        ..Query::default()
+    };
+    let accounting = gather(&search, &query)?;
+    let text = render(arguments, &config, &search, &accounting)?;
+    match &arguments.output {
+        None => println!("{}", text.trim_end()),
+        Some(path) => super::export::create(path).and_then(|mut file| {
+            std::io::Write::write_all(&mut file, text.as_bytes()).map_err(anyhow::Error::from)
+        })?,
+    }
+    Ok(Answer::Yes)
+}
+
+fn gather(search: &Search, query: &Query) -> anyhow::Result<Accounting> {
+    let mut account = Account::new();
+    search.each(query, Direction::OldestFirst, |position, leaf| {
+        let entry = View::parse(leaf).with_context(|| format!("entry {position} is damaged"))?;
+        account.add(position, &entry);
+        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
+    })?;
+    Ok(account.finish())
+}
+
+fn render(
+    arguments: &Arguments,
+    config: &Config,
+    search: &Search,
+    accounting: &Accounting,
+) -> anyhow::Result<String> {
+    let recipients = recipients(config);
+    let log = search.log();
+    let root = log.root().unwrap_or_default();
+    let frame = Frame {
+        company: config.company.as_deref().unwrap_or("this company"),
+        subject: &arguments.subject,
+        prepared: now(),
+        since: arguments.since,
+        until: arguments.until,
+        tree_size: log.size(),
+        root: &root,
+        pruned_before: None,
+        not_readable_epochs: ledger::destroyed_epochs(&config.ledger.subject_key),
+    };
+    Ok(match arguments.format {
+        Form::Html => ledger::html(accounting, &recipients, &frame)?,
+        Form::Json => serde_json::to_string_pretty(&ledger::json(accounting, &recipients, &frame))?,
+        Form::Table => table(accounting, &recipients),
+    })
+}
+
+/// Contractors, as far as today's rules know them.
+fn recipients(config: &Config) -> Recipients {
+    let plan = app::load_keys(config).ok().and_then(|(_, key)| app::load_rules(config, key).ok()?.plan);
+    let contractors = plan.map(|plan| plan.contractors).unwrap_or_default();
+    let known = contractors.iter().map(|contractor| {
+        let recipient = Recipient {
+            name: contractor.name.clone(),
+            service: contractor.service.clone(),
+            country: contractor.jurisdictions.to.to_string(),
+            contact: Some(contractor.contact.clone()).filter(|contact| !contact.is_empty()),
+        };
+        (contractor.id.to_string(), recipient)
+    });
+    Recipients(known.collect::<BTreeMap<_, _>>())
+}
+
+fn table(accounting: &Accounting, recipients: &Recipients) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["FIRST", "LAST", "TIMES", "TO", "COUNTRY", "PURPOSE", "BASIS", "AGREEMENT", "FIELDS"]);
+    for group in &accounting.groups {
+        let (ground, tally) = (&group.ground, &group.tally);
+        let name = recipients.0.get(&ground.recipient).map(|recipient| recipient.name.clone());
+        let fields: Vec<String> = ground.fields.iter().map(ledger::field_words).collect();
+        table.add_row([
+            moment(tally.first),
+            moment(tally.last),
+            tally.count.to_string(),
+            name.unwrap_or_else(|| ground.recipient.clone()),
+            ground.country.clone().unwrap_or_default(),
+            ground.purpose.clone().unwrap_or_default(),
+            ground.basis.clone().unwrap_or_default(),
+            ground.agreement.clone().unwrap_or_default(),
+            fields.join(", "),
+        ]);
+    }
+    format!("{table}\n\n{} disclosures", accounting.disclosures)
+}

@@ -1,0 +1,165 @@
+//! `fieldgate ledger`.
+
+mod account;
+mod export;
+mod keys;
+mod query;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+
+use crate::config::Config;
+use crate::ledger::{Query, subject_keys};
+use crate::model::Subject;
+
+use super::Answer;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show entries, newest first
+    Query(query::Arguments),
+    /// Write entries into a file, oldest first
+    Export(export::Arguments),
+    /// Tell what was disclosed about one customer; that somebody asked is an entry too
+    Account(account::Arguments),
+    /// Begin another key epoch: from now on customers have other names in the ledger
+    RotateKey(keys::Rotate),
+    /// Destroy the subject key of an epoch that is over, so that nobody can link its entries to customers
+    DestroyKey(keys::Destroy),
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
+    match arguments.command {
+        Command::Query(arguments) => query::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Account(arguments) => account::run(&arguments),
+        Command::RotateKey(arguments) => keys::rotate(&arguments),
+        Command::DestroyKey(arguments) => keys::destroy(&arguments),
+    }
+}
+
+/// Which entries.
+#[derive(clap::Args)]
+struct Filter {
+    /// Not before this time: 2026-11-24, 2026-11-24T10:00:00Z, or 24h, 30m (ago)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<i64>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<i64>,
+    /// Of this contractor
+    #[arg(long, value_name = "ID")]
+    contractor: Option<String>,
+    /// Of this credential
+    #[arg(long, value_name = "ID")]
+    credential: Option<String>,
+    /// Of this task
+    #[arg(long, value_name = "ID")]
+    task: Option<String>,
+    /// Of the route with this path template, such as '/orders/{order_id}'
+    #[arg(long, value_name = "PATH")]
+    route: Option<String>,
+    /// That disclosed this field: its path in the rule, or a part of that, such as recipient.phone
+    #[arg(long, value_name = "PATH")]
+    field: Option<String>,
+    /// About this customer, as the upstream names it; needs the subject keys
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// With this outcome: disclosed, or the code of a refusal, such as not-found
+    #[arg(long, value_name = "CODE")]
+    outcome: Option<String>,
+    /// On this legal basis: contract, consent, legal-obligation
+    #[arg(long, value_name = "BASIS")]
+    basis: Option<String>,
+    /// To this country (ISO 3166-1 alpha-2)
+    #[arg(long, value_name = "CODE")]
+    country: Option<String>,
+    /// Of this kind: disclosure, subjects, refusal, rules, started, access, key, hold, prune
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+}
+
+impl Filter {
+    fn query(&self, config: &Config) -> anyhow::Result<Query> {
+        let subject = self.subject.as_deref();
+        Ok(Query {
+            since: self.since,
+            until: self.until,
+            kind: self.kind.clone(),
+            contractor: self.contractor.clone(),
+            credential: self.credential.clone(),
+            task: self.task.clone(),
+            route: self.route.clone(),
+            field: self.field.clone(),
+            outcome: self.outcome.clone(),
+            basis: self.basis.clone(),
+            country: self.country.clone(),
+            subject: subject.map(|id| names_of(config, id)).transpose()?,
+            before: None,
+        })
+    }
+
+    /// What was asked for, without the customer.
+    fn describe(&self) -> String {
+        let moment = |micros: Option<i64>| micros.map(moment);
+        let customer = self.subject.as_ref().map(|_| "one customer".to_owned());
+        let parts = [
+            ("since", moment(self.since)),
+            ("until", moment(self.until)),
+            ("contractor", self.contractor.clone()),
+            ("credential", self.credential.clone()),
+            ("task", self.task.clone()),
+            ("route", self.route.clone()),
+            ("field", self.field.clone()),
+            ("subject", customer),
+            ("outcome", self.outcome.clone()),
+            ("basis", self.basis.clone()),
+            ("country", self.country.clone()),
+            ("kind", self.kind.clone()),
+        ];
+        let set = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+        set.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The names that a customer has in the ledger.
+fn names_of(config: &Config, id: &str) -> anyhow::Result<Vec<crate::model::SubjectPseudonym>> {
+    let files = &config.ledger;
+    // Only looked up, never made: a new key would find nobody.
+    if !files.path.exists() {
+        bail!("there is no ledger at {}; the gateway makes it when it first starts", files.path.display());
+    }
+    Ok(subject_keys(&files.subject_key, &files.path)?.pseudonyms(Subject::new(id)))
+}
+
+/// Who stands at the terminal.
+fn operator(by: Option<&str>) -> anyhow::Result<String> {
+    let known = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    by.map(str::to_owned).or(known).filter(|name| !name.is_empty()).context("say who you are: --by NAME")
+}
+
+/// RFC 3339, UTC.
+fn moment(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map(|time| format!("{time:.3}")).unwrap_or_default()
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+/// A day, a moment, or how long ago; in microseconds since 1970.
+fn time(text: &str) -> Result<i64, String> {
+    const WRONG: &str =
+        "write a day (2026-11-24), a moment (2026-11-24T10:00:00Z), or how long ago (24h, 30m)";
+    if let Ok(ago) = crate::model::parse_duration(text) {
+        return Ok(now() - ago.as_micros() as i64);
+    }
+    let moment = text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
+    moment.map(|moment| moment.as_microsecond()).map_err(|_| WRONG.to_owned())
+}
