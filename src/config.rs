@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
-use crate::model::{ByteSize, Country, parse_duration};
+use crate::model::{ByteSize, Country, parse_duration, parse_period};
 use crate::transport::{ClientFiles, Coding, ServerFiles};
 
 #[derive(Clone, Debug)]
@@ -54,6 +54,23 @@ pub struct Ledger {
     pub subject_key: PathBuf,
     /// What contractors' names for customers are made with.
     pub pseudonym_key: PathBuf,
+    pub retention: Retention,
+}
+
+/// How long the content of entries is kept, in days. `fieldgate ledger prune` deletes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub disclosures: u32,
+    pub refusals: u32,
+    /// What the company's own people looked up and exported.
+    pub access: u32,
+}
+
+impl Default for Retention {
+    /// Six years (45 CFR 164.528), 90 days, two years.
+    fn default() -> Self {
+        Retention { disclosures: 6 * 366, refusals: 90, access: 2 * 366 }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -228,6 +245,7 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
     let origin = table.get("origin").map(|value| value.parse(report, origin).map(|at| at.value));
     let signing_key = path_or(table, report, "signing_key", "ledger/signing.key", home);
     let subject_key = path_or(table, report, "subject_key", "ledger/subject.key", home);
+    let retention = table.table(report, "retention", |table, report| Some(retention(table, report)));
     let pseudonym_key = path_or(table, report, "pseudonym_key", "ledger/pseudonym.key", home);
     Some(Ledger {
         path: home.join(store?),
@@ -235,7 +253,21 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
         signing_key: signing_key?,
         subject_key: subject_key?,
         pseudonym_key: pseudonym_key?,
+        retention: retention.unwrap_or_default(),
     })
+}
+
+fn retention(table: &mut Table, report: &mut Report) -> Retention {
+    let usual = Retention::default();
+    let mut period = |key, usual| {
+        let value = table.get(key).and_then(|value| value.parse(report, parse_period));
+        value.map_or(usual, |at| at.value)
+    };
+    Retention {
+        disclosures: period("disclosures", usual.disclosures),
+        refusals: period("refusals", usual.refusals),
+        access: period("access", usual.access),
+    }
 }
 
 /// C2SP signed-note: a key name.

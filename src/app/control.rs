@@ -38,6 +38,8 @@ pub enum Order {
     Record { kind: OwnKind, event: Value },
     /// Begin another key epoch.
     RotateKey { by: String },
+    /// Wipe what the archive has out of the journal.
+    Scrub,
 }
 
 /// What came of it.
@@ -48,6 +50,8 @@ pub enum Outcome {
     Recorded(u64),
     /// The epoch that began.
     Rotated(u32),
+    /// False where some is left for now.
+    Scrubbed(bool),
     Failed(String),
 }
 
@@ -140,6 +144,7 @@ impl Hands {
         let outcome = match order {
             Order::Record { kind, event } => self.record(kind, event).await.map(Outcome::Recorded),
             Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
+            Order::Scrub => Ok(Outcome::Scrubbed(self.ledger.scrub().await)),
         };
         outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
     }

@@ -426,6 +426,74 @@ impl Filling<'_> {
     }
 }
 
+/// Takes entries whose content is gone out of the index, some at a time, so that the gateway need not wait
+/// long, and gives their space back.
+///
+/// # Errors
+/// Where the database cannot be written.
+pub fn forget(path: &Path, gone: &Gone) -> Result<(), StoreError> {
+    let error = |source| StoreError::Database { path: path.to_owned(), source };
+    let connection = Connection::open(path).map_err(error)?;
+    let all = || {
+        prepare(&connection)?;
+        connection.busy_timeout(Duration::from_secs(30))?;
+        connection.execute_batch("CREATE TEMP TABLE gone (position INTEGER PRIMARY KEY)")?;
+        for (block, set) in gone {
+            forget_block(&connection, *block, set)?;
+        }
+        // SQLite gives back a page for each row that this gives.
+        let mut give_back = connection.prepare("PRAGMA incremental_vacuum(4096)")?;
+        loop {
+            let mut rows = give_back.query([])?;
+            while rows.next()?.is_some() {}
+            drop(rows);
+            let left: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+            let steps: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+            if left == 0 || steps != 2 {
+                return connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            }
+        }
+    };
+    all().map_err(error)
+}
+
+/// Entries by block.
+pub type Gone = std::collections::BTreeMap<u64, Set>;
+
+fn forget_block(connection: &Connection, block: u64, set: &Set) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    transaction.execute("DELETE FROM temp.gone", [])?;
+    let mut note = transaction.prepare_cached("INSERT INTO temp.gone VALUES (?1)")?;
+    for offset in set.offsets() {
+        note.execute([(block * BLOCK) as i64 + i64::from(offset)])?;
+    }
+    for table in ["about", "named"] {
+        transaction.execute(
+            &format!("DELETE FROM {table} WHERE position IN (SELECT position FROM temp.gone)"),
+            [],
+        )?;
+    }
+    let mut postings = Vec::new();
+    let mut read = transaction.prepare_cached("SELECT term, bits FROM posting WHERE block = ?1")?;
+    let mut rows = read.query([block as i64])?;
+    while let Some(row) = rows.next()? {
+        let bits: Vec<u8> = row.get(1)?;
+        postings.push((row.get::<_, i64>(0)?, Set::from_bytes(&bits).unwrap_or_default()));
+    }
+    let mut write = transaction.prepare_cached("INSERT OR REPLACE INTO posting VALUES (?1, ?2, ?3)")?;
+    for (term, own) in postings {
+        let mut left = Set::default();
+        own.offsets()
+            .into_iter()
+            .filter(|offset| !set.contains(*offset))
+            .for_each(|offset| left.insert(offset));
+        write.execute(params![term, block as i64, left.to_bytes()])?;
+    }
+    drop(rows);
+    drop((note, read, write));
+    transaction.commit()
+}
+
 /// Opens the index for reading only; a gateway may write to it meanwhile.
 ///
 /// # Errors
@@ -455,6 +523,8 @@ pub fn id_bytes(id: &str) -> Vec<u8> {
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
+    // Says something only for a database that is new: what is deleted later can be given back in steps.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What a power cut takes of the index is made again from the entries.
     connection.pragma_update(None, "synchronous", "NORMAL")?;

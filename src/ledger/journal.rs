@@ -146,6 +146,31 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes zeros over the entries that the archive has. What was written last is written over when the
+    /// archive has that too: false where some is left.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn scrub(&mut self) -> Result<bool, StoreError> {
+        if self.offset > HEADER as u64 {
+            self.rotate(0)?;
+        }
+        let archived = self.archived.load(Ordering::Acquire);
+        let mut all = true;
+        for (at, segment) in self.segments.iter().enumerate() {
+            if at == self.current {
+                continue;
+            }
+            if segment.end > archived {
+                all = false;
+                continue;
+            }
+            let io = |source| StoreError::File { path: segment.path.clone(), source };
+            zero(&segment.file, segment.size).and_then(|()| segment.file.sync_all()).map_err(io)?;
+        }
+        Ok(all)
+    }
+
     /// Goes on in a segment with room for so many bytes: a free one, or a new one.
     fn rotate(&mut self, bytes: u64) -> Result<(), StoreError> {
         let needed = self.segment_size.max(bytes + HEADER as u64);
@@ -196,13 +221,7 @@ impl Segment {
     fn fill(path: &Path, size: u64) -> std::io::Result<File> {
         let mut options = File::options();
         let file = options.create(true).truncate(true).read(true).write(true).mode(0o600).open(path)?;
-        let zeros = vec![0; 1 << 16];
-        let mut at = 0;
-        while at < size {
-            let length = zeros.len().min((size - at) as usize);
-            file.write_all_at(&zeros[..length], at)?;
-            at += length as u64;
-        }
+        zero(&file, size)?;
         file.sync_all()?;
         Ok(file)
     }
@@ -388,6 +407,17 @@ impl Place {
     }
 }
 
+fn zero(file: &File, size: u64) -> std::io::Result<()> {
+    let zeros = vec![0; 1 << 16];
+    let mut at = 0;
+    while at < size {
+        let length = zeros.len().min((size - at) as usize);
+        file.write_all_at(&zeros[..length], at)?;
+        at += length as u64;
+    }
+    Ok(())
+}
+
 fn header(first: u64) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     let (magic, rest) = header.split_at_mut(MAGIC.len());
@@ -540,6 +570,24 @@ mod tests {
         assert!(files.len() <= 3, "{files:?}");
         drop(journal);
         assert_eq!(desk.open().unwrap().next(), 2001);
+    }
+
+    #[test]
+    fn what_the_archive_has_can_be_wiped() {
+        let desk = Desk::new();
+        let mut journal = desk.open().unwrap();
+        batch(&mut journal, 60);
+        assert!(!journal.scrub().unwrap(), "nothing is archived");
+        assert_eq!(desk.entries(), expected(0..60));
+        desk.archived.store(60, Ordering::Relaxed);
+        assert!(journal.scrub().unwrap());
+        batch(&mut journal, 2);
+        let left =
+            segment_files(&desk.path()).unwrap().into_iter().flat_map(|path| std::fs::read(path).unwrap());
+        let left = String::from_utf8_lossy(&left.collect::<Vec<u8>>()).into_owned();
+        assert!(!left.contains("<entry 59") && left.contains("<entry 61"));
+        drop(journal);
+        assert_eq!(desk.open().unwrap().next(), 62);
     }
 
     #[test]

@@ -42,10 +42,12 @@ impl Keeper {
     /// # Errors
     /// Where the archive or the index cannot be written, or the index knows of more entries than there are.
     pub fn start(archive: Archive, index: Index, path: &Path, state: Arc<State>) -> Result<Self, StoreError> {
-        let tail = Tail::new(&log::journal_folder(&log::folder(path)), archive.size());
+        let journal = log::journal_folder(&log::folder(path));
+        let tail = Tail::new(&journal, archive.size());
         let trouble = String::new();
         let mut keeper = Keeper { archive, index: Some(index), path: path.to_owned(), tail, state, trouble };
         keeper.take_over_first_version()?;
+        keeper.tail = Tail::new(&journal, keeper.archive.size());
         keeper.take(u64::MAX)?;
         keeper.archive.seal()?;
         keeper.publish();
@@ -106,7 +108,12 @@ impl Keeper {
     }
 
     fn try_turn(&mut self) -> Result<bool, StoreError> {
-        self.take(self.state.committed.load(Ordering::Acquire))?;
+        let committed = self.state.committed.load(Ordering::Acquire);
+        self.take(committed)?;
+        if self.archive.size() < committed {
+            let what = format!("entry {} is not where it was written", self.archive.size());
+            return Err(StoreError::Broken { path: log::journal_folder(&log::folder(&self.path)), what });
+        }
         self.archive.seal()?;
         self.publish();
         self.reopen_index()?;

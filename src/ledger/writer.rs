@@ -72,9 +72,10 @@ pub struct Ledger {
 
 type Answer = oneshot::Sender<Result<Receipt, RecordError>>;
 
-struct Job {
-    draft: Draft,
-    answer: Answer,
+enum Job {
+    Write(Draft, Answer),
+    /// Wipe what the archive has out of the journal.
+    Scrub(oneshot::Sender<bool>),
 }
 
 impl Ledger {
@@ -134,7 +135,7 @@ impl Ledger {
     pub async fn record(&self, draft: Draft) -> Result<Receipt, RecordError> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(RecordError::Unavailable)?;
-        queue.try_send(Job { draft, answer }).map_err(|error| match error {
+        queue.try_send(Job::Write(draft, answer)).map_err(|error| match error {
             TrySendError::Full(_) => RecordError::Overloaded,
             TrySendError::Disconnected(_) => RecordError::Unavailable,
         })?;
@@ -142,6 +143,16 @@ impl Ledger {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
         }
+    }
+}
+
+impl Ledger {
+    /// Wipes the entries that the archive has out of the journal; false where some of them are left, which
+    /// can be tried again.
+    pub async fn scrub(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.queue.as_ref().is_some_and(|queue| queue.try_send(Job::Scrub(answer)).is_ok());
+        asked && answered.await.unwrap_or(false)
     }
 }
 
@@ -193,7 +204,8 @@ impl Writer {
                 Some(at) => jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match next {
-                Ok(job) => self.serve(job, jobs),
+                Ok(Job::Write(draft, answer)) => self.serve((draft, answer), jobs),
+                Ok(Job::Scrub(answer)) => self.scrub(answer),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -204,19 +216,40 @@ impl Writer {
         }
     }
 
-    fn serve(&mut self, first: Job, jobs: &Receiver<Job>) {
+    fn scrub(&mut self, answer: oneshot::Sender<bool>) {
+        let scrubbed = match &mut self.journal {
+            Some(journal) => journal.scrub(),
+            None => Ok(false),
+        };
+        if let Err(error) = &scrubbed {
+            tracing::error!(%error, "the journal cannot be wiped");
+            self.fall_sick(error);
+        }
+        let _ = answer.send(scrubbed.unwrap_or(false));
+    }
+
+    fn serve(&mut self, first: (Draft, Answer), jobs: &Receiver<Job>) {
         let mut answers = Vec::new();
         let Some(journal) = &mut self.journal else {
-            answers.push((first.answer, Err(RecordError::Unavailable)));
+            answers.push((first.1, Err(RecordError::Unavailable)));
             return answer_all(answers);
         };
+        let mut scrub = None;
         self.known.turn_to(entry::now());
         let until = Instant::now() + self.patience;
         let mut next = Some(first);
-        while let Some(Job { draft, answer }) = next {
+        while let Some((draft, answer)) = next {
             answers.push((answer, stage(journal, &mut self.known, &draft)));
             let room = answers.len() < BATCH && journal.staged_bytes() < BATCH_BYTES;
-            next = if room { gather(jobs, answers.len() < self.company, until) } else { None };
+            let job = if room { gather(jobs, answers.len() < self.company, until) } else { None };
+            next = match job {
+                Some(Job::Write(draft, answer)) => Some((draft, answer)),
+                Some(Job::Scrub(answer)) => {
+                    scrub = Some(answer);
+                    None
+                }
+                None => None,
+            };
         }
         let began = Instant::now();
         self.state.begin();
@@ -237,6 +270,9 @@ impl Writer {
             }
         }
         answer_all(answers);
+        if let Some(answer) = scrub {
+            self.scrub(answer);
+        }
     }
 
     /// After a failed commit nothing is known: the journal is closed and read back before it is trusted

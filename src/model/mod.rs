@@ -14,4 +14,4 @@ pub use names::{
     TransferMechanism,
 };
 pub use subject::{KeyEpoch, Pseudonymiser, Subject, SubjectKey, SubjectKeys, SubjectPseudonym, Subjects};
-pub use units::{ByteSize, InvalidUnit, Rate, parse_duration};
+pub use units::{ByteSize, InvalidUnit, Rate, parse_duration, parse_period};

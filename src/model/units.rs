@@ -73,6 +73,26 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidUnit> {
     }
 }
 
+/// How long something is kept: `"90d"`, `"6y"`, in days. A year is one day longer than most, so that no
+/// period is cut short.
+///
+/// # Errors
+/// Where `text` is not a whole number above zero with `d` or `y`.
+pub fn parse_period(text: &str) -> Result<u32, InvalidUnit> {
+    const WRONG: InvalidUnit =
+        InvalidUnit("a period is a whole number above zero with d or y, such as \"90d\" or \"6y\"");
+    let (count, unit) = split(text).ok_or(WRONG)?;
+    let days = match unit {
+        "d" => 1,
+        "y" => 366,
+        _ => return Err(WRONG),
+    };
+    match count.checked_mul(days) {
+        Some(total @ 1..=36_600) => Ok(total as u32),
+        _ => Err(WRONG),
+    }
+}
+
 /// So many in a time: `"50/s"`, `"300/m"`, `"1000/h"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

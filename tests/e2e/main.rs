@@ -5,6 +5,7 @@
 
 mod support;
 
+mod accounts;
 mod codings;
 mod crash;
 mod demonstration;
@@ -16,6 +17,7 @@ mod limits;
 mod lines;
 mod liveness;
 mod refusals;
+mod retention;
 mod streaming;
 mod text;
 mod upstreams;

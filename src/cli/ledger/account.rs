@@ -112,7 +112,7 @@ fn render(
         until: arguments.until,
         tree_size: log.size(),
         root: &root,
-        pruned_before: None,
+        pruned_before: pruned_before(search)?,
         not_readable_epochs: ledger::destroyed_epochs(&config.ledger.subject_key),
     };
     Ok(match arguments.format {
@@ -120,6 +120,20 @@ fn render(
         Form::Json => serde_json::to_string_pretty(&ledger::json(accounting, &recipients, &frame))?,
         Form::Table => table(accounting, &recipients),
     })
+}
+
+/// Until when the content of disclosures was deleted.
+fn pruned_before(search: &Search) -> anyhow::Result<Option<i64>> {
+    let query = Query { kind: Some("prune".to_owned()), ..Query::default() };
+    let mut last = None;
+    search.each(&query, Direction::OldestFirst, |_, leaf| {
+        let entry: serde_json::Value = serde_json::from_slice(leaf)?;
+        let classes = entry["classes"].as_array().into_iter().flatten();
+        let disclosures = classes.filter(|class| class["class"] == "disclosures");
+        last = disclosures.filter_map(|class| class["until"].as_i64()).chain(last).max();
+        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
+    })?;
+    Ok(last)
 }
 
 /// Contractors, as far as today's rules know them.

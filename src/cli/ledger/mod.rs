@@ -2,7 +2,9 @@
 
 mod account;
 mod export;
+mod hold;
 mod keys;
+mod prune;
 mod query;
 
 use anyhow::{Context, bail};
@@ -32,6 +34,10 @@ enum Command {
     RotateKey(keys::Rotate),
     /// Destroy the subject key of an epoch that is over, so that nobody can link its entries to customers
     DestroyKey(keys::Destroy),
+    /// Keep entries for a legal case
+    Hold(hold::Arguments),
+    /// Delete the content of entries that need not be kept any more: a dry run, unless a plan is approved
+    Prune(prune::Arguments),
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
@@ -41,6 +47,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         Command::Account(arguments) => account::run(&arguments),
         Command::RotateKey(arguments) => keys::rotate(&arguments),
         Command::DestroyKey(arguments) => keys::destroy(&arguments),
+        Command::Hold(arguments) => hold::run(&arguments),
+        Command::Prune(arguments) => prune::run(&arguments),
     }
 }
 

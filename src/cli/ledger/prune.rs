@@ -1,0 +1,146 @@
+//! `fieldgate ledger prune`.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::app::control::{self, Order, Outcome};
+use crate::config::{Config, Retention};
+use crate::ledger::{Class, OwnKind, Pruning, Search, holds, plan};
+
+use super::super::{Answer, ConfigPath, Format};
+use super::{moment, now, operator, time};
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// As if it were this time; the dry run says which
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<i64>,
+    /// Delete what the dry run with this plan has shown
+    #[arg(long, value_name = "PLAN", requires = "at")]
+    execute: Option<String>,
+    /// Who approved it: two people, each by an option of its own
+    #[arg(long, value_name = "NAME")]
+    approved_by: Vec<String>,
+    /// Who does it
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    let config = arguments.config.load()?;
+    // Whole seconds, so that the time can be said again.
+    let at = arguments.at.unwrap_or_else(now) / 1_000_000 * 1_000_000;
+    if at > now() {
+        bail!("{} has not come yet", moment(at));
+    }
+    let search = Search::open(&config.ledger.path)?;
+    let holds: Vec<_> = holds(&search)?.into_values().map(|hold| hold.filter.query()).collect();
+    let pruning = plan(&search, &classes(config.ledger.retention, at), &holds)?;
+    match &arguments.execute {
+        None => tell(arguments, &pruning, at),
+        Some(token) if *token != pruning.token => bail!(
+            "what would be deleted is not what the dry run has shown any more: run it again, look, and approve that"
+        ),
+        Some(_) => execute(arguments, &config, &search, &pruning),
+    }
+}
+
+fn classes(retention: Retention, at: i64) -> [Class; 3] {
+    let until = |days: u32| at - i64::from(days) * MICROS_PER_DAY;
+    [
+        Class {
+            name: "disclosures",
+            kinds: &["disclosure", "subjects"],
+            until: until(retention.disclosures),
+        },
+        Class { name: "refusals", kinds: &["refusal"], until: until(retention.refusals) },
+        Class { name: "access", kinds: &["access"], until: until(retention.access) },
+    ]
+}
+
+/// The dry run.
+fn tell(arguments: &Arguments, pruning: &Pruning, at: i64) -> anyhow::Result<Answer> {
+    if arguments.format == Format::Json {
+        let plan = json!({
+            "at": moment(at),
+            "plan": pruning.token,
+            "classes": pruning.classes,
+            "held": pruning.held,
+            "waiting": pruning.waiting,
+        });
+        println!("{plan}");
+        return Ok(Answer::Yes);
+    }
+    for tally in &pruning.classes {
+        let (class, until) = (tally.class, moment(tally.until));
+        println!("{:>10} {class} before {until}, {} bytes of content", tally.entries, tally.bytes);
+    }
+    println!("{:>10} are old enough and held", pruning.held);
+    println!("{:>10} are old enough and wait until their bundle of 256 is whole", pruning.waiting);
+    println!("\nNothing was deleted. Entries would leave their hash: all proofs hold.");
+    if pruning.entries() > 0 {
+        println!(
+            "To delete this: fieldgate ledger prune --at {} --execute {} --approved-by NAME --approved-by NAME",
+            moment(at),
+            pruning.token
+        );
+    }
+    Ok(Answer::Yes)
+}
+
+fn execute(
+    arguments: &Arguments,
+    config: &Config,
+    search: &Search,
+    pruning: &Pruning,
+) -> anyhow::Result<Answer> {
+    let mut approvers: Vec<&str> = arguments.approved_by.iter().map(|name| name.trim()).collect();
+    approvers.sort_unstable();
+    approvers.dedup();
+    if approvers.len() != 2 || approvers.iter().any(|name| name.is_empty()) {
+        bail!("two different people approve a deletion: --approved-by NAME --approved-by NAME");
+    }
+    if pruning.entries() == 0 {
+        println!("There is nothing to delete.");
+        return Ok(Answer::Yes);
+    }
+    let event = json!({
+        "by": operator(arguments.by.as_deref())?,
+        "approved_by": approvers,
+        "plan": pruning.token,
+        "classes": pruning.classes,
+        "held": pruning.held,
+    });
+    control::order(config, Order::Record { kind: OwnKind::Prune, event })
+        .context("nothing is deleted without an entry about it")?;
+    let pruned = pruning.execute(&config.ledger.path, search.log().folder())?;
+    wipe_journal(config)?;
+    match arguments.format {
+        Format::Json => println!("{}", serde_json::to_string(&pruned)?),
+        Format::Table => println!(
+            "The content of {} entries is deleted, {} bundles were written anew, {} bytes of disk were given back.",
+            pruned.entries, pruned.bundles, pruned.bytes_given_back
+        ),
+    }
+    Ok(Answer::Yes)
+}
+
+/// Copies of the content may be left in the journal's old space.
+fn wipe_journal(config: &Config) -> anyhow::Result<()> {
+    for _ in 0..20 {
+        if control::order(config, Order::Scrub)? == Outcome::Scrubbed(true) {
+            return Ok(());
+        }
+        // The archive takes the last entries within a second.
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    bail!("the journal could not be wiped; do it again when the gateway's log says that the archive is kept")
+}
