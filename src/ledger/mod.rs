@@ -20,8 +20,10 @@ mod account;
 mod archive;
 mod checkpoint;
 mod disk;
+mod drill;
 mod entry;
 mod error;
+mod evidence;
 mod export;
 mod files;
 mod index;
@@ -38,6 +40,7 @@ mod proof;
 mod query;
 mod state;
 mod tiles;
+mod verify;
 mod view;
 mod writer;
 
@@ -47,11 +50,15 @@ pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
     Refused, Request, Started, StreamPart,
 };
+pub use drill::{Attempt, Drill, DrillError, drill};
 pub use error::StoreError;
+pub use evidence::{Evidence, EvidenceError, ProveError, Witnessed, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
 pub use keys::{KeyError, begin_epoch, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys};
 pub use log::{Log, control_socket};
 pub use note::{Signer, Verifier};
+pub use proof::{Proof, ProofError};
 pub use query::{Order, Page, Query, Row, Search};
+pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use view::View;
 pub use writer::{Ledger, Receipt, RecordError};
