@@ -19,7 +19,9 @@ use super::view::View;
 pub enum ProveError {
     #[error("there is no entry {position}: the ledger has {size}")]
     Missing { position: u64, size: u64 },
-    #[error("entry {position} is durable, and no signed head covers it yet: the gateway signs one within a second; try again while it runs")]
+    #[error(
+        "entry {position} is durable, and no signed head covers it yet: the gateway signs one within a second; try again while it runs"
+    )]
     NotCovered { position: u64 },
     #[error("entry {position} does not fit the signed head: run `fieldgate ledger verify`")]
     Broken { position: u64 },

@@ -46,11 +46,11 @@ mod writer;
 
 pub use account::{Account, Accounting, Frame, Recipient, Recipients, field_words, html, json};
 pub use archive::Head;
+pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
     Refused, Request, Started, StreamPart,
 };
-pub use drill::{Attempt, Drill, DrillError, drill};
 pub use error::StoreError;
 pub use evidence::{Evidence, EvidenceError, ProveError, Witnessed, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest};

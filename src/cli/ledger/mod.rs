@@ -1,9 +1,12 @@
 //! `fieldgate ledger`.
 
 mod account;
+mod drill;
 mod export;
 mod keys;
+mod prove;
 mod query;
+mod verify;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -32,6 +35,14 @@ enum Command {
     RotateKey(keys::Rotate),
     /// Destroy the subject key of an epoch that is over, so that nobody can link its entries to customers
     DestroyKey(keys::Destroy),
+    /// Verify a ledger or a copy of one, with the public key alone
+    Verify(verify::Arguments),
+    /// Write a proof that the ledger holds an entry
+    Prove(prove::ProveArguments),
+    /// Check a proof, without the ledger
+    VerifyProof(prove::CheckArguments),
+    /// Break copies of a ledger in many ways, and show that each is found
+    Drill(drill::Arguments),
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
@@ -41,6 +52,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         Command::Account(arguments) => account::run(&arguments),
         Command::RotateKey(arguments) => keys::rotate(&arguments),
         Command::DestroyKey(arguments) => keys::destroy(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Prove(arguments) => prove::prove(&arguments),
+        Command::VerifyProof(arguments) => prove::check(&arguments),
+        Command::Drill(arguments) => drill::run(&arguments),
     }
 }
 

@@ -29,14 +29,22 @@ pub const CASES: &[Case] = &[
     Case { did: "a bit of a higher hash tile flipped", shows: &[Check::Tile, Check::Root], act: flip_above },
     Case { did: "an entry taken out of its bundle", shows: &[Check::Entry], act: take_out },
     Case { did: "two entries exchanged", shows: &[Check::Entry], act: exchange },
-    Case { did: "an entry replaced and the tree made anew, without the key", shows: &[Check::Head], act: forge },
+    Case {
+        did: "an entry replaced and the tree made anew, without the key",
+        shows: &[Check::Head],
+        act: forge,
+    },
     Case { did: "the head signed by another key", shows: &[Check::Head], act: other_key },
     Case {
         did: "the last entries cut off under the newest head",
         shows: &[Check::Bundle, Check::Tile],
         act: cut,
     },
-    Case { did: "an older backup put back; the newest head is kept elsewhere", shows: &[Check::Since], act: restore },
+    Case {
+        did: "an older backup put back; the newest head is kept elsewhere",
+        shows: &[Check::Since],
+        act: restore,
+    },
     Case {
         did: "history rewritten with the stolen key; an older head is kept elsewhere",
         shows: &[Check::Since],
@@ -47,11 +55,31 @@ pub const CASES: &[Case] = &[
         shows: &[Check::Since],
         act: fork,
     },
-    Case { did: "an entry left out of a contractor's, with the stolen key", shows: &[Check::Sequence], act: leave_gap },
-    Case { did: "a list of customers left out, with the stolen key", shows: &[Check::Parts], act: leave_out_part },
-    Case { did: "a part of a long response left out, with the stolen key", shows: &[Check::Stream], act: leave_out_stream },
-    Case { did: "a decision by rules that were never announced, with the stolen key", shows: &[Check::Rules], act: unknown_rules },
-    Case { did: "two entries exchanged in the tree, with the stolen key", shows: &[Check::Number], act: renumber },
+    Case {
+        did: "an entry left out of a contractor's, with the stolen key",
+        shows: &[Check::Sequence],
+        act: leave_gap,
+    },
+    Case {
+        did: "a list of customers left out, with the stolen key",
+        shows: &[Check::Parts],
+        act: leave_out_part,
+    },
+    Case {
+        did: "a part of a long response left out, with the stolen key",
+        shows: &[Check::Stream],
+        act: leave_out_stream,
+    },
+    Case {
+        did: "a decision by rules that were never announced, with the stolen key",
+        shows: &[Check::Rules],
+        act: unknown_rules,
+    },
+    Case {
+        did: "two entries exchanged in the tree, with the stolen key",
+        shows: &[Check::Number],
+        act: renumber,
+    },
     Case { did: "an entry of the journal damaged", shows: &[Check::Journal], act: damage_journal },
     Case { did: "the ledger put back, and its index not", shows: &[Check::Index], act: old_index },
 ];
@@ -236,9 +264,8 @@ fn old_index(bench: &Bench, folder: &Path) -> Outcome {
     let path = folder.with_extension("db");
     drop(Index::open(&path)?);
     let size = copy::head_of(&bench.whole)?.size as i64;
-    let claimed = rusqlite::Connection::open(&path).and_then(|database| {
-        database.execute("UPDATE state SET value = ?1 WHERE name = 'indexed'", [size])
-    });
+    let claimed = rusqlite::Connection::open(&path)
+        .and_then(|database| database.execute("UPDATE state SET value = ?1 WHERE name = 'indexed'", [size]));
     claimed.map_err(|source| super::super::error::StoreError::Database { path, source })?;
     Ok(None)
 }

@@ -68,7 +68,11 @@ pub fn link(from: &Path, to: &Path) -> Result<(), DrillError> {
     copy_folder(from, to, &|from, to| fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)))
 }
 
-fn copy_folder(from: &Path, to: &Path, copy: &dyn Fn(&Path, &Path) -> io::Result<()>) -> Result<(), DrillError> {
+fn copy_folder(
+    from: &Path,
+    to: &Path,
+    copy: &dyn Fn(&Path, &Path) -> io::Result<()>,
+) -> Result<(), DrillError> {
     let failed = |path: &Path, source| DrillError::Copy { path: path.to_owned(), source };
     make(to)?;
     for entry in fs::read_dir(from).map_err(|source| failed(from, source))? {

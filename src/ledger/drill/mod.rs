@@ -144,7 +144,8 @@ impl<'s> Bench<'s> {
         let scratch = scratch.path();
         let key = Key::new()?;
         let verifier = key.signer(name)?.verifier().clone();
-        let [before, half, whole] = ["before", "half", "whole"].map(|name| scratch.join(name).with_extension("tlog"));
+        let [before, half, whole] =
+            ["before", "half", "whole"].map(|name| scratch.join(name).with_extension("tlog"));
         let mut bench =
             Bench { scratch, name: name.to_owned(), key, verifier, before, half, whole, leaves: Vec::new() };
         let size = bench.take_over(base)?;

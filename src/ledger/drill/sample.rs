@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::model::{Country, Jurisdictions, SubjectPseudonym};
 
 use super::super::entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, Parties, RecordCounts, Refused, Request, Started, StreamPart,
+    ActivatedRules, Disclosed, Disclosure, Draft, Parties, RecordCounts, Refused, Request, Started,
+    StreamPart,
 };
 use super::super::note::Signer;
 use super::super::writer::Ledger;
@@ -143,6 +144,7 @@ impl Sample {
                 fields: Vec::new(),
                 stream,
             },
+            epoch: 1,
             subjects: (0..subjects).map(name).collect(),
             subjects_per_day: u64::MAX,
         })
@@ -150,8 +152,7 @@ impl Sample {
 
     fn refusal(&self, contractor: usize) -> Draft {
         let (task, cause) = (None, None);
-        let refused =
-            Refused { task, status: 404, code: "not-found", cause, not_written: 0, after_parts: 0 };
+        let refused = Refused { task, status: 404, code: "not-found", cause, not_written: 0, after_parts: 0 };
         let request = Request { method: "GET", route: Some("/drill") };
         Draft::refusal(id(), self.parties(contractor), request, RULES, &refused)
     }

@@ -85,6 +85,10 @@ impl<'n> Reader<'n> {
         if leaf.is_empty() {
             return Item::Pruned;
         }
+        // The parser would take a list for an entry.
+        if leaf.first() != Some(&b'{') {
+            return Item::Unreadable("not an object".to_owned());
+        }
         match View::parse(leaf) {
             Ok(view) => Item::Entry(self.facts(&view)),
             // The message of the parser could hold a word of the entry: its place is enough.

@@ -228,7 +228,9 @@ fn check_index(ledger: &Path, folder: &Path, size: u64, findings: &mut Findings)
     match index::read_indexed(&path) {
         Ok(indexed) if indexed <= size => {}
         Ok(indexed) => {
-            let what = format!("the index knows of {indexed} entries, and there are {size}: the ledger was cut short, or an older copy was put back");
+            let what = format!(
+                "the index knows of {indexed} entries, and there are {size}: the ledger was cut short, or an older copy was put back"
+            );
             findings.add(Finding::error(Check::Index, None, what));
         }
         Err(error) => {

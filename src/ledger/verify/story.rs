@@ -153,7 +153,8 @@ impl<'n> Story<'n> {
 
     fn time(&mut self, at: u64, time: i64, findings: &mut Findings) {
         if let Some(back) = self.time.map(|before| before - time).filter(|back| *back > BACK) {
-            let what = format!("is {} s older than the entry before it: a clock was set back", back / 1_000_000);
+            let what =
+                format!("is {} s older than the entry before it: a clock was set back", back / 1_000_000);
             findings.add(Finding::warning(Check::Time, at, what));
         }
         self.time = Some(time);
@@ -219,20 +220,27 @@ impl<'n> Story<'n> {
             let begin = open.as_ref().filter(|open| open.id == facts.id).map_or(at, |open| open.at);
             if expected != Some(part) {
                 let what = match expected {
-                    Some(expected) => format!("is part {part} of {}, and part {expected} should come", facts.parts),
+                    Some(expected) => {
+                        format!("is part {part} of {}, and part {expected} should come", facts.parts)
+                    }
                     None => format!("is part {part} of {}, and the part before it is missing", facts.parts),
                 };
                 findings.add(Finding::error(Check::Parts, at, what));
             }
             if part < facts.parts {
-                self.response = Some(Response { id: facts.id, at: begin, next: part + 1, parts: facts.parts });
+                self.response =
+                    Some(Response { id: facts.id, at: begin, next: part + 1, parts: facts.parts });
             }
             return;
         }
         if let Some(open) = open {
             let what = format!("has {} parts, and part {} does not follow", open.parts, open.next);
             findings.add(if facts.kind == Kind::Started {
-                Finding::warning(Check::Parts, open.at, format!("{what}: the gateway died before it released it"))
+                Finding::warning(
+                    Check::Parts,
+                    open.at,
+                    format!("{what}: the gateway died before it released it"),
+                )
             } else {
                 Finding::error(Check::Parts, open.at, what)
             });

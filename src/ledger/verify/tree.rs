@@ -112,7 +112,8 @@ impl<'a> Bundles<'a> {
         };
         if is_right {
             let path = tiles::tile_path(0, number, (count < BUNDLE).then_some(count as u8));
-            let what = format!("{path} has other hashes than its entries, which are those of the signed head");
+            let what =
+                format!("{path} has other hashes than its entries, which are those of the signed head");
             findings.push(Finding::error(Check::Tile, number * BUNDLE, what));
         }
         is_right
