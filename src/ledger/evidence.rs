@@ -83,24 +83,35 @@ pub fn prove(log: &Log, position: u64) -> Result<Proof, ProveError> {
     if position >= log.size() {
         return Err(ProveError::Missing { position, size: log.size() });
     }
-    let broken = || ProveError::Broken { position };
     let witnessed = std::fs::read_to_string(witnessed_path(log.folder())).ok();
-    let notes = [witnessed.as_deref(), log.head()].into_iter().flatten();
-    let covering = notes.filter_map(|note| {
-        let head = Note::parse(note).ok().and_then(|parsed| Checkpoint::parse(&parsed).ok())?;
-        (position < head.size && head.size <= log.archived()).then_some((note, head))
-    });
-    let (note, head) = covering.into_iter().next().ok_or(ProveError::NotCovered { position })?;
+    let mut covers = false;
+    for note in [witnessed.as_deref(), log.head()].into_iter().flatten() {
+        let Some(head) = Note::parse(note).ok().and_then(|note| Checkpoint::parse(&note).ok()) else {
+            continue;
+        };
+        if position >= head.size || head.size > log.archived() {
+            continue;
+        }
+        covers = true;
+        if let Some(proof) = prove_under(log, position, &head, note)? {
+            return Ok(proof);
+        }
+    }
+    Err(if covers { ProveError::Broken { position } } else { ProveError::NotCovered { position } })
+}
+
+/// The proof under this head; None where the tree is not the one that it signs.
+fn prove_under(log: &Log, position: u64, head: &Checkpoint, note: &str) -> Result<Option<Proof>, ProveError> {
     let tiles = TileReader::new(log.folder().to_owned(), log.archived());
     let hashes = merkle::inclusion(&tiles, position, head.size).map_err(StoreError::from)?;
-    let leaf = tiles.node(0, position).map_err(StoreError::from)?;
-    let extra = log.entry(position)?.unwrap_or_else(|| leaf.to_vec());
+    let extra = match log.entry(position)? {
+        Some(entry) => entry,
+        // Of what was pruned the hash is left.
+        None => tiles.node(0, position).map_err(StoreError::from)?.to_vec(),
+    };
     let proof = Proof { extra: Some(extra), index: position, hashes, checkpoint: note.to_owned() };
-    let leaf = proof.leaf().ok_or_else(broken)?;
-    if !merkle::verify_inclusion(&leaf, position, head.size, &proof.hashes, &head.root) {
-        return Err(broken());
-    }
-    Ok(proof)
+    let is_in = |leaf: Hash| merkle::verify_inclusion(&leaf, position, head.size, &proof.hashes, &head.root);
+    Ok(proof.leaf().is_some_and(is_in).then_some(proof))
 }
 
 impl Proof {

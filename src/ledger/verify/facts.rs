@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{PoisonError, RwLock};
 
-use super::super::view::{Stream, View};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::Error;
 
-/// Kinds beside those that are looked into.
-const OTHER_KINDS: [&str; 8] = ["access", "prune", "key", "hold", "review", "alert", "consent", "suspension"];
+use super::super::entry::OwnKind;
+use super::super::view::{Stream, View};
 
 /// What stands in one place of the log.
 #[derive(Debug)]
@@ -30,6 +32,12 @@ pub enum Kind {
     Started,
     Other,
     Unknown,
+}
+
+/// What the company's own people did with the ledger.
+fn own(kind: &str) -> Kind {
+    let kind: Result<OwnKind, Error> = OwnKind::deserialize(kind.into_deserializer());
+    kind.map_or(Kind::Unknown, |_| Kind::Other)
 }
 
 /// Names are numbers here, see [`Names`].
@@ -103,8 +111,7 @@ impl<'n> Reader<'n> {
             "refusal" => Kind::Refusal,
             "rules" => Kind::Rules,
             "started" => Kind::Started,
-            other if OTHER_KINDS.contains(&other) => Kind::Other,
-            _ => Kind::Unknown,
+            other => own(other),
         };
         Facts {
             kind,

@@ -51,6 +51,9 @@ pub fn verify(
         return Err(StoreError::Missing(ledger.to_owned()));
     }
     let mut findings = Findings::default();
+    // A gateway may go on meanwhile: what must not be ahead of the head is read before it.
+    let indexed = read_index(ledger, &folder, &mut findings);
+    let witnessed = std::fs::read_to_string(witnessed_path(&folder)).ok();
     let (head, note) = read_head(&folder, key, &mut findings);
     let names = Names::default();
     let mut story = Story::new(&names);
@@ -62,12 +65,18 @@ pub fn verify(
         above.into_iter().for_each(|finding| findings.add(finding));
     }
     let since = since.and_then(|note| check_older(&tree, &head, key, note, "the older head", &mut findings));
-    if let Ok(note) = std::fs::read_to_string(witnessed_path(&folder)) {
-        check_older(&tree, &head, key, &note, "the witnessed head", &mut findings);
+    if let Some(note) = &witnessed {
+        check_older(&tree, &head, key, note, "the witnessed head", &mut findings);
     }
     let behind = read_journal(&folder, &head, note.as_deref(), &names, &mut story, &mut findings);
     story.end(&mut findings);
-    check_index(ledger, &folder, head.size + behind, &mut findings);
+    let size = head.size + behind;
+    if let Some(indexed) = indexed.filter(|indexed| *indexed > size) {
+        let what = format!(
+            "the index knows of {indexed} entries, and there are {size}: the ledger was cut short, or an older copy was put back"
+        );
+        findings.add(Finding::error(Check::Index, None, what));
+    }
     Ok(Report {
         origin: key.name().to_owned(),
         size: head.size,
@@ -219,23 +228,17 @@ fn read_journal(
     tail.next - head.size
 }
 
-/// The index may lag; it cannot know more than there is.
-fn check_index(ledger: &Path, folder: &Path, size: u64, findings: &mut Findings) {
+/// How many entries the index knows, where there is one. It may lag; it cannot know more than there are.
+fn read_index(ledger: &Path, folder: &Path, findings: &mut Findings) -> Option<u64> {
     let path: PathBuf = if ledger == folder { folder.with_extension("db") } else { ledger.to_owned() };
     if !path.is_file() {
-        return;
+        return None;
     }
-    match index::read_indexed(&path) {
-        Ok(indexed) if indexed <= size => {}
-        Ok(indexed) => {
-            let what = format!(
-                "the index knows of {indexed} entries, and there are {size}: the ledger was cut short, or an older copy was put back"
-            );
-            findings.add(Finding::error(Check::Index, None, what));
-        }
-        Err(error) => {
+    let indexed = index::read_indexed(&path);
+    indexed
+        .map_err(|error| {
             let what = format!("the index cannot be read, which proves nothing: {error}");
             findings.add(Finding::warning(Check::Index, None, what));
-        }
-    }
+        })
+        .ok()
 }
