@@ -9,6 +9,9 @@
 //! `keeper` takes them into the `archive` (C2SP tlog-tiles, a signed checkpoint) and into the `index`, a
 //! SQLite database that can be made anew. `log` and `query` read all three, beside the gateway or without it.
 //!
+//! `verify` checks it from its files and the public key alone, `evidence` proves single entries, and `drill`
+//! shows that what somebody does to the files is found.
+//!
 //! **Trusts** the file system to keep what it acknowledged. After a failed write it trusts nothing: the
 //! journal is opened anew and read back before another entry is taken. After a failed sync it stops.
 //!

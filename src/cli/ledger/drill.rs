@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
                 table.add_row([attempt.did, if attempt.caught { "yes" } else { "NO" }, &attempt.found]);
             }
             let caught = drill.attempts.iter().filter(|attempt| attempt.caught).count();
-            writeln!(out, "{table}\n\n{caught} of {} caught", drill.attempts.len())?;
+            writeln!(out, "{}\n\n{caught} of {} caught", table.trim_fmt(), drill.attempts.len())?;
         }
     }
     Ok(if drill.is_passed() { Answer::Yes } else { Answer::No })

@@ -145,7 +145,7 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Answer> {
     };
     match arguments.format {
         Format::Json => println!("{}", as_json(&shown)?),
-        Format::Table => println!("{}", as_table(&shown)?),
+        Format::Table => println!("{}", as_table(&shown)?.trim_fmt()),
     }
     Ok(Answer::Yes)
 }

@@ -83,10 +83,10 @@ fn write(out: &mut impl Write, report: &Report, key: &Verifier) -> std::io::Resu
     if let Some(since) = report.since {
         table.add_row(["older head", &format!("{since} entries")]);
     }
-    writeln!(out, "{table}")?;
+    writeln!(out, "{}", table.trim_fmt())?;
     let findings = &report.findings;
     if !findings.list.is_empty() {
-        writeln!(out, "\n{}", listed(&findings.list))?;
+        writeln!(out, "\n{}", listed(&findings.list).trim_fmt())?;
         let left = findings.errors + findings.warnings - findings.list.len().min(SHOWN) as u64;
         if left > 0 {
             writeln!(out, "and {left} more; --format json shows the first thousand")?;

@@ -197,9 +197,11 @@ impl<'s> Bench<'s> {
         let findings = report.findings.list.iter();
         let mut telling = findings
             .filter(|finding| finding.severity == Severity::Error && case.shows.contains(&finding.check));
+        // Where the copy was says nothing: it is gone when this is read.
+        let place = format!("{}/", folder.display());
         let found = telling.next().map(|finding| match finding.entry {
-            Some(entry) => format!("entry {entry}: {}", finding.what),
-            None => finding.what.clone(),
+            Some(entry) => format!("entry {entry}: {}", finding.what.replace(&place, "")),
+            None => finding.what.replace(&place, ""),
         });
         let failed = |source| DrillError::Copy { path: folder.clone(), source };
         std::fs::remove_dir_all(&folder).map_err(failed)?;
