@@ -213,14 +213,7 @@ fn read_pending(folder: &Path, size: u64) -> Result<Vec<Vec<u8>>, StoreError> {
 /// # Errors
 /// Where it has fewer, or is damaged.
 pub fn read_bundle(folder: &Path, number: u64, count: u64) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-    let mut path = bundle_file(folder, number, count);
-    let mut bytes = std::fs::read(&path);
-    if bytes.is_err() {
-        // A longer version may have taken its place in between.
-        path = bundle_file(folder, number, count);
-        bytes = std::fs::read(&path);
-    }
-    let bytes = bytes.map_err(|source| StoreError::File { path: path.clone(), source })?;
+    let (path, bytes) = bundle_bytes(folder, number, count)?;
     let broken = |what: String| StoreError::Broken { path: path.clone(), what };
     let entries = tiles::split_bundle(&bytes).map_err(|error| broken(error.to_string()))?;
     if (entries.len() as u64) < count {
@@ -228,6 +221,24 @@ pub fn read_bundle(folder: &Path, number: u64, count: u64) -> Result<Vec<Option<
     }
     let some = |entry: &[u8]| (!entry.is_empty()).then(|| entry.to_vec());
     Ok(entries.into_iter().take(count as usize).map(some).collect())
+}
+
+/// The file of a bundle that has at least its first `count` entries, and what is in it.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn bundle_bytes(folder: &Path, number: u64, count: u64) -> Result<(PathBuf, Vec<u8>), StoreError> {
+    let mut path = bundle_file(folder, number, count);
+    let mut bytes = std::fs::read(&path);
+    if bytes.is_err() {
+        // A longer version may have taken its place in between.
+        path = bundle_file(folder, number, count);
+        bytes = std::fs::read(&path);
+    }
+    match bytes {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(source) => Err(StoreError::File { path, source }),
+    }
 }
 
 /// The whole bundle, or the shortest part of it that has so many entries.

@@ -516,6 +516,17 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
+/// How many entries the index at `path` says that it knows.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_indexed(path: &Path) -> Result<u64, StoreError> {
+    let connection = open_for_reading(path)?;
+    let sql = "SELECT value FROM state WHERE name = 'indexed'";
+    let indexed = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    indexed.map(|count| count as u64).map_err(|source| StoreError::Database { path: path.to_owned(), source })
+}
+
 /// The bytes of an entry's id in the index.
 pub fn id_bytes(id: &str) -> Vec<u8> {
     uuid::Uuid::try_parse(id).map_or_else(|_| id.as_bytes().to_vec(), |uuid| uuid.as_bytes().to_vec())

@@ -314,7 +314,10 @@ impl Tail {
     }
 
     /// Where reading ended, nothing may follow that was written after the next entry.
-    fn check_end(&mut self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// Where something does: the next entry is damaged.
+    pub fn check_end(&mut self) -> Result<(), StoreError> {
         let damaged = |path: &Path, entry| StoreError::Damaged { path: path.to_owned(), entry };
         for path in segment_files(&self.folder)? {
             let Some(mut place) = Place::open(&path)? else { continue };

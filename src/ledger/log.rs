@@ -26,7 +26,7 @@ pub struct Log {
 const ATTEMPTS: usize = 5;
 
 impl Log {
-    /// Opens the ledger whose index is at `path`.
+    /// Opens the ledger whose index is at `path`; the path of its folder will do as well.
     ///
     /// # Errors
     /// Where there is none, or it cannot be read.
@@ -130,7 +130,9 @@ impl Log {
 
 /// The folder of the ledger whose index is at `path`.
 pub fn folder(path: &Path) -> PathBuf {
-    path.with_extension("tlog")
+    // A copy may have any name.
+    let is_folder = ["checkpoint", "tile", "journal"].iter().any(|name| path.join(name).exists());
+    if is_folder { path.to_owned() } else { path.with_extension("tlog") }
 }
 
 /// Where the journal is.

@@ -9,6 +9,9 @@
 //! `keeper` takes them into the `archive` (C2SP tlog-tiles, a signed checkpoint) and into the `index`, a
 //! SQLite database that can be made anew. `log` and `query` read all three, beside the gateway or without it.
 //!
+//! `verify` checks it from its files and the public key alone, `evidence` proves single entries, and `drill`
+//! shows that what somebody does to the files is found.
+//!
 //! **Trusts** the file system to keep what it acknowledged. After a failed write it trusts nothing: the
 //! journal is opened anew and read back before another entry is taken. After a failed sync it stops.
 //!
@@ -20,8 +23,10 @@ mod account;
 mod archive;
 mod checkpoint;
 mod disk;
+mod drill;
 mod entry;
 mod error;
+mod evidence;
 mod export;
 mod files;
 mod holds;
@@ -40,22 +45,27 @@ mod prune;
 mod query;
 mod state;
 mod tiles;
+mod verify;
 mod view;
 mod writer;
 
 pub use account::{Account, Accounting, Frame, Recipient, Recipients, field_words, html, json};
 pub use archive::Head;
+pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
     Refused, Request, Started, StreamPart,
 };
 pub use error::StoreError;
+pub use evidence::{Evidence, EvidenceError, ProveError, Witnessed, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{KeyError, begin_epoch, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys};
 pub use log::{Log, control_socket};
 pub use note::{Signer, Verifier};
 pub use prune::{Class, Pruned, Pruning, plan};
+pub use proof::{Proof, ProofError};
 pub use query::{Order, Page, Query, Row, Search};
+pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use view::View;
 pub use writer::{Ledger, Receipt, RecordError};

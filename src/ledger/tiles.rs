@@ -129,18 +129,18 @@ pub fn split_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>, BundleError> {
 }
 
 /// The number of hashes at a tile level in a tree of this size: each stands for a full tile below.
-fn count_at(size: u64, level: u8) -> u64 {
+pub(super) fn count_at(size: u64, level: u8) -> u64 {
     size.checked_shr(u32::from(level) * u32::from(TILE_HEIGHT)).unwrap_or_default()
 }
 
 /// The number of full tiles among so many hashes of a level, and the width of the partial tile after them.
-fn full_and_width(count: u64) -> (u64, u8) {
+pub(super) fn full_and_width(count: u64) -> (u64, u8) {
     // The masked value is below 256.
     (count >> TILE_HEIGHT, (count & 0xff) as u8)
 }
 
 /// The root of a complete subtree over these hashes.
-fn subtree(hashes: &[Hash]) -> Hash {
+pub(super) fn subtree(hashes: &[Hash]) -> Hash {
     let mut frontier = Frontier::new();
     hashes.iter().for_each(|hash| frontier.push(*hash));
     frontier.root()
@@ -315,7 +315,7 @@ impl TileReader {
     /// that is gone, from the full tile that came after it, or from any wider one. The order matters: after a
     /// crash a full tile of the writes that were lost may lie ahead of the log, and only what the last
     /// checkpoint covers is true in it.
-    fn read(&self, level: u8, n: u64) -> Result<Vec<Hash>, TileError> {
+    pub(super) fn read(&self, level: u8, n: u64) -> Result<Vec<Hash>, TileError> {
         let (full, width) = full_and_width(count_at(self.size, level));
         let whole = self.folder.join(tile_path(level, n, None));
         if n < full {

@@ -60,6 +60,8 @@ pub struct View<'a> {
     pub subjects_total: Option<u64>,
     /// Which of the entries about one response this is, from 1; only further ones say so.
     pub part: Option<u64>,
+    /// How many entries there are about one response.
+    pub parts: Option<u64>,
     /// The key epoch of the subjects' names.
     pub epoch: Option<u32>,
     /// Keyed names of customers, 32 hexadecimal digits each.

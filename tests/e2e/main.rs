@@ -21,3 +21,4 @@ mod retention;
 mod streaming;
 mod text;
 mod upstreams;
+mod verify;

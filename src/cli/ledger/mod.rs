@@ -1,11 +1,14 @@
 //! `fieldgate ledger`.
 
 mod account;
+mod drill;
 mod export;
 mod hold;
 mod keys;
 mod prune;
+mod prove;
 mod query;
+mod verify;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -38,6 +41,14 @@ enum Command {
     Hold(hold::Arguments),
     /// Delete the content of entries that need not be kept any more: a dry run, unless a plan is approved
     Prune(prune::Arguments),
+    /// Verify a ledger or a copy of one, with the public key alone
+    Verify(verify::Arguments),
+    /// Write a proof that the ledger holds an entry
+    Prove(prove::ProveArguments),
+    /// Check a proof, without the ledger
+    VerifyProof(prove::CheckArguments),
+    /// Break copies of a ledger in many ways, and show that each is found
+    Drill(drill::Arguments),
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
@@ -49,6 +60,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         Command::DestroyKey(arguments) => keys::destroy(&arguments),
         Command::Hold(arguments) => hold::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Prove(arguments) => prove::prove(&arguments),
+        Command::VerifyProof(arguments) => prove::check(&arguments),
+        Command::Drill(arguments) => drill::run(&arguments),
     }
 }
 
