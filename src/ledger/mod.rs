@@ -8,17 +8,20 @@
 //! **How.** `writer` numbers entries and commits them to the `journal`, one sync for a batch. Behind it
 //! `keeper` takes them into the `archive` (C2SP tlog-tiles, a signed checkpoint) and into the `index`, a
 //! SQLite database that can be made anew. `log` and `query` read all three, beside the gateway or without it.
+//! `cosigned` is what witnesses are shown of it and what is kept of their answers; `witness` is the core of one.
 //!
 //! **Trusts** the file system to keep what it acknowledged. After a failed write it trusts nothing: the
 //! journal is opened anew and read back before another entry is taken. After a failed sync it stops.
 //!
 //! **Must not** know of HTTP, rules or the filter.
 //!
-//! **Called by** `proxy::record` (writes), `app` (opens, closes), the commands (read).
+//! **Called by** `proxy::record` (writes), `app` (opens, closes), the room `witness` (shows heads, asks the core),
+//! the commands (read).
 
 mod account;
 mod archive;
 mod checkpoint;
+mod cosigned;
 mod disk;
 mod entry;
 mod error;
@@ -39,19 +42,23 @@ mod query;
 mod state;
 mod tiles;
 mod view;
+pub mod witness;
 mod writer;
 
 pub use account::{Account, Accounting, Frame, Recipient, Recipients, field_words, html, json};
 pub use archive::Head;
+pub use cosigned::{Witnessed, cosignature, known_size};
 pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
     Refused, Request, Started, StreamPart,
 };
 pub use error::StoreError;
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
-pub use keys::{KeyError, begin_epoch, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys};
+pub use keys::{
+    KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys,
+};
 pub use log::{Log, control_socket};
-pub use note::{Signer, Verifier};
+pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use query::{Order, Page, Query, Row, Search};
 pub use view::View;
 pub use writer::{Ledger, Receipt, RecordError};

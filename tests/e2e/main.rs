@@ -19,3 +19,4 @@ mod refusals;
 mod streaming;
 mod text;
 mod upstreams;
+mod witness;

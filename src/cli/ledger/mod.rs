@@ -4,6 +4,7 @@ mod account;
 mod export;
 mod keys;
 mod query;
+mod verifier;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -28,6 +29,8 @@ enum Command {
     Export(export::Arguments),
     /// Tell what was disclosed about one customer; that somebody asked is an entry too
     Account(account::Arguments),
+    /// Show the key that the ledger's heads are verified by; witnesses need it
+    Key(verifier::Arguments),
     /// Begin another key epoch: from now on customers have other names in the ledger
     RotateKey(keys::Rotate),
     /// Destroy the subject key of an epoch that is over, so that nobody can link its entries to customers
@@ -39,6 +42,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         Command::Query(arguments) => query::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
+        Command::Key(arguments) => verifier::run(&arguments),
         Command::RotateKey(arguments) => keys::rotate(&arguments),
         Command::DestroyKey(arguments) => keys::destroy(&arguments),
     }
