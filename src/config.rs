@@ -246,32 +246,43 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
     let signing_key = path_or(table, report, "signing_key", "ledger/signing.key", home);
     let subject_key = path_or(table, report, "subject_key", "ledger/subject.key", home);
     let pseudonym_key = path_or(table, report, "pseudonym_key", "ledger/pseudonym.key", home);
-    let mut keys = Vec::new();
-    let witnesses = table.tables(report, "witness", |table, report| witness(table, report, home, &mut keys));
+    let (witnesses, quorum) = witnesses(table, report, home);
     let max_age = table.get("max_unwitnessed_age");
-    let quorum = table.get("quorum");
-    if keys.is_empty() {
-        for value in [&max_age, &quorum].into_iter().flatten() {
-            report.error(
-                &value.span(),
-                value.key(),
-                "stands without a witness",
-                "add [[ledger.witness]] with url and key, or remove it",
-            );
-        }
+    if let Some(value) = max_age.as_ref().filter(|_| quorum == 0) {
+        without_witness(value, report);
     }
-    let all = keys.len();
-    let quorum = quorum.filter(|_| all > 0).map(|value| value.integer(report, 1..=all as u64));
     Some(Ledger {
         path: home.join(store?),
         origin: origin.flatten(),
         signing_key: signing_key?,
         subject_key: subject_key?,
         pseudonym_key: pseudonym_key?,
-        quorum: quorum.flatten().map_or(all, |count| count as usize),
         witnesses,
+        quorum,
         max_unwitnessed_age: max_age.and_then(|value| duration(&value, report)),
     })
+}
+
+/// The witnesses, and how many of them must cosign: all, unless `quorum` says less.
+fn witnesses(table: &mut Table, report: &mut Report, home: &Path) -> (Vec<Witness>, usize) {
+    let mut keys = Vec::new();
+    let witnesses = table.tables(report, "witness", |table, report| witness(table, report, home, &mut keys));
+    let all = keys.len();
+    let quorum = table.get("quorum");
+    if let Some(value) = quorum.as_ref().filter(|_| all == 0) {
+        without_witness(value, report);
+    }
+    let quorum = quorum.filter(|_| all > 0).and_then(|value| value.integer(report, 1..=all as u64));
+    (witnesses, quorum.map_or(all, |count| count as usize))
+}
+
+fn without_witness(value: &Value, report: &mut Report) {
+    report.error(
+        &value.span(),
+        value.key(),
+        "stands without a witness",
+        "add [[ledger.witness]] with url and key, or remove it",
+    );
 }
 
 /// A head can be kept with 100 signatures.

@@ -158,7 +158,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
 /// under a name. Without one, the name is made from the key.
 ///
 /// # Errors
-/// As [`subject_key`].
+/// As [`subject_keys`].
 pub fn signer(path: &Path, origin: Option<&str>) -> Result<Signer, KeyError> {
     let key = signing_key(path)?;
     let hash = digest::digest(&digest::SHA256, key.public_key().as_ref());

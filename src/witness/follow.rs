@@ -94,19 +94,16 @@ impl Follower {
     ) -> Result<Self, StoreError> {
         let heads = ledger.heads();
         let head = heads.borrow().clone();
-        let now = Instant::now();
         let kept = shown.kept()?;
         let kept_size = kept.as_ref().map_or(0, |(size, _)| *size);
         shown.check_size(head.size, kept_size)?;
-        let cosigned =
-            |client: &Client| kept.as_ref().is_some_and(|(_, note)| note.verified_by(client.key()).is_some());
-        let count = witnesses.iter().filter(|client| cosigned(client)).count();
-        let remote = |client: Client| {
-            let known = if cosigned(&client) { kept_size } else { 0 };
-            Remote { client: Arc::new(client), known, failures: 0, retry_at: now, told: Told::Nothing }
-        };
-        let witnesses: Vec<Remote> = witnesses.into_iter().map(remote).collect();
         log_kept(kept.as_ref(), &witnesses);
+        let has_cosigned =
+            |client: &Client| kept.as_ref().is_some_and(|(_, note)| note.verified_by(client.key()).is_some());
+        let count = witnesses.iter().filter(|client| has_cosigned(client)).count();
+        let known = |client: &Client| if has_cosigned(client) { kept_size } else { 0 };
+        let witnesses: Vec<Remote> =
+            witnesses.into_iter().map(|client| Remote::new(known(&client), client)).collect();
         let mut follower = Follower {
             ledger,
             shown: Arc::new(shown),
@@ -117,7 +114,7 @@ impl Follower {
             witnessed: if count >= terms.quorum { kept_size } else { 0 },
             oldest: None,
             alarm: Alarm::new(terms.max_unwitnessed_age),
-            next_round: now,
+            next_round: Instant::now(),
             trouble: String::new(),
         };
         match follower.round(PATIENCE_AT_START, 1).await {
@@ -294,6 +291,11 @@ impl Waiting {
 }
 
 impl Remote {
+    fn new(known: u64, client: Client) -> Self {
+        let client = Arc::new(client);
+        Self { client, known, failures: 0, retry_at: Instant::now(), told: Told::Nothing }
+    }
+
     fn succeeds(&mut self, size: u64) {
         if self.told != Told::Nothing {
             tracing::warn!(witness = self.client.key().name(), "a witness cosigns again");
@@ -335,9 +337,9 @@ fn ask(
 }
 
 /// Says how old the last head with cosignatures is.
-fn log_kept(kept: Option<&(u64, Note)>, witnesses: &[Remote]) {
+fn log_kept(kept: Option<&(u64, Note)>, witnesses: &[Client]) {
     let Some((size, note)) = kept else { return };
-    let times = witnesses.iter().filter_map(|remote| note.verified_by(remote.client.key())?.at);
+    let times = witnesses.iter().filter_map(|client| note.verified_by(client.key())?.at);
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let age_seconds = times.max().map(|at| now.saturating_sub(at));
