@@ -19,15 +19,17 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Secret};
-use crate::ledger::{self, ActivatedRules, Draft, KeyError, Ledger, Started};
+use crate::ledger::{self, ActivatedRules, Draft, KeyError, Ledger, Started, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Upstream};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
 use crate::transport::{self, Listener, Timeouts};
+use crate::witness::{self, Follower, Terms};
 
 use control::Control;
 
@@ -37,6 +39,8 @@ pub struct Server {
     gateway: Arc<Gateway>,
     ledger: Arc<Ledger>,
     control: Control,
+    /// Submits heads to witnesses, where there are some.
+    following: Option<JoinHandle<()>>,
     /// Requests that may be in work at once.
     requests: usize,
 }
@@ -94,13 +98,23 @@ impl Server {
         };
         let listener = Listener::bind(config.listen.address, tls, timeouts, limits.connections).await?;
         let ledger = Arc::new(open_ledger(config)?);
+        // Before it grows: what a witness contradicts is not written on.
+        let follower = follower(&config.ledger, &ledger).await?;
         record_start(&ledger, &plan).await?;
         let plan = Arc::new(plan);
         let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };
         let epoch = Arc::new(ArcSwap::from_pointee(keys.current().clone()));
         let control = Control::new(Arc::clone(&ledger), config.ledger.clone(), Arc::clone(&epoch))?;
         let gateway = Gateway::new(plan, upstreams, Arc::clone(&ledger), epoch, body);
-        Ok(Server { listener, gateway: Arc::new(gateway), ledger, control, requests: limits.requests })
+        let following = follower.map(|follower| tokio::spawn(follower.run()));
+        Ok(Server {
+            listener,
+            gateway: Arc::new(gateway),
+            ledger,
+            control,
+            following,
+            requests: limits.requests,
+        })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -128,10 +142,31 @@ impl Server {
             () = self.control.serve() => {}
         }
         drop(self.control);
+        if let Some(following) = self.following {
+            following.abort();
+            let _ = following.await;
+        }
         // The last holder waits for the writer, which writes what is queued.
         drop(self.ledger);
         tracing::info!("stopped");
     }
+}
+
+/// Shows the ledger to its witnesses, where there are some.
+async fn follower(config: &config::Ledger, ledger: &Arc<Ledger>) -> anyhow::Result<Option<Follower>> {
+    if config.witnesses.is_empty() {
+        return Ok(None);
+    }
+    let client = |witness: &config::Witness| {
+        let tls = witness.tls.as_ref().map(transport::client_config).transpose()?;
+        anyhow::Ok(witness::Client::new(&witness.url, tls, witness.key.clone())?)
+    };
+    let named = |witness| client(witness).with_context(|| format!("witness {}", witness.key.name()));
+    let witnesses = config.witnesses.iter().map(named).collect::<anyhow::Result<_>>()?;
+    let signer = ledger::signer(&config.signing_key, config.origin.as_deref())?;
+    let shown = Witnessed::new(&config.path, signer.verifier().clone());
+    let terms = Terms { quorum: config.quorum, max_unwitnessed_age: config.max_unwitnessed_age };
+    Ok(Some(Follower::start(Arc::clone(ledger), shown, witnesses, terms).await?))
 }
 
 async fn record_start(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
+use crate::ledger::Verifier;
 use crate::model::{ByteSize, Country, parse_duration, parse_period};
 use crate::transport::{ClientFiles, Coding, ServerFiles};
 
@@ -55,6 +56,12 @@ pub struct Ledger {
     /// What contractors' names for customers are made with.
     pub pseudonym_key: PathBuf,
     pub retention: Retention,
+    pub witnesses: Vec<Witness>,
+    /// How many of them must have cosigned a head for it to count.
+    pub quorum: usize,
+    /// How old the oldest entry that is not witnessed may become before requests are refused; without it they
+    /// never are.
+    pub max_unwitnessed_age: Option<Duration>,
 }
 
 /// How long the content of entries is kept, in days. `fieldgate ledger prune` deletes it.
@@ -71,6 +78,16 @@ impl Default for Retention {
     fn default() -> Self {
         Retention { disclosures: 6 * 366, refusals: 90, access: 2 * 366 }
     }
+}
+
+/// A C2SP tlog-witness that heads are submitted to.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// Without a slash at its end.
+    pub url: String,
+    pub tls: Option<ClientFiles>,
+    /// Its cosignatures are verified by this key.
+    pub key: Verifier,
 }
 
 #[derive(Clone, Debug)]
@@ -247,6 +264,11 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
     let subject_key = path_or(table, report, "subject_key", "ledger/subject.key", home);
     let retention = table.table(report, "retention", |table, report| Some(retention(table, report)));
     let pseudonym_key = path_or(table, report, "pseudonym_key", "ledger/pseudonym.key", home);
+    let (witnesses, quorum) = witnesses(table, report, home);
+    let max_age = table.get("max_unwitnessed_age");
+    if let Some(value) = max_age.as_ref().filter(|_| quorum == 0) {
+        without_witness(value, report);
+    }
     Some(Ledger {
         path: home.join(store?),
         origin: origin.flatten(),
@@ -254,6 +276,9 @@ fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger>
         subject_key: subject_key?,
         pseudonym_key: pseudonym_key?,
         retention: retention.unwrap_or_default(),
+        witnesses,
+        quorum,
+        max_unwitnessed_age: max_age.and_then(|value| duration(&value, report)),
     })
 }
 
@@ -267,6 +292,98 @@ fn retention(table: &mut Table, report: &mut Report) -> Retention {
         disclosures: period("disclosures", usual.disclosures),
         refusals: period("refusals", usual.refusals),
         access: period("access", usual.access),
+    }
+}
+
+/// The witnesses, and how many of them must cosign: all, unless `quorum` says less.
+fn witnesses(table: &mut Table, report: &mut Report, home: &Path) -> (Vec<Witness>, usize) {
+    let mut keys = Vec::new();
+    let witnesses = table.tables(report, "witness", |table, report| witness(table, report, home, &mut keys));
+    let all = keys.len();
+    let quorum = table.get("quorum");
+    if let Some(value) = quorum.as_ref().filter(|_| all == 0) {
+        without_witness(value, report);
+    }
+    let quorum = quorum.filter(|_| all > 0).and_then(|value| value.integer(report, 1..=all as u64));
+    (witnesses, quorum.map_or(all, |count| count as usize))
+}
+
+fn without_witness(value: &Value, report: &mut Report) {
+    report.error(
+        &value.span(),
+        value.key(),
+        "stands without a witness",
+        "add [[ledger.witness]] with url and key, or remove it",
+    );
+}
+
+/// A head can be kept with 100 signatures.
+const MAX_WITNESSES: usize = 50;
+
+/// `keys` are those of the witnesses before this one, with a gap for each that is not understood.
+fn witness(
+    table: &mut Table,
+    report: &mut Report,
+    home: &Path,
+    keys: &mut Vec<Option<Verifier>>,
+) -> Option<Witness> {
+    let url = table.require(report, "url", "\"https://witness.example\"");
+    let url = url.and_then(|value| value.parse(report, witness_url));
+    let tls = witness_tls(table, report, url.as_ref(), home);
+    let key = table.require(report, "key", "\"NAME+ID+KEY\", the line that the witness prints");
+    let key = key.and_then(|value| value.parse(report, witness_key));
+    let at = key.as_ref().filter(|key| keys.contains(&Some(key.value.clone())));
+    if let Some(key) = at {
+        report.error(&key.span, &key.key, "is the key of another witness too", "list each witness once");
+    }
+    keys.push(key.as_ref().map(|key| key.value.clone()));
+    if keys.len() > MAX_WITNESSES {
+        let at = table.at(());
+        report.error(&at.span, &at.key, "is one witness too many", "list at most 50");
+    }
+    Some(Witness { url: url?.value, tls: tls?, key: key?.value })
+}
+
+fn witness_tls(
+    table: &mut Table,
+    report: &mut Report,
+    url: Option<&At<String>>,
+    home: &Path,
+) -> Option<Option<ClientFiles>> {
+    let ca = table.get("ca").map(|value| path(&value, report, home));
+    let url = url?;
+    let wrong = match (url.value.starts_with("https://"), ca.is_some()) {
+        (true, false) => Some((
+            "needs `ca`",
+            "add ca = \"certs/witness-ca.pem\": the authority that signed the witness's certificate",
+        )),
+        (false, true) => {
+            Some(("is not https, and there is a `ca`", "write https:// in the url, or remove ca"))
+        }
+        _ => None,
+    };
+    if let Some((message, help)) = wrong {
+        report.error(&url.span, &url.key, message, help);
+        return None;
+    }
+    Some(match ca {
+        None => None,
+        Some(ca) => Some(ClientFiles { ca: ca?, identity: None, server_name: None }),
+    })
+}
+
+fn witness_url(text: &str) -> Result<String, &'static str> {
+    url(text).map_err(
+        |_| "http:// or https://, a host, and perhaps a port and a path, such as \"https://witness.example\"",
+    )
+}
+
+/// C2SP tlog-cosignature: a verifier key of type 0x04.
+fn witness_key(text: &str) -> Result<Verifier, &'static str> {
+    match Verifier::parse(text) {
+        Ok(key) if key.is_cosigner() => Ok(key),
+        Ok(_) => Err("this is the key of a log; write the key that the witness prints when it starts"),
+        Err(_) => Err("the line that the witness prints when it starts: NAME+ID+KEY"),
     }
 }
 
@@ -462,7 +579,10 @@ fn count(value: &Value, report: &mut Report) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::signature::Ed25519KeyPair;
+
     use super::*;
+    use crate::ledger::Signer;
 
     fn parsed(text: &str) -> Parsed {
         parse(&Source::new("fieldgate.toml", text), Path::new("/etc/fieldgate"))
@@ -478,6 +598,22 @@ mod tests {
         assert_eq!(config.ledger.path, Path::new("/etc/fieldgate/ledger/fieldgate.db"));
         assert_eq!(config.upstreams["orders"].url, "http://127.0.0.1:9001");
         assert_eq!(config.upstreams["orders"].max_body, ByteSize::mib(16));
+    }
+
+    #[test]
+    fn all_witnesses_count_unless_a_quorum_says_less() {
+        let witness = |seed: u8, name: &str| {
+            let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+            let key = Signer::cosigner(name, key).unwrap().verifier().to_string();
+            format!("[[ledger.witness]]\nurl = \"http://127.0.0.1:1/\"\nkey = \"{key}\"\n")
+        };
+        let text = |ledger: &str| format!("{SMALL}[ledger]\n{ledger}{}{}", witness(1, "a"), witness(2, "b"));
+        assert!(parsed(SMALL).unwrap().0.ledger.witnesses.is_empty());
+        let ledger = parsed(&text("")).unwrap().0.ledger;
+        assert_eq!((ledger.witnesses.len(), ledger.quorum, ledger.max_unwitnessed_age), (2, 2, None));
+        assert_eq!(ledger.witnesses[0].url, "http://127.0.0.1:1");
+        let ledger = parsed(&text("quorum = 1\nmax_unwitnessed_age = \"15m\"\n")).unwrap().0.ledger;
+        assert_eq!((ledger.quorum, ledger.max_unwitnessed_age), (1, Some(Duration::from_secs(900))));
     }
 
     #[test]

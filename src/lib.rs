@@ -18,6 +18,7 @@
 //! | [`rules`] | rule files: what is written, what is meant, the compiled plan |
 //! | [`transport`] | sockets, TLS, client certificates, drain |
 //! | [`proxy`] | the life of a request |
+//! | [`witness`] | heads to witnesses and cosignatures back; the witness as a server |
 //! | [`config`], [`authority`], [`app`], [`demo`], [`cli`] | the gateway file, certificates, the wiring, the demonstration, the commands |
 //!
 //! # The life of a request
@@ -62,3 +63,4 @@ pub mod proxy;
 pub mod rules;
 pub mod secrets;
 pub mod transport;
+pub mod witness;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("secrets", &[]),
     ("model", &[]),
     ("diagnostic", &[]),
@@ -14,11 +14,27 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("rules", &["model", "diagnostic", "filter"]),
     ("transport", &["model", "secrets"]),
     ("proxy", &["model", "filter", "ledger", "rules", "transport"]),
-    ("config", &["model", "diagnostic", "transport"]),
+    ("witness", &["ledger", "transport"]),
+    ("config", &["model", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),
-    ("app", &["model", "secrets", "ledger", "rules", "transport", "proxy", "config"]),
+    ("app", &["model", "secrets", "ledger", "rules", "transport", "proxy", "witness", "config"]),
     ("demo", &["diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
-    ("cli", &["model", "secrets", "diagnostic", "ledger", "rules", "config", "authority", "app", "demo"]),
+    (
+        "cli",
+        &[
+            "model",
+            "secrets",
+            "diagnostic",
+            "ledger",
+            "rules",
+            "transport",
+            "witness",
+            "config",
+            "authority",
+            "app",
+            "demo",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

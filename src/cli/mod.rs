@@ -11,6 +11,7 @@ mod check;
 mod key;
 mod ledger;
 mod serve;
+mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,12 @@ enum Command {
     Key(key::Arguments),
     /// Read the ledger
     Ledger(ledger::Arguments),
+    /// Run a witness for the ledgers of other teams
+    ///
+    /// It follows the ledgers' signed heads, cosigns each that goes on from the one before, and no other. Run
+    /// it where the gateway's operators cannot reach it. It speaks C2SP tlog-witness. The key that the
+    /// gateway needs is printed at the start.
+    Witness(witness::Arguments),
 }
 
 /// How results are written.
@@ -82,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
+        Command::Witness(arguments) => witness::run(arguments),
     };
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,

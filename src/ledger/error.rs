@@ -32,4 +32,8 @@ pub enum StoreError {
         "the witness {witness} has seen {known} entries and the ledger has {found}: an older copy was put back, or two ledgers use one key; put the newest copy of the ledger's folder back"
     )]
     BehindWitness { witness: String, found: u64, known: u64 },
+    #[error(
+        "the witness {0} has seen another history of this ledger: two ledgers use one key, or entries were changed; put the newest copy of the ledger's folder back, or give the new ledger a key and an origin of its own"
+    )]
+    ForkedFromWitness(String),
 }

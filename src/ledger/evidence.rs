@@ -59,11 +59,11 @@ pub struct Evidence {
     /// The signed head.
     pub head: Checkpoint,
     /// The witnesses that were asked about; all have signed.
-    pub witnesses: Vec<Witnessed>,
+    pub witnesses: Vec<CosignedBy>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Witnessed {
+pub struct CosignedBy {
     pub name: String,
     /// Seconds since 1970-01-01T00:00:00Z.
     pub at: u64,
@@ -148,13 +148,13 @@ pub fn examine(proof: &Proof, log: &Verifier, witnesses: &[Verifier]) -> Result<
     Ok(Evidence { index: proof.index, entry, leaf, head, witnesses })
 }
 
-fn witnessed(note: &Note, witness: &Verifier) -> Result<Witnessed, EvidenceError> {
+fn witnessed(note: &Note, witness: &Verifier) -> Result<CosignedBy, EvidenceError> {
     let name = witness.name().to_owned();
     if !witness.is_cosigner() {
         return Err(EvidenceError::NotAWitness(name));
     }
     match note.verify(witness) {
-        Ok(Some(verified)) => Ok(Witnessed { name, at: verified.at.unwrap_or_default() }),
+        Ok(Some(verified)) => Ok(CosignedBy { name, at: verified.at.unwrap_or_default() }),
         Ok(None) => Err(EvidenceError::NotWitnessed(name)),
         Err(NoteError::BadSignature) => Err(EvidenceError::BadCosignature(name)),
         Err(error) => Err(ProofError::Checkpoint(error.into()).into()),
@@ -248,7 +248,7 @@ mod tests {
         let witnesses = [witness.verifier().clone()];
         let shown = examine(&prove(&log, 9).unwrap(), signer().verifier(), &witnesses).unwrap();
         assert_eq!(shown.head.size, 10);
-        assert_eq!(shown.witnesses, [Witnessed { name: "witness.example".into(), at: 1234 }]);
+        assert_eq!(shown.witnesses, [CosignedBy { name: "witness.example".into(), at: 1234 }]);
         let later = prove(&log, 10).unwrap();
         let missing = EvidenceError::NotWitnessed("witness.example".into());
         assert_eq!(examine(&later, signer().verifier(), &witnesses), Err(missing));

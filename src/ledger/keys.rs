@@ -10,7 +10,7 @@ use aws_lc_rs::{digest, rand};
 use crate::model::{KeyEpoch, SubjectKey, SubjectKeys};
 use crate::secrets::{self, SecretError};
 
-use super::note::Signer;
+use super::note::{Signer, is_name};
 
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,10 @@ pub enum KeyError {
     Lost(PathBuf),
     #[error("the operating system gives no random numbers")]
     NoRandomness,
+    #[error(
+        "{0:?} cannot be the name of a key: write one without spaces and plus signs, such as witness.example/w1"
+    )]
+    Name(String),
 }
 
 /// Reads the keys that name subjects, one for each epoch, or makes the first with the first `ledger`. The
@@ -154,7 +158,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
 /// under a name. Without one, the name is made from the key.
 ///
 /// # Errors
-/// As [`subject_key`].
+/// As [`subject_keys`].
 pub fn signer(path: &Path, origin: Option<&str>) -> Result<Signer, KeyError> {
     let key = signing_key(path)?;
     let hash = digest::digest(&digest::SHA256, key.public_key().as_ref());
@@ -162,6 +166,18 @@ pub fn signer(path: &Path, origin: Option<&str>) -> Result<Signer, KeyError> {
     let origin = origin.map_or_else(|| format!("fieldgate/{short}"), str::to_owned);
     Signer::log(&origin, key)
         .map_err(|_| KeyError::Damaged { path: path.to_owned(), what: "key for a ledger of this name" })
+}
+
+/// Who cosigns as a witness of this name: the key in a file, made as that of [`signer`].
+///
+/// # Errors
+/// As [`subject_keys`], and [`KeyError::Name`].
+pub fn cosigner(path: &Path, name: &str) -> Result<Signer, KeyError> {
+    // Before a key is made that nobody could use.
+    if !is_name(name) {
+        return Err(KeyError::Name(name.to_owned()));
+    }
+    Signer::cosigner(name, signing_key(path)?).map_err(|_| KeyError::Name(name.to_owned()))
 }
 
 fn signing_key(path: &Path) -> Result<Ed25519KeyPair, KeyError> {

@@ -9,6 +9,7 @@ use crate::secrets;
 use super::error::StoreError;
 
 /// Held for as long as this process is the ledger's only writer.
+#[derive(Debug)]
 pub struct WriterLock(#[allow(dead_code, reason = "the open file is the lock")] File);
 
 impl WriterLock {

@@ -8,6 +8,7 @@
 //! **How.** `writer` numbers entries and commits them to the `journal`, one sync for a batch. Behind it
 //! `keeper` takes them into the `archive` (C2SP tlog-tiles, a signed checkpoint) and into the `index`, a
 //! SQLite database that can be made anew. `log` and `query` read all three, beside the gateway or without it.
+//! `cosigned` is what witnesses are shown of it and what is kept of their answers; `witness` is the core of one.
 //!
 //! `verify` checks it from its files and the public key alone, `evidence` proves single entries, and `drill`
 //! shows that what somebody does to the files is found.
@@ -17,11 +18,13 @@
 //!
 //! **Must not** know of HTTP, rules or the filter.
 //!
-//! **Called by** `proxy::record` (writes), `app` (opens, closes), the commands (read).
+//! **Called by** `proxy::record` (writes), `app` (opens, closes), the room `witness` (shows heads, asks the core),
+//! the commands (read).
 
 mod account;
 mod archive;
 mod checkpoint;
+mod cosigned;
 mod disk;
 mod drill;
 mod entry;
@@ -47,24 +50,28 @@ mod state;
 mod tiles;
 mod verify;
 mod view;
+pub mod witness;
 mod writer;
 
 pub use account::{Account, Accounting, Frame, Recipient, Recipients, field_words, html, json};
 pub use archive::Head;
+pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
     Refused, Request, Started, StreamPart,
 };
 pub use error::StoreError;
-pub use evidence::{Evidence, EvidenceError, ProveError, Witnessed, examine, prove};
+pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
-pub use keys::{KeyError, begin_epoch, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys};
+pub use keys::{
+    KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys,
+};
 pub use log::{Log, control_socket};
-pub use note::{Signer, Verifier};
-pub use prune::{Class, Pruned, Pruning, plan};
+pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use proof::{Proof, ProofError};
+pub use prune::{Class, Pruned, Pruning, plan};
 pub use query::{Order, Page, Query, Row, Search};
 pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use view::View;

@@ -24,10 +24,10 @@ const MAX_SECONDS: u64 = i64::MAX as u64;
 /// Why a note, a key or a signature is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// The note has more than [`MAX_NOTE`] bytes.
+    /// The note has more than 1 MiB.
     #[error("the note is larger than 1 MiB")]
     TooLarge,
-    /// The note has more than [`MAX_SIGNATURES`] signatures.
+    /// The note has more than 100 signatures.
     #[error("the note has more than 100 signatures")]
     TooManySignatures,
     /// The note is not UTF-8, or holds a control character other than the newline.
@@ -363,7 +363,7 @@ fn check_text(text: &str) -> Result<(), NoteError> {
 }
 
 /// Control characters are refused too: a note with such a name could not be read.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|char| char.is_whitespace() || char == '+' || char < ' ')
 }
 

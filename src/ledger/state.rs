@@ -22,6 +22,8 @@ pub struct State {
     began: AtomicU64,
     /// The same for the time from which on the archive or the index could not be kept.
     behind: AtomicU64,
+    /// The same for the time from which on entries count as not witnessed for too long.
+    refused_from: AtomicU64,
     /// Entries that are durable.
     pub committed: AtomicU64,
     /// Entries that are in the archive.
@@ -42,6 +44,7 @@ impl State {
             since: Instant::now(),
             began: AtomicU64::new(0),
             behind: AtomicU64::new(0),
+            refused_from: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             archived: Arc::default(),
             heads: watch::Sender::new(Head::default()),
@@ -74,11 +77,19 @@ impl State {
         let _ = self.behind.compare_exchange(0, self.now(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Whether the last commit succeeded, none hangs, and the archive and the index follow.
+    /// From when on nothing is served, because entries are not witnessed; never, for `None`.
+    pub fn refuse_from(&self, moment: Option<Instant>) {
+        let millis = moment.map(|moment| moment.saturating_duration_since(self.since).as_millis() as u64);
+        self.refused_from.store(millis.map_or(0, |millis| millis.max(1)), Ordering::Relaxed);
+    }
+
+    /// Whether the last commit succeeded, none hangs, the archive and the index follow, and entries are
+    /// witnessed in time.
     pub fn is_healthy(&self) -> bool {
         self.writes.load(Ordering::Acquire)
             && !self.is_longer_ago(&self.began, SLOW)
             && !self.is_longer_ago(&self.behind, BEHIND)
+            && !self.is_longer_ago(&self.refused_from, Duration::ZERO)
     }
 
     fn is_longer_ago(&self, moment: &AtomicU64, time: Duration) -> bool {

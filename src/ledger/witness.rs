@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::checkpoint::{Checkpoint, decimal, decode_hash, encode_hash};
 use super::disk;
+use super::error::StoreError;
+use super::lock::WriterLock;
 use super::merkle::{self, Frontier, Hash};
 use super::note::{MAX_NOTE, Note, NoteError, Signer, Verifier, hex};
 
@@ -112,6 +114,22 @@ pub struct Witness {
     /// Held from the look at the latest checkpoint until the new one is on the disk: without it a slow request
     /// could put an older checkpoint in the place of a newer one.
     lock: Mutex<()>,
+    /// Held for as long as no other process may write the folder.
+    _folder_lock: Option<WriterLock>,
+}
+
+/// Why a witness cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The key is not a cosigner's.
+    #[error(transparent)]
+    Key(#[from] NoteError),
+    /// Another process holds the folder's lock.
+    #[error("another witness uses the folder {}: stop it, or give each witness a key and a folder of its own", .0.display())]
+    InUse(PathBuf),
+    /// The folder or its lock cannot be made.
+    #[error("{}: {source}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
 }
 
 impl Witness {
@@ -124,7 +142,27 @@ impl Witness {
         if !signer.verifier().is_cosigner() {
             return Err(NoteError::Type);
         }
-        Ok(Self { signer, logs, folder, lock: Mutex::new(()) })
+        Ok(Self { signer, logs, folder, lock: Mutex::new(()), _folder_lock: None })
+    }
+
+    /// As [`Witness::new`]; makes the folder with mode 0700 where it is missing, and keeps other processes from
+    /// opening it.
+    ///
+    /// # Errors
+    /// Every [`OpenError`].
+    pub fn open(signer: Signer, logs: Vec<Verifier>, folder: PathBuf) -> Result<Self, OpenError> {
+        let io = |source| OpenError::Folder { path: folder.clone(), source };
+        disk::create_folder(&folder).map_err(io)?;
+        let lock = WriterLock::take(&folder.join("witness")).map_err(|error| match error {
+            StoreError::File { source, .. } => io(source),
+            _ => OpenError::InUse(folder.clone()),
+        })?;
+        Ok(Self { _folder_lock: Some(lock), ..Self::new(signer, logs, folder)? })
+    }
+
+    /// The key that its cosignatures are verified by.
+    pub fn verifier(&self) -> &Verifier {
+        self.signer.verifier()
     }
 
     /// Answers an `add-checkpoint` request.
@@ -482,6 +520,17 @@ mod tests {
             fs::write(witness.path(ORIGIN), record).unwrap();
             assert_eq!(status(&witness, &request(&Leaves::numbers(9), 0, 9)), 500);
         }
+    }
+
+    #[test]
+    fn a_folder_has_one_witness() {
+        let dir = tempdir().unwrap();
+        let open = || Witness::open(cosigner(), vec![], dir.path().join("state"));
+        let first = open().unwrap();
+        assert_eq!(first.verifier(), cosigner().verifier());
+        assert!(matches!(open(), Err(OpenError::InUse(_))));
+        drop(first);
+        open().unwrap();
     }
 
     #[test]

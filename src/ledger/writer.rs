@@ -128,6 +128,11 @@ impl Ledger {
         self.state.heads.subscribe()
     }
 
+    /// From when on the ledger counts as sick, because entries are not witnessed; never, for `None`.
+    pub fn refuse_from(&self, moment: Option<Instant>) {
+        self.state.refuse_from(moment);
+    }
+
     /// Writes an entry and waits until it is durable.
     ///
     /// # Errors

@@ -10,23 +10,16 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
 use crate::filter::{Format, Outcome};
 use crate::model::RequestId;
-use crate::transport::{Coding, DecodeLimits, Decoder};
+use crate::transport::{self, Coding, DecodeLimits, Decoder, HttpClient};
 
 use super::authorize::Permit;
 use super::{BodyLimits, Refusal};
-
-/// Below the keep-alive of usual servers, so that a pooled connection is rarely dead.
-const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// How many times the size of a body that is wanted is taken in of one that is not.
 const DRAINED: usize = 16;
@@ -46,7 +39,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("fieldgate-request-id");
 
 /// One internal API, and the connections to it.
 pub struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient,
     base: String,
     bearer: Option<HeaderValue>,
     timeout: Duration,
@@ -86,25 +79,7 @@ impl Upstream {
         tls: Option<(ClientConfig, Option<ServerName<'static>>)>,
         connect_timeout: Duration,
     ) -> Self {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(connect_timeout));
-        let (config, server_name) = tls.unwrap_or_else(|| (no_tls(), None));
-        let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config);
-        let https = if base.starts_with("https://") { https.https_only() } else { https.https_or_http() };
-        let connector = match server_name {
-            Some(name) => https
-                .with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name))
-                .enable_http1()
-                .wrap_connector(http),
-            None => https.enable_http1().wrap_connector(http),
-        };
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .build(connector);
+        let client = transport::http_client(tls, connect_timeout);
         Upstream {
             client,
             base,
@@ -246,17 +221,6 @@ fn format(headers: &HeaderMap) -> Format {
     let label = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let label = label.split(';').next().unwrap_or("").trim();
     if LINES.iter().any(|lines| label.eq_ignore_ascii_case(lines)) { Format::Lines } else { Format::Json }
-}
-
-/// Not used for a connection: an `http` upstream has no TLS to configure.
-fn no_tls() -> ClientConfig {
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // The provider's own versions always fit it.
-    verifier
-        .expect("the provider supports TLS 1.3 and 1.2")
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
 }
 
 /// The cause goes to the log: which upstream fails and how is the operator's to know.

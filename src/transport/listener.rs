@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -48,7 +49,7 @@ pub struct Timeouts {
 /// A bound socket.
 pub struct Listener {
     socket: TcpListener,
-    tls: TlsAcceptor,
+    tls: Option<TlsAcceptor>,
     timeouts: Timeouts,
     slots: Arc<Semaphore>,
 }
@@ -57,13 +58,13 @@ pub struct Listener {
 pub type Drain = watch::Receiver<bool>;
 
 impl Listener {
-    /// Binds `address`. At most `connections` are open at once.
+    /// Binds `address`. At most `connections` are open at once. Without `tls` it speaks plain HTTP/1.1.
     ///
     /// # Errors
     /// Where the address cannot be had; the message names it.
     pub async fn bind(
         address: SocketAddr,
-        tls: ServerConfig,
+        tls: impl Into<Option<ServerConfig>>,
         timeouts: Timeouts,
         connections: usize,
     ) -> io::Result<Self> {
@@ -72,7 +73,7 @@ impl Listener {
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         Ok(Listener {
             socket,
-            tls: TlsAcceptor::from(Arc::new(tls)),
+            tls: tls.into().map(|tls| TlsAcceptor::from(Arc::new(tls))),
             timeouts,
             slots: Arc::new(Semaphore::new(connections)),
         })
@@ -138,7 +139,7 @@ impl Listener {
 }
 
 struct Connection {
-    tls: TlsAcceptor,
+    tls: Option<TlsAcceptor>,
     timeouts: Timeouts,
     drain: Drain,
     _slot: OwnedSemaphorePermit,
@@ -154,7 +155,10 @@ impl Connection {
     {
         // Small answers must not wait for the acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
-        let handshake = tokio::time::timeout(self.timeouts.handshake, self.tls.accept(stream));
+        let Some(tls) = self.tls.take() else {
+            return self.converse(stream, Peer::new(address, None), false, handler).await;
+        };
+        let handshake = tokio::time::timeout(self.timeouts.handshake, tls.accept(stream));
         let handshake = tokio::select! {
             handshake = handshake => handshake,
             _ = self.drain.wait_for(|stop| *stop) => return,
@@ -166,8 +170,22 @@ impl Connection {
         };
         let (_, session) = stream.get_ref();
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let peer = Arc::new(Peer::new(address, certificate.map(AsRef::as_ref)));
+        let peer = Peer::new(address, certificate.map(AsRef::as_ref));
         let http2 = session.alpn_protocol() == Some(b"h2");
+        self.converse(stream, peer, http2, handler).await;
+    }
+
+    /// Serves requests until the connection ends.
+    async fn converse<S, H, F, B>(mut self, stream: S, peer: Peer, http2: bool, handler: H)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let peer = Arc::new(peer);
+        let address = peer.address;
         let in_work = Arc::new(InWork::default());
         let counted = Arc::clone(&in_work);
         let service = service_fn(move |request| {
@@ -187,7 +205,7 @@ impl Connection {
             self.drive(http1_builder(&self.timeouts).serve_connection(io, service), &in_work).await
         };
         if let Err(error) = result {
-            tracing::debug!(peer = %address.ip(), %error, "a connection ended early");
+            tracing::debug!(peer = %address, %error, "a connection ended early");
         }
     }
 

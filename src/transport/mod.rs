@@ -1,6 +1,6 @@
 //! Sockets and TLS: who is at the other end, and the bytes of HTTP.
 //!
-//! **Guarantees.** TLS 1.3 and 1.2 only; a client certificate that is shown was verified against the
+//! **Guarantees.** TLS 1.3 and 1.2 only, and none only where `Listener::bind` is given none; a client certificate that is shown was verified against the
 //! client CA and its revocation lists in this very handshake: nothing is resumed, no early data is
 //! taken. Every wait has an end: handshake, request head, idle connection, drain. A coded body is decoded
 //! within fixed bounds of size, ratio and memory.
@@ -14,9 +14,11 @@
 mod decode;
 mod identity;
 mod listener;
+mod outbound;
 mod tls;
 
 pub use decode::{Coding, DecodeError, DecodeLimits, Decoder};
 pub use identity::{ClientIdentity, Peer};
 pub use listener::{Drain, Listener, Timeouts};
+pub use outbound::{HttpClient, http_client};
 pub use tls::{ClientFiles, ServerFiles, TlsError, client_config, server_config};

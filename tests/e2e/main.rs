@@ -22,3 +22,4 @@ mod streaming;
 mod text;
 mod upstreams;
 mod verify;
+mod witness;

@@ -175,7 +175,7 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
     assert_eq!(entry["approved_by"], serde_json::json!(["anna", "bert"]));
     assert_eq!(entry["by"], "dora");
     // Nothing of them is left anywhere, also where the gateway goes on and is started again.
-    house.get(&house.parcelco(), "/orders/1").await;
+    house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
     house.kill();
     for path in files(house.path("ledger")) {
         let bytes = std::fs::read(&path).unwrap();
@@ -183,7 +183,7 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
         assert!(!bytes.windows(mark.len()).any(|window| window == mark), "{}", path.display());
     }
     house.open();
-    house.get(&house.parcelco(), "/orders/1").await;
+    house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
     text(&ledger(&house, &["hold", "lift", "case-7", "--by", "counsel"]));
     let plan: serde_json::Value =
         serde_json::from_str(&text(&ledger(&house, &["prune", "--format", "json"]))).unwrap();
@@ -195,7 +195,7 @@ async fn a_deleted_index_is_made_anew_from_the_entries() {
     let mut house = house_of_the_first_version().await;
     house.open();
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
-    house.get(&house.parcelco(), "/orders/1").await;
+    house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
     let found = |house: &House| count(house, &["--field", "order_id", "--country", "NL"]);
     let before = found(&house);
     house.kill();
@@ -204,7 +204,7 @@ async fn a_deleted_index_is_made_anew_from_the_entries() {
     }
     house.open();
     assert_eq!(found(&house), before);
-    house.get(&house.parcelco(), "/orders/1").await;
+    house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
     assert_eq!(house.entries().last().unwrap()["sequence"], OLD + 1);
 }
 

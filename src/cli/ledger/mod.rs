@@ -5,9 +5,10 @@ mod drill;
 mod export;
 mod hold;
 mod keys;
-mod prune;
 mod prove;
+mod prune;
 mod query;
+mod verifier;
 mod verify;
 
 use anyhow::{Context, bail};
@@ -33,6 +34,8 @@ enum Command {
     Export(export::Arguments),
     /// Tell what was disclosed about one customer; that somebody asked is an entry too
     Account(account::Arguments),
+    /// Show the key that the ledger's heads are verified by; witnesses need it
+    Key(verifier::Arguments),
     /// Begin another key epoch: from now on customers have other names in the ledger
     RotateKey(keys::Rotate),
     /// Destroy the subject key of an epoch that is over, so that nobody can link its entries to customers
@@ -56,6 +59,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         Command::Query(arguments) => query::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
+        Command::Key(arguments) => verifier::run(&arguments),
         Command::RotateKey(arguments) => keys::rotate(&arguments),
         Command::DestroyKey(arguments) => keys::destroy(&arguments),
         Command::Hold(arguments) => hold::run(&arguments),

@@ -1,5 +1,6 @@
 //! `fieldgate ledger prune`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -49,7 +50,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         Some(token) if *token != pruning.token => bail!(
             "what would be deleted is not what the dry run has shown any more: run it again, look, and approve that"
         ),
-        Some(_) => execute(arguments, &config, &search, &pruning),
+        Some(_) => {
+            let folder = search.log().folder().to_owned();
+            // What it reads could not be given back.
+            drop(search);
+            execute(arguments, &config, &folder, &pruning)
+        }
     }
 }
 
@@ -99,7 +105,7 @@ fn tell(arguments: &Arguments, pruning: &Pruning, at: i64) -> anyhow::Result<Ans
 fn execute(
     arguments: &Arguments,
     config: &Config,
-    search: &Search,
+    folder: &Path,
     pruning: &Pruning,
 ) -> anyhow::Result<Answer> {
     let mut approvers: Vec<&str> = arguments.approved_by.iter().map(|name| name.trim()).collect();
@@ -121,7 +127,7 @@ fn execute(
     });
     control::order(config, Order::Record { kind: OwnKind::Prune, event })
         .context("nothing is deleted without an entry about it")?;
-    let pruned = pruning.execute(&config.ledger.path, search.log().folder())?;
+    let pruned = pruning.execute(&config.ledger.path, folder)?;
     wipe_journal(config)?;
     match arguments.format {
         Format::Json => println!("{}", serde_json::to_string(&pruned)?),
