@@ -536,6 +536,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     // Says something only for a database that is new: what is deleted later can be given back in steps.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // What is deleted is gone.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What a power cut takes of the index is made again from the entries.
     connection.pragma_update(None, "synchronous", "NORMAL")?;

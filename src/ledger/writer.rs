@@ -63,6 +63,7 @@ pub enum RecordError {
 
 /// The ledger, open for writing. Dropping it waits for what is queued.
 pub struct Ledger {
+    path: PathBuf,
     queue: Option<SyncSender<Job>>,
     state: Arc<State>,
     deadline: Duration,
@@ -114,13 +115,19 @@ impl Ledger {
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&jobs));
         let thread = thread.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let keeper = keeper.spawn().map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        Ok(Ledger { queue: Some(queue), state, deadline, writer: Some(thread), keeper: Some(keeper) })
+        let path = path.to_owned();
+        Ok(Ledger { path, queue: Some(queue), state, deadline, writer: Some(thread), keeper: Some(keeper) })
     }
 
     /// Whether the last commit succeeded and no commit hangs. Asked before an upstream is called, so
     /// that a sick ledger costs nothing.
     pub fn is_healthy(&self) -> bool {
         self.state.is_healthy()
+    }
+
+    /// Where its index is: by that it is read.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The signed heads, as they are made.

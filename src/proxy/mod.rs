@@ -19,6 +19,7 @@ mod edge;
 mod forward;
 mod limits;
 mod parts;
+mod receipt;
 mod record;
 mod reduce;
 mod refusal;
@@ -44,6 +45,7 @@ use crate::transport::Peer;
 
 use authenticate::Caller;
 use limits::LimitTable;
+use receipt::Receipts;
 use record::Recorder;
 
 /// One request, as it comes from the transport.
@@ -58,6 +60,7 @@ pub struct Gateway {
     plan: Arc<Plan>,
     upstreams: HashMap<String, Upstream>,
     ledger: Arc<Ledger>,
+    receipts: Receipts,
     epoch: Arc<ArcSwap<KeyEpoch>>,
     limits: LimitTable,
     body: BodyLimits,
@@ -81,7 +84,8 @@ impl Gateway {
         body: BodyLimits,
     ) -> Self {
         let limits = LimitTable::new(&plan);
-        Gateway { plan, upstreams, ledger, epoch, limits, body }
+        let receipts = Receipts::new(Arc::clone(&ledger));
+        Gateway { plan, upstreams, ledger, receipts, epoch, limits, body }
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
@@ -94,6 +98,13 @@ impl Gateway {
                 return respond::refuse(refusal, id);
             }
         };
+        if let Some(answer) = self.receipts.answer(&caller, &head).await {
+            forward::drain(&head, body, self.body);
+            return match answer {
+                Ok(receipt) => respond::give(receipt),
+                Err(refusal) => respond::refuse(refusal, id),
+            };
+        }
         match self.disclose(id, &caller, &head, &mut body).await {
             Ok(recorded) => respond::release(recorded),
             Err(refused) => {

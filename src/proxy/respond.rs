@@ -18,6 +18,7 @@ use crate::model::RequestId;
 use super::Refusal;
 use super::limits::Lease;
 use super::parts::{Interrupted, Parts};
+use super::receipt::Receipt;
 use super::record::Recorded;
 
 const DISCLOSURE_ID: HeaderName = HeaderName::from_static("fieldgate-disclosure-id");
@@ -105,6 +106,14 @@ pub fn release(recorded: Recorded) -> Response<Outgoing> {
     build(status, headers, Outgoing { rest: body.unwrap_or_default(), parts, _slot: Some(slot) })
 }
 
+/// Gives a receipt.
+pub fn give(receipt: Receipt) -> Response<Outgoing> {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let rest = receipt.into_text().into();
+    build(StatusCode::OK, headers, Outgoing { rest, parts: None, _slot: None })
+}
+
 /// Refuses, with a problem document that says nothing of the upstream or the request.
 pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
     let (status, code) = (refusal.status(), refusal.code());
@@ -118,6 +127,7 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
     };
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(DISCLOSURE_ID, ascii(&id.to_string()));
     match &refusal {
         Refusal::MethodNotAllowed(allow) => {
             headers.insert(ALLOW, ascii(allow));

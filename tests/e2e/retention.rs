@@ -188,6 +188,8 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
     let plan: serde_json::Value =
         serde_json::from_str(&text(&ledger(&house, &["prune", "--format", "json"]))).unwrap();
     assert_eq!(plan["held"], 0);
+    house.kill();
+    house.verify();
 }
 
 #[tokio::test]

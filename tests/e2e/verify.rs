@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use http::Method;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -252,4 +253,36 @@ async fn other_code_comes_to_the_same_tree_and_signature() {
         proof.split_once("\n\n").unwrap().0.lines().skip(3).map(|line| BASE64_STANDARD.decode(line).unwrap());
     let proof: Vec<u8> = hashes.flatten().collect();
     assert_eq!(proof, tree.prove_inclusion(7).as_bytes());
+}
+
+#[tokio::test]
+async fn a_contractor_gets_the_proof_of_its_own_disclosures_and_of_no_other() {
+    let (house, id) = busy().await;
+    let target = format!("/.well-known/fieldgate/receipts/{id}");
+    let receipt = house.send_unknown(&house.parcelco(), Method::GET, &target, "").await;
+    assert_eq!(receipt.status, 200, "{receipt:?}");
+    assert_eq!(receipt.headers["content-type"], "text/plain; charset=utf-8");
+    let entry = house.entries_of(&id)[0].clone();
+    assert!(!receipt.body.contains(entry["subjects"][0].as_str().unwrap()));
+    let file = house.path("receipt.tlog-proof");
+    std::fs::write(&file, &receipt.body).unwrap();
+    let (code, shown) = json(&["ledger", "verify-proof", file.to_str().unwrap(), "--key", &key(&house)]);
+    assert_eq!((code, &shown["index"]), (0, &entry["index"]), "{shown}");
+    // One answer for what is not there and what is another's.
+    let stranger = house.client(Some("helpdesk"));
+    for (client, target) in [
+        (&stranger, target.as_str()),
+        (&house.parcelco(), "/.well-known/fieldgate/receipts/01a20b8d-4cea-7700-b61e-b9792b6f5d7c"),
+        (&house.parcelco(), "/.well-known/fieldgate/receipts/x"),
+        (&house.parcelco(), &format!("{target}.2")),
+    ] {
+        let refused = house.send_unknown(client, Method::GET, target, "").await;
+        assert!(matches!(refused.status.as_u16(), 401 | 404), "{refused:?}");
+        assert!(!refused.body.contains("tlog-proof"));
+    }
+    let refused = house.send_unknown(&house.parcelco(), Method::POST, &target, "").await;
+    assert_eq!(refused.status, 405);
+    let refused = house.send_unknown(&house.parcelco(), Method::GET, &format!("{target}?x=1"), "").await;
+    assert_eq!(refused.code(), "parameter-not-permitted");
+    house.assert_clean();
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fieldgate::authority::Authority;
-use fieldgate::ledger::Log;
+use fieldgate::ledger::{Log, signer, verify};
 use fieldgate::transport::{ClientFiles, client_config};
 use http::Method;
 use tempfile::TempDir;
@@ -306,14 +306,22 @@ impl House {
         self.gateway.as_ref().unwrap().0.id()
     }
 
+    /// Every entry, every hash and the signed head are right.
+    pub fn verify(&self) {
+        let signer = signer(&self.path("ledger/signing.key"), None).unwrap();
+        let report = verify(&self.ledger_path(), signer.verifier(), None, &mut |_, _| {}).unwrap();
+        assert!(report.is_clean(), "{report:?}");
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Ends the gateway and looks for the planted word in all that it wrote.
+    /// Ends the gateway, verifies its ledger, and looks for the planted word in all that it wrote.
     pub fn assert_clean(mut self) {
         self.signal("-TERM");
         assert!(self.wait().success());
+        self.verify();
         assert!(!self.log().contains(PLANTED), "{}", self.log());
         for path in files_below(&self.path("ledger")) {
             let bytes = std::fs::read(&path).unwrap();
