@@ -226,7 +226,7 @@ mod tests {
         use super::super::journal::Journal;
         let (_dir, path) = ledger(&[5]);
         let archived = std::sync::Arc::new(5.into());
-        let mut journal = Journal::open(&path.join("journal"), archived).unwrap();
+        let mut journal = Journal::open(&path.join("journal"), archived, std::fs::File::sync_data).unwrap();
         journal.stage(&entry(5));
         journal.commit().unwrap();
         let log = Log::open(&path).unwrap();

@@ -30,9 +30,13 @@ const SEGMENT: u64 = 4 << 20;
 /// C2SP tlog-tiles bounds an entry.
 pub const MAX_ENTRY: usize = 65_535;
 
+/// How a file's bytes are brought onto the disk; tests have disks that fail.
+pub type Sync = fn(&File) -> std::io::Result<()>;
+
 /// The journal, open for writing.
 pub struct Journal {
     folder: PathBuf,
+    sync: Sync,
     segments: Vec<Segment>,
     /// The one that is written.
     current: usize,
@@ -63,11 +67,16 @@ impl Journal {
     ///
     /// # Errors
     /// Where a file cannot be used, or an acknowledged entry is damaged or missing.
-    pub fn open(folder: &Path, archived: Arc<AtomicU64>) -> Result<Self, StoreError> {
-        Journal::open_sized(folder, archived, SEGMENT)
+    pub fn open(folder: &Path, archived: Arc<AtomicU64>, sync: Sync) -> Result<Self, StoreError> {
+        Journal::open_sized(folder, archived, sync, SEGMENT)
     }
 
-    fn open_sized(folder: &Path, archived: Arc<AtomicU64>, size: u64) -> Result<Self, StoreError> {
+    fn open_sized(
+        folder: &Path,
+        archived: Arc<AtomicU64>,
+        sync: Sync,
+        size: u64,
+    ) -> Result<Self, StoreError> {
         files::make_folder(folder)?;
         let mut tail = Tail::new(folder, archived.load(Ordering::Acquire));
         tail.read(u64::MAX, |_, _| {})?;
@@ -80,6 +89,7 @@ impl Journal {
         }
         let mut journal = Journal {
             folder: folder.to_owned(),
+            sync,
             segments,
             current: usize::MAX,
             offset: 0,
@@ -136,7 +146,8 @@ impl Journal {
         let io = |source| StoreError::File { path: segment.path.clone(), source };
         segment.file.write_all_at(&self.batch, self.offset).map_err(io)?;
         // After a failed sync nobody knows what the disk has, and a second one would not tell.
-        segment.file.sync_data().map_err(|source| StoreError::Sync { path: segment.path.clone(), source })?;
+        (self.sync)(&segment.file)
+            .map_err(|source| StoreError::Sync { path: segment.path.clone(), source })?;
         // Entries in a file that has lost its name are gone with this process.
         segment.check_name()?;
         self.offset += length;
@@ -497,7 +508,7 @@ mod tests {
         }
 
         fn open(&self) -> Result<Journal, StoreError> {
-            Journal::open_sized(&self.path(), Arc::clone(&self.archived), SMALL)
+            Journal::open_sized(&self.path(), Arc::clone(&self.archived), File::sync_data, SMALL)
         }
 
         fn entries(&self) -> Vec<String> {

@@ -14,6 +14,7 @@ use super::index::Index;
 use super::journal::Tail;
 use super::known::Known;
 use super::log;
+use super::space::Space;
 use super::state::State;
 
 /// The shortest time from one head to the next.
@@ -34,6 +35,7 @@ pub struct Keeper {
     state: Arc<State>,
     /// The last failure, so that each is logged once.
     trouble: String,
+    space: Space,
 }
 
 impl Keeper {
@@ -45,7 +47,15 @@ impl Keeper {
         let journal = log::journal_folder(&log::folder(path));
         let tail = Tail::new(&journal, archive.size());
         let trouble = String::new();
-        let mut keeper = Keeper { archive, index: Some(index), path: path.to_owned(), tail, state, trouble };
+        let mut keeper = Keeper {
+            archive,
+            index: Some(index),
+            path: path.to_owned(),
+            tail,
+            state,
+            trouble,
+            space: Space::default(),
+        };
         keeper.take_over_first_version()?;
         keeper.tail = Tail::new(&journal, keeper.archive.size());
         keeper.take(u64::MAX)?;
@@ -86,6 +96,7 @@ impl Keeper {
 
     /// Takes what is there; true where nothing is left to do.
     fn turn(&mut self) -> bool {
+        self.space.look(&log::folder(&self.path));
         match self.try_turn() {
             Ok(idle) => {
                 if !std::mem::take(&mut self.trouble).is_empty() {

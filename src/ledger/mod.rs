@@ -47,7 +47,10 @@ mod proof;
 mod prune;
 mod query;
 mod receipt;
+mod space;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tiles;
 mod verify;
 mod view;

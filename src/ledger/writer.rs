@@ -1,6 +1,7 @@
 //! The one writer: takes drafts from a bounded queue, commits what has gathered as one batch, wakes who
 //! waits, and starts the next at once. No timer: while one commit runs, the next batch gathers by itself.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,7 @@ use super::entry::{self, Draft};
 use super::error::StoreError;
 use super::files;
 use super::index::Index;
-use super::journal::{Journal, MAX_ENTRY, Tail};
+use super::journal::{Journal, MAX_ENTRY, Sync, Tail};
 use super::keeper::Keeper;
 use super::known::Known;
 use super::lock::WriterLock;
@@ -87,6 +88,15 @@ impl Ledger {
     /// # Errors
     /// Where a file cannot be used, another gateway uses it, or the ledger is not whole.
     pub fn open(path: &Path, signer: Signer, deadline: Duration) -> Result<Self, StoreError> {
+        Ledger::open_on(path, signer, deadline, File::sync_data)
+    }
+
+    pub(super) fn open_on(
+        path: &Path,
+        signer: Signer,
+        deadline: Duration,
+        sync: Sync,
+    ) -> Result<Self, StoreError> {
         let lock = WriterLock::take(path)?;
         let index = Index::open(path)?;
         let folder = log::folder(path);
@@ -94,7 +104,7 @@ impl Ledger {
         let state = Arc::new(State::new(index.inode()));
         // What the first version kept comes first: the journal is empty then.
         let keeper = Keeper::start(archive, index, path, Arc::clone(&state))?;
-        let journal = Journal::open(&log::journal_folder(&folder), Arc::clone(&state.archived))?;
+        let journal = Journal::open(&log::journal_folder(&folder), Arc::clone(&state.archived), sync)?;
         state.committed.store(journal.next(), Ordering::Release);
         let known = keeper.known()?;
         let (queue, jobs) = sync_channel(QUEUE);
@@ -102,6 +112,7 @@ impl Ledger {
         let writer = Writer {
             path: path.to_owned(),
             place,
+            sync,
             size: journal.next(),
             journal: Some(journal),
             state: Arc::clone(&state),
@@ -192,6 +203,7 @@ struct Place {
 struct Writer {
     path: PathBuf,
     place: Place,
+    sync: Sync,
     /// `None` while it is sick.
     journal: Option<Journal>,
     /// Entries that are durable.
@@ -318,7 +330,7 @@ impl Writer {
     fn try_reopen(&mut self) -> Result<(), StoreError> {
         self.place.check(&self.path)?;
         let folder = log::journal_folder(&log::folder(&self.path));
-        let journal = Journal::open(&folder, Arc::clone(&self.state.archived))?;
+        let journal = Journal::open(&folder, Arc::clone(&self.state.archived), self.sync)?;
         let found = journal.next();
         if found < self.size {
             return Err(StoreError::Shorter { path: folder, found, known: self.size });

@@ -235,7 +235,8 @@ fn renumber(bench: &Bench, folder: &Path) -> Outcome {
 fn damage_journal(bench: &Bench, folder: &Path) -> Outcome {
     let hand = copy(bench, folder)?;
     let size = copy::head_of(folder)?.size;
-    let mut journal = Journal::open(&log::journal_folder(folder), Arc::new(size.into()))?;
+    let mut journal =
+        Journal::open(&log::journal_folder(folder), Arc::new(size.into()), std::fs::File::sync_data)?;
     let leaves: Vec<Vec<u8>> = bench.leaves.iter().take(1).cloned().collect();
     let mut damaged = Vec::new();
     for number in size..size + 3 {
