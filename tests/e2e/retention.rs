@@ -1,12 +1,11 @@
 //! A ledger of the first version is taken over, and what is old enough is deleted with its proofs intact.
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use fieldgate::ledger::Log;
 
-use crate::support::{Answer, CONFIG, House, RULES, order};
+use crate::support::{Answer, CONFIG, House, RULES, files_below, order};
 
 const FIRST_VERSION: &str = "
     CREATE TABLE entry (position INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
@@ -177,7 +176,7 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
     // Nothing of them is left anywhere, also where the gateway goes on and is started again.
     house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
     house.kill();
-    for path in files(house.path("ledger")) {
+    for path in files_below(&house.path("ledger")) {
         let bytes = std::fs::read(&path).unwrap();
         let mark = b"00000000-0000-7000-8000-000000000400";
         assert!(!bytes.windows(mark.len()).any(|window| window == mark), "{}", path.display());
@@ -208,10 +207,4 @@ async fn a_deleted_index_is_made_anew_from_the_entries() {
     assert_eq!(found(&house), before);
     house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
     assert_eq!(house.entries().last().unwrap()["sequence"], OLD + 1);
-}
-
-fn files(folder: PathBuf) -> Vec<PathBuf> {
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = paths.flat_map(|path| if path.is_dir() { files(path) } else { vec![path] });
-    files.filter(|path| path.is_file()).collect()
 }

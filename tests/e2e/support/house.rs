@@ -344,9 +344,10 @@ pub fn entries_at(path: &Path) -> Vec<serde_json::Value> {
 }
 
 /// All files of a folder and of those in it.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+    let files = paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] });
+    files.filter(|path| path.is_file()).collect()
 }
 
 fn listening(line: &str) -> Option<SocketAddr> {

@@ -7,7 +7,7 @@ pub mod lists;
 mod upstream;
 
 pub use client::{Arriving, Client, Response};
-pub use house::{CONFIG, House, RULES, entries_at};
+pub use house::{CONFIG, House, RULES, entries_at, files_below};
 pub use upstream::{Answer, StubUpstream};
 
 /// Stands in everything that must never leave the upstream.
