@@ -27,6 +27,8 @@ const HEADER: usize = 64;
 const FRAME: usize = 32;
 /// Bytes of a segment.
 const SEGMENT: u64 = 4 << 20;
+/// Segments that are kept though no entry in them is needed.
+const SPARE: usize = 4;
 /// C2SP tlog-tiles bounds an entry.
 pub const MAX_ENTRY: usize = 65_535;
 
@@ -199,6 +201,7 @@ impl Journal {
                 self.segments.len() - 1
             }
         };
+        self.remove_spare(archived);
         let Some(segment) = self.segments.get_mut(self.current) else { return Ok(()) };
         let io = |source| StoreError::File { path: segment.path.clone(), source };
         // It becomes durable with the first batch, before which it says nothing.
@@ -206,6 +209,25 @@ impl Journal {
         segment.end = self.next;
         self.offset = HEADER as u64;
         Ok(())
+    }
+}
+
+impl Journal {
+    /// What a burst has needed is given back behind it.
+    fn remove_spare(&mut self, archived: u64) {
+        let mut spare = 0;
+        let mut at = 0;
+        while let Some(segment) = self.segments.get(at) {
+            let free = at != self.current && segment.end <= archived;
+            spare += usize::from(free);
+            // One that cannot be removed stays what it is.
+            if free && spare > SPARE && std::fs::remove_file(&segment.path).is_ok() {
+                self.segments.remove(at);
+                self.current -= usize::from(at < self.current);
+            } else {
+                at += 1;
+            }
+        }
     }
 }
 
@@ -582,8 +604,18 @@ mod tests {
         assert_eq!(desk.entries(), expected(2000..2001));
         let files = segment_files(&desk.path()).unwrap();
         assert!(files.len() <= 3, "{files:?}");
+        // What a burst takes is given back.
+        for _ in 0..300 {
+            batch(&mut journal, 10);
+        }
+        assert!(segment_files(&desk.path()).unwrap().len() > 2 * SPARE);
+        desk.archived.store(5001, Ordering::Relaxed);
+        batch(&mut journal, 80);
+        assert!(segment_files(&desk.path()).unwrap().len() <= SPARE + 2);
+        assert_eq!(desk.entries(), expected(5001..5081));
         drop(journal);
-        assert_eq!(desk.open().unwrap().next(), 2001);
+        desk.archived.store(5001, Ordering::Relaxed);
+        assert_eq!(desk.open().unwrap().next(), 5081);
     }
 
     #[test]

@@ -128,7 +128,11 @@ impl Keeper {
         self.archive.seal()?;
         self.publish();
         self.reopen_index()?;
-        let indexed = self.index_more()?;
+        let began = Instant::now();
+        let mut indexed = self.index_more()?;
+        while !indexed && began.elapsed() < PACE {
+            indexed = self.index_more()?;
+        }
         Ok(indexed && self.archive.size() >= self.state.committed.load(Ordering::Acquire))
     }
 
