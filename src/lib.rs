@@ -14,7 +14,7 @@
 //! | --- | --- |
 //! | [`model`], [`diagnostic`], [`secrets`] | nouns; errors that point into files; files that only their owner reads |
 //! | [`filter`] | JSON text and compiled paths in, reduced JSON text out |
-//! | [`ledger`] | entries, the one writer, SQLite, search |
+//! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
 //! | [`rules`] | rule files: what is written, what is meant, the compiled plan |
 //! | [`transport`] | sockets, TLS, client certificates, drain |
 //! | [`proxy`] | the life of a request |
