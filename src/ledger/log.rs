@@ -10,6 +10,9 @@ use super::error::StoreError;
 use super::journal::Tail;
 use super::note::Note;
 
+/// The entries of a bundle; none where the content was pruned.
+pub type Bundle = Vec<Option<Vec<u8>>>;
+
 /// A ledger, as it was when it was opened.
 pub struct Log {
     folder: PathBuf,
@@ -19,7 +22,8 @@ pub struct Log {
     head: Option<String>,
     /// Entries behind those.
     tail: Vec<Vec<u8>>,
-    bundle: RefCell<Option<(u64, Vec<Option<Vec<u8>>>)>>,
+    /// The bundle that was read last.
+    bundle: RefCell<Option<(u64, Bundle)>>,
 }
 
 /// The journal's segments can be used again while they are read.
@@ -122,7 +126,7 @@ impl Log {
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn bundle(&self, number: u64) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    pub fn bundle(&self, number: u64) -> Result<Bundle, StoreError> {
         let count = self.archived.saturating_sub(number * BUNDLE).min(BUNDLE);
         archive::read_bundle(&self.folder, number, count)
     }

@@ -23,20 +23,7 @@ enum Command {
     ///
     /// A customer is held under the names of all key epochs that there are now: after `rotate-key`, place the
     /// hold again.
-    Place {
-        /// The case, by which the hold is lifted
-        name: String,
-        #[command(flatten)]
-        config: ConfigPath,
-        #[command(flatten)]
-        filter: Filter,
-        /// Who places it
-        #[arg(long, value_name = "NAME")]
-        by: Option<String>,
-        /// Why
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        reason: String,
-    },
+    Place(Box<Place>),
     /// End a hold
     Lift {
         name: String,
@@ -58,9 +45,26 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct Place {
+    /// The case, by which the hold is lifted
+    name: String,
+    #[command(flatten)]
+    config: ConfigPath,
+    #[command(flatten)]
+    filter: Filter,
+    /// Who places it
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     match &arguments.command {
-        Command::Place { name, config, filter, by, reason } => {
+        Command::Place(place) => {
+            let Place { name, config, filter, by, reason } = &**place;
             let config = config.load()?;
             let filter = HoldFilter::from(&filter.query(&config)?);
             let by = operator(by.as_deref())?;

@@ -16,7 +16,7 @@ const OPEN_KEPT: usize = 256;
 
 /// Takes the entries about one customer.
 ///
-/// Its memory grows with the number of groups, not of entries: a group keeps [`ENTRIES_KEPT`] entries.
+/// Its memory grows with the number of groups, not of entries: a group keeps `ENTRIES_KEPT` entries.
 #[derive(Debug, Default)]
 pub struct Account {
     groups: BTreeMap<Ground, Tally>,
@@ -80,7 +80,7 @@ pub struct Tally {
     pub last: i64,
     /// All entries of the group; a response in parts has one for each part.
     pub entries_total: u64,
-    /// The newest [`ENTRIES_KEPT`] of them, by their position in the ledger.
+    /// The newest `ENTRIES_KEPT` of them, by their position in the ledger.
     #[serde(serialize_with = "entries")]
     pub entries: BTreeMap<u64, Entry>,
 }
