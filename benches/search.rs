@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Parser;
 use fieldgate::ledger::{
-    Disclosed, Disclosure, Draft, Exporter, FieldEntry, Form, Ledger, MaskedEntry, Order, Parties, Query,
-    RecordCounts, RecordError, Refused, Request, Search, signer, verify,
+    ActivatedRules, Disclosed, Disclosure, Draft, Exporter, FieldEntry, Form, Ledger, MaskedEntry, Order,
+    Parties, Query, RecordCounts, RecordError, Refused, Request, Search, signer, verify,
 };
 use fieldgate::model::{Country, Jurisdictions, SubjectPseudonym};
 
@@ -143,6 +143,11 @@ async fn fill(ledger: Arc<Ledger>, entries: u64) -> Result<u64> {
     const WRITERS: u64 = 2048;
     let there = ledger.heads().borrow().size;
     let missing = entries.saturating_sub(there);
+    if there == 0 {
+        // The rules are announced before anything is decided by them.
+        ledger.record(draft(0)).await?;
+    }
+    let there = there.max(1);
     let tasks: Vec<_> = (0..WRITERS.min(missing))
         .map(|writer| {
             let ledger = Arc::clone(&ledger);
@@ -160,7 +165,7 @@ async fn fill(ledger: Arc<Ledger>, entries: u64) -> Result<u64> {
     for task in tasks {
         task.await??;
     }
-    Ok(there + missing)
+    Ok(entries.max(there))
 }
 
 fn customer(number: u64) -> SubjectPseudonym {
@@ -177,6 +182,9 @@ fn draft(number: u64) -> Draft {
     let parties = Parties { contractor, credential: contractor };
     let request = Request { method: "GET", route: Some("/orders/{order_id}") };
     let id = uuid::Uuid::now_v7().to_string();
+    if number == 0 {
+        return Draft::rules(id, &ActivatedRules { rules: RULES, contractors: vec!["parcelco"] });
+    }
     if number % 10 == 9 {
         let code = if number % 100_000 == 99_999 { "ledger-unavailable" } else { "not-found" };
         let refused =

@@ -163,6 +163,9 @@ fn print_guide(folder: &Path, gateway: SocketAddr, shop_address: SocketAddr, sho
             "curl -s --cacert {certs}/company-ca.pem --cert {certs}/{who}.pem --key {certs}/{who}.key {rest}"
         )
     };
+    let customer = shop.customer_of(ready).unwrap_or_default();
+    let ledger =
+        |rest: &str| format!("{} ledger {rest} --config {}", program(), config_path(folder).display());
     let url = |path: String| format!("'https://localhost:{port}{path}'");
     println!(
         "Fieldgate listens on https://localhost:{port}; the sample shop ({} customers) is at http://{shop_address}.\n",
@@ -207,10 +210,12 @@ fn print_guide(folder: &Path, gateway: SocketAddr, shop_address: SocketAddr, sho
             "Without a certificate or key: nothing".into(),
             format!("curl -s --cacert {certs}/company-ca.pem {}", url(format!("/orders/{ready}"))),
         ),
+        ("What was disclosed, to whom, and why".into(), ledger("query")),
         (
-            "What was disclosed, to whom, and why".into(),
-            format!("{} ledger query --config {}", program(), config_path(folder).display()),
+            "All that was disclosed about one customer; --format html gives a page for the customer".into(),
+            ledger(&format!("account {customer} --by demo")),
         ),
+        ("The whole ledger, verified entry by entry".into(), ledger("verify")),
     ];
     for (what, command) in lines {
         println!("# {what}\n{command}\n");

@@ -95,6 +95,8 @@ fn the_printed_lines_work_as_they_stand_and_a_second_start_reuses_what_is_there(
     assert!(demo.run(folder, "Without a certificate").contains("no-credential"));
     let ledger = demo.run(folder, "What was disclosed");
     assert!(ledger.contains("helpdesk") && ledger.contains("200 disclosed"), "{ledger}");
+    assert!(demo.run(folder, "about one customer").contains("ParcelCo Logistics"));
+    assert!(demo.run(folder, "verified entry by entry").contains("all right"));
     demo.stop();
     let certificate = std::fs::read(folder.join("certs/parcelco.pem")).unwrap();
     let demo = start(folder);

@@ -189,6 +189,13 @@ impl Shop {
         self.tickets.numbers(|ticket| ticket.party == vendor && (ticket.status == "open") == open)
     }
 
+    /// The customer that an order is about.
+    pub fn customer_of(&self, order: u64) -> Option<String> {
+        let reply = self.respond("GET", &format!("/orders/{order}"), None, &[]);
+        let order: serde_json::Value = serde_json::from_slice(reply.body.as_ref()).ok()?;
+        Some(order["customer"]["id"].as_str()?.to_owned())
+    }
+
     /// How many customers the shop has.
     pub fn customers(&self) -> usize {
         self.customers.documents.len()
