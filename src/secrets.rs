@@ -49,9 +49,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
 /// Where the file exists already or cannot be written.
 pub fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let folder = make_folder_of(path)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()?;
+    // Whole or not at all: half a key would look like a damaged one.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let named = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| {
+        // Unlike a rename, it never takes the place of another file.
+        std::fs::hard_link(&beside, path)
+    });
+    let _ = std::fs::remove_file(&beside);
+    named?;
     File::open(folder)?.sync_all()
 }
 

@@ -38,8 +38,8 @@ pub enum Order {
     Record { kind: OwnKind, event: Value },
     /// Begin another key epoch.
     RotateKey { by: String },
-    /// Wipe what the archive has out of the journal.
-    Scrub,
+    /// Wipe entries before this number out of the journal.
+    Scrub(u64),
 }
 
 /// What came of it.
@@ -144,12 +144,17 @@ impl Hands {
         let outcome = match order {
             Order::Record { kind, event } => self.record(kind, event).await.map(Outcome::Recorded),
             Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
-            Order::Scrub => Ok(Outcome::Scrubbed(self.ledger.scrub().await)),
+            Order::Scrub(upto) => Ok(Outcome::Scrubbed(self.ledger.scrub(upto).await)),
         };
         outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
     }
 
     async fn record(&self, kind: OwnKind, event: Value) -> anyhow::Result<u64> {
+        let own = ["v", "kind", "id", "time", "salt", "index", "sequence", "contractor"];
+        match event.as_object() {
+            Some(members) if own.iter().all(|name| !members.contains_key(*name)) => {}
+            _ => bail!("an entry cannot say that"),
+        }
         let draft = Draft::own(kind, RequestId::new().to_string(), &event);
         Ok(self.ledger.record(draft).await?.position())
     }

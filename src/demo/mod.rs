@@ -74,8 +74,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         tokio::spawn(upstream::serve(socket, Arc::clone(&shop)));
         let server = start(&config).await?;
         let gateway = server.address()?;
-        print_guide(&arguments.dir, gateway, address, &shop);
+        // Caught before the guide says how to end it.
         let stop = app::stop_signal()?;
+        print_guide(&arguments.dir, gateway, address, &shop);
         let serving = server.run(stop);
         if arguments.traffic {
             let day = traffic::Day { certificates, gateway, shop };

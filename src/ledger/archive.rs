@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::{self, Checkpoint};
 use super::error::StoreError;
 use super::files;
-use super::merkle::{self, Hash};
+use super::merkle::{self, Hash, Hashes};
 use super::note::Signer;
-use super::tiles::{self, TileError, Tiles};
+use super::tiles::{self, TileError, TileReader, Tiles};
 
 /// Entries in a bundle, and hashes in a tile.
 pub const BUNDLE: u64 = 256;
@@ -198,14 +198,34 @@ fn has_tiles(folder: &Path) -> bool {
     folder.join(tiles::tile_path(0, 0, None)).exists()
 }
 
-/// The entries of the last bundle, where it is not whole.
+/// The entries of the last bundle, where it is not whole: those that the tree has the hashes of. A crash may
+/// have left another version of it.
 fn read_pending(folder: &Path, size: u64) -> Result<Vec<Vec<u8>>, StoreError> {
     let (number, width) = (size / BUNDLE, size % BUNDLE);
     if width == 0 {
         return Ok(Vec::new());
     }
-    let entries = read_bundle(folder, number, width)?;
-    Ok(entries.into_iter().map(|entry| entry.unwrap_or_default()).collect())
+    let tiles = TileReader::new(folder.to_owned(), size);
+    let mut hashes = Vec::new();
+    for offset in 0..width {
+        hashes.push(tiles.node(0, number * BUNDLE + offset)?);
+    }
+    let widths = (width..BUNDLE).map(|width| Some(width as u8)).chain([None]);
+    let paths = widths.map(|width| folder.join(tiles::entries_path(number, width)));
+    for path in paths.filter(|path| path.exists()) {
+        let bytes = std::fs::read(&path).map_err(|source| StoreError::File { path: path.clone(), source })?;
+        let entries = tiles::split_bundle(&bytes).unwrap_or_default();
+        let fits = entries.len() >= hashes.len()
+            && entries.iter().zip(&hashes).all(|(entry, hash)| merkle::leaf_hash(entry) == *hash);
+        if fits {
+            return Ok(entries.into_iter().take(width as usize).map(<[u8]>::to_vec).collect());
+        }
+    }
+    let path = folder.join(tiles::entries_path(number, Some(width as u8)));
+    Err(StoreError::Broken {
+        path,
+        what: "the last entries are missing, or others than the tree has".to_owned(),
+    })
 }
 
 /// The first `count` entries of a bundle; None for one whose content was pruned.

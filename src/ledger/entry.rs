@@ -183,6 +183,8 @@ pub struct Draft {
     pub(super) parts: Vec<Part>,
     pub(super) contractor: Option<String>,
     pub(super) subjects_per_day: u64,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub(super) time: i64,
 }
 
 /// One row to be.
@@ -291,7 +293,12 @@ impl Draft {
             };
             parts.push(Part::new(chunk, &body));
         }
-        Draft { parts, contractor: Some(contractor.to_owned()), subjects_per_day: entry.subjects_per_day }
+        Draft {
+            parts,
+            contractor: Some(contractor.to_owned()),
+            subjects_per_day: entry.subjects_per_day,
+            time,
+        }
     }
 
     pub fn refusal(id: String, parties: Parties, request: Request, rules: &str, refused: &Refused) -> Draft {
@@ -302,6 +309,7 @@ impl Draft {
             parts: vec![part],
             contractor: Some(parties.contractor.to_owned()),
             subjects_per_day: u64::MAX,
+            time,
         }
     }
 
@@ -326,7 +334,7 @@ impl Draft {
     fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
         let time = now();
         let body = NodeBody { head: Head::new(kind, &id, time), event };
-        Draft { parts: vec![Part::new(&[], &body)], contractor: None, subjects_per_day: u64::MAX }
+        Draft { parts: vec![Part::new(&[], &body)], contractor: None, subjects_per_day: u64::MAX, time }
     }
 }
 

@@ -12,6 +12,8 @@ pub enum StoreError {
     Sync { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Tile(super::tiles::TileError),
+    #[error("the ledger {} is written faster than it can be read; try again", .0.display())]
+    Busy(PathBuf),
     #[error("there is no ledger at {}; the gateway makes it when it first starts", .0.display())]
     Missing(PathBuf),
     #[error("the ledger {} is in use by another gateway", .0.display())]

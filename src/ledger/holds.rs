@@ -88,12 +88,12 @@ impl HoldFilter {
     }
 }
 
-/// The holds that are in force, by name.
+/// The holds that are in force, by name: all that were placed under it since it was lifted last.
 ///
 /// # Errors
 /// Where the ledger cannot be read, or an entry about a hold cannot: nothing may then be deleted.
-pub fn holds(search: &Search) -> Result<BTreeMap<String, Hold>, StoreError> {
-    let mut active = BTreeMap::new();
+pub fn holds(search: &Search) -> Result<BTreeMap<String, Vec<Hold>>, StoreError> {
+    let mut active: BTreeMap<String, Vec<Hold>> = BTreeMap::new();
     let query = Query { kind: Some("hold".to_owned()), ..Query::default() };
     search.each(&query, Order::OldestFirst, |position, leaf| {
         let hold: Hold = serde_json::from_slice(leaf).map_err(|_| StoreError::Broken {
@@ -101,9 +101,9 @@ pub fn holds(search: &Search) -> Result<BTreeMap<String, Hold>, StoreError> {
             what: format!("entry {position} is about a hold and cannot be read"),
         })?;
         match hold.action {
-            HoldAction::Placed => active.insert(hold.name.clone(), hold),
-            HoldAction::Lifted => active.remove(&hold.name),
-        };
+            HoldAction::Placed => active.entry(hold.name.clone()).or_default().push(hold),
+            HoldAction::Lifted => _ = active.remove(&hold.name),
+        }
         Ok::<_, StoreError>(ControlFlow::Continue(()))
     })?;
     Ok(active)

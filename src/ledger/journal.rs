@@ -59,8 +59,11 @@ struct Segment {
     file: File,
     inode: u64,
     size: u64,
-    /// The number after that of its last entry.
+    /// The number of its first entry, and that after its last one.
+    first: u64,
     end: u64,
+    /// It may hold entries of an earlier use, or of this one.
+    dirty: bool,
 }
 
 impl Journal {
@@ -80,6 +83,7 @@ impl Journal {
         size: u64,
     ) -> Result<Self, StoreError> {
         files::make_folder(folder)?;
+        sync_all(folder, sync)?;
         let mut tail = Tail::new(folder, archived.load(Ordering::Acquire));
         tail.read(u64::MAX, |_, _| {})?;
         tail.check_end()?;
@@ -144,7 +148,6 @@ impl Journal {
             self.rotate(length)?;
         }
         let Some(segment) = self.segments.get_mut(self.current) else { return Ok(()) };
-        segment.check_name()?;
         let io = |source| StoreError::File { path: segment.path.clone(), source };
         segment.file.write_all_at(&self.batch, self.offset).map_err(io)?;
         // After a failed sync nobody knows what the disk has, and a second one would not tell.
@@ -155,31 +158,35 @@ impl Journal {
         self.offset += length;
         self.next += self.staged;
         segment.end = self.next;
+        segment.dirty = true;
         self.discard();
         Ok(())
     }
 
-    /// Writes zeros over the entries that the archive has. What was written last is written over when the
-    /// archive has that too: false where some is left.
+    /// Writes zeros over all that is left of entries before number `upto`, as far as the archive has them:
+    /// false where it does not have them all yet.
     ///
     /// # Errors
     /// Where a file cannot be written.
-    pub fn scrub(&mut self) -> Result<bool, StoreError> {
-        if self.offset > HEADER as u64 {
+    pub fn scrub(&mut self, upto: u64) -> Result<bool, StoreError> {
+        if self.segments.get(self.current).is_some_and(|segment| segment.first < upto) {
             self.rotate(0)?;
         }
         let archived = self.archived.load(Ordering::Acquire);
         let mut all = true;
-        for (at, segment) in self.segments.iter().enumerate() {
-            if at == self.current {
-                continue;
-            }
-            if segment.end > archived {
-                all = false;
-                continue;
-            }
-            let io = |source| StoreError::File { path: segment.path.clone(), source };
-            zero(&segment.file, segment.size).and_then(|()| segment.file.sync_all()).map_err(io)?;
+        for (at, segment) in self.segments.iter_mut().enumerate().filter(|(_, segment)| segment.dirty) {
+            let from = match at == self.current {
+                // Behind what is written now, an earlier use may have left something.
+                true => self.offset,
+                false if segment.end <= archived => 0,
+                false => {
+                    all &= segment.first >= upto;
+                    continue;
+                }
+            };
+            let wiped = zero(&segment.file, from, segment.size).and_then(|()| (self.sync)(&segment.file));
+            wiped.map_err(|source| StoreError::Sync { path: segment.path.clone(), source })?;
+            segment.dirty = false;
         }
         Ok(all)
     }
@@ -206,7 +213,7 @@ impl Journal {
         let io = |source| StoreError::File { path: segment.path.clone(), source };
         // It becomes durable with the first batch, before which it says nothing.
         segment.file.write_all_at(&header(self.next), 0).map_err(io)?;
-        segment.end = self.next;
+        (segment.first, segment.end) = (self.next, self.next);
         self.offset = HEADER as u64;
         Ok(())
     }
@@ -236,7 +243,8 @@ impl Segment {
         let io = |source| StoreError::File { path: path.clone(), source };
         let file = File::options().read(true).write(true).open(&path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
-        Ok(Segment { file, inode: metadata.ino(), size: metadata.len(), end, path })
+        let inode = metadata.ino();
+        Ok(Segment { file, inode, size: metadata.len(), first: 0, end, dirty: true, path })
     }
 
     /// A new one, all of its space taken.
@@ -248,13 +256,13 @@ impl Segment {
         }
         let file = made.map_err(|source| StoreError::File { path: path.clone(), source })?;
         files::sync_folder_of(&path)?;
-        Ok(Segment { inode: files::inode(&path), path, file, size, end: 0 })
+        Ok(Segment { inode: files::inode(&path), path, file, size, first: 0, end: 0, dirty: false })
     }
 
     fn fill(path: &Path, size: u64) -> std::io::Result<File> {
         let mut options = File::options();
         let file = options.create(true).truncate(true).read(true).write(true).mode(0o600).open(path)?;
-        zero(&file, size)?;
+        zero(&file, 0, size)?;
         file.sync_all()?;
         Ok(file)
     }
@@ -323,15 +331,19 @@ impl Tail {
 
     /// Goes to the segment that the next entry is in; false where there is none.
     fn turn_page(&mut self) -> Result<bool, StoreError> {
-        let mut best: Option<Place> = None;
+        let mut best: Option<(bool, Place)> = None;
         for path in segment_files(&self.folder)? {
-            let Some(place) = Place::open(&path)? else { continue };
-            let later = best.as_ref().is_none_or(|best| place.first > best.first);
-            if place.first <= self.next && later {
-                best = Some(place);
+            let Some(mut place) = Place::open(&path)? else { continue };
+            if place.first > self.next {
+                continue;
+            }
+            // One that a failed write has begun holds nothing.
+            let begun = place.frame(place.first)?.is_some();
+            if best.as_ref().is_none_or(|(known, best)| (place.first, begun) > (best.first, *known)) {
+                best = Some((begun, place));
             }
         }
-        let Some(mut place) = best else { return Ok(false) };
+        let Some((_, mut place)) = best else { return Ok(false) };
         if self.at.as_ref().is_some_and(|at| at.path == place.path && at.first == place.first) {
             return Ok(false);
         }
@@ -353,8 +365,14 @@ impl Tail {
     pub fn check_end(&mut self) -> Result<(), StoreError> {
         let damaged = |path: &Path, entry| StoreError::Damaged { path: path.to_owned(), entry };
         for path in segment_files(&self.folder)? {
-            let Some(mut place) = Place::open(&path)? else { continue };
-            if place.first > self.next && place.frame(place.first)?.is_some() {
+            let Some(mut place) = Place::open(&path)? else {
+                // Its header says nothing; its frames may.
+                if Place::without_header(&path)?.holds_later_batch(self.next)? {
+                    return Err(damaged(&path, self.next));
+                }
+                continue;
+            };
+            if place.first >= self.next && place.frame(place.first)?.is_some() {
                 return Err(damaged(&path, self.next));
             }
             if place.first <= self.next && place.holds_later_batch(self.next)? {
@@ -385,6 +403,13 @@ impl Place {
         }
         let (offset, text) = (HEADER as u64, Vec::new());
         Ok(Some(Place { path: path.to_owned(), file, first: number, offset, text, from: 0 }))
+    }
+
+    /// A file as if it held anything.
+    fn without_header(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let (offset, text) = (HEADER as u64, Vec::new());
+        Ok(Place { path: path.to_owned(), file, first: 0, offset, text, from: 0 })
     }
 
     /// Where entry `number` begins and ends in `text`, and the length of its frame.
@@ -443,15 +468,27 @@ impl Place {
     }
 }
 
-fn zero(file: &File, size: u64) -> std::io::Result<()> {
+fn zero(file: &File, from: u64, size: u64) -> std::io::Result<()> {
     let zeros = vec![0; 1 << 16];
-    let mut at = 0;
+    let mut at = from;
     while at < size {
         let length = zeros.len().min((size - at) as usize);
         file.write_all_at(&zeros[..length], at)?;
         at += length as u64;
     }
     Ok(())
+}
+
+/// Makes durable what the files say: an earlier process may have written it and not synced it.
+///
+/// # Errors
+/// Where the disk does not take it.
+pub fn sync_all(folder: &Path, sync: Sync) -> Result<(), StoreError> {
+    for path in segment_files(folder)? {
+        let file = File::open(&path).map_err(|source| StoreError::File { path: path.clone(), source })?;
+        sync(&file).map_err(|source| StoreError::Sync { path: path.clone(), source })?;
+    }
+    if folder.is_dir() { files::sync_folder_of(&folder.join("x")) } else { Ok(()) }
 }
 
 fn header(first: u64) -> [u8; HEADER] {
@@ -623,17 +660,57 @@ mod tests {
         let desk = Desk::new();
         let mut journal = desk.open().unwrap();
         batch(&mut journal, 60);
-        assert!(!journal.scrub().unwrap(), "nothing is archived");
+        assert!(!journal.scrub(60).unwrap(), "nothing is archived");
         assert_eq!(desk.entries(), expected(0..60));
         desk.archived.store(60, Ordering::Relaxed);
-        assert!(journal.scrub().unwrap());
+        assert!(journal.scrub(60).unwrap());
         batch(&mut journal, 2);
         let left =
             segment_files(&desk.path()).unwrap().into_iter().flat_map(|path| std::fs::read(path).unwrap());
         let left = String::from_utf8_lossy(&left.collect::<Vec<u8>>()).into_owned();
         assert!(!left.contains("<entry 59") && left.contains("<entry 61"));
         drop(journal);
-        assert_eq!(desk.open().unwrap().next(), 62);
+        let mut journal = desk.open().unwrap();
+        assert_eq!(journal.next(), 62);
+        // Also what an earlier use has left in a segment that is written again; and it stays whole.
+        assert!(!journal.scrub(62).unwrap());
+        desk.archived.store(62, Ordering::Relaxed);
+        assert!(journal.scrub(62).unwrap());
+        batch(&mut journal, 1);
+        let left =
+            segment_files(&desk.path()).unwrap().into_iter().flat_map(|path| std::fs::read(path).unwrap());
+        let left = String::from_utf8_lossy(&left.collect::<Vec<u8>>()).into_owned();
+        assert!(!left.contains("<entry 61") && left.contains("<entry 62"));
+    }
+
+    #[test]
+    fn a_segment_that_a_failed_write_has_begun_hides_no_entry() {
+        let desk = Desk::new();
+        let mut journal = desk.open().unwrap();
+        batch(&mut journal, 5);
+        drop(journal);
+        // Two openings without an entry leave two segments that begin with the next number.
+        drop(desk.open().unwrap());
+        let mut journal = desk.open().unwrap();
+        batch(&mut journal, 3);
+        assert_eq!(desk.entries(), expected(0..8));
+        drop(journal);
+        assert_eq!(desk.open().unwrap().next(), 8);
+    }
+
+    #[test]
+    fn a_damaged_header_is_found() {
+        let desk = Desk::new();
+        let mut journal = desk.open().unwrap();
+        for _ in 0..5 {
+            batch(&mut journal, 3);
+        }
+        drop(journal);
+        let (path, _) = desk.find(&entry(4));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[MAGIC.len()] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(desk.open(), Err(StoreError::Damaged { .. })));
     }
 
     #[test]

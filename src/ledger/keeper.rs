@@ -1,6 +1,7 @@
 //! The thread behind the writer: takes durable entries from the journal into the archive, signs the head,
 //! and keeps the index. Whatever it waits for, no request waits for it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,7 @@ use super::archive::{Archive, Head};
 use super::entry;
 use super::error::StoreError;
 use super::index::Index;
-use super::journal::Tail;
+use super::journal::{Tail, sync_all};
 use super::known::Known;
 use super::log;
 use super::space::Space;
@@ -38,6 +39,13 @@ pub struct Keeper {
     space: Space,
 }
 
+impl Drop for Keeper {
+    /// Also where it panics: nobody may believe that heads are still signed.
+    fn drop(&mut self) {
+        self.state.set_keeps(false);
+    }
+}
+
 impl Keeper {
     /// Takes what the first version kept in the index, and what is in the journal already.
     ///
@@ -57,6 +65,8 @@ impl Keeper {
             space: Space::default(),
         };
         keeper.take_over_first_version()?;
+        // What is archived from there was durable before.
+        sync_all(&journal, File::sync_data)?;
         keeper.tail = Tail::new(&journal, keeper.archive.size());
         keeper.take(u64::MAX)?;
         keeper.archive.seal()?;

@@ -40,7 +40,11 @@ pub fn subject_keys(path: &Path, ledger: &Path) -> Result<SubjectKeys, KeyError>
     for number in 1.. {
         let (file, next) = (epoch_file(path, number), epoch_file(path, number + 1));
         let is_last = !next.exists() && !destroyed(&next).exists();
-        if destroyed(&file).exists() && !file.exists() {
+        if destroyed(&file).exists() {
+            // A destruction that broke off is brought to its end.
+            if file.exists() {
+                wipe(&file)?;
+            }
             // The last one is never destroyed; if it was, nothing can be named any more.
             if is_last {
                 return Err(KeyError::Lost(file));
@@ -90,18 +94,26 @@ pub fn begin_epoch(path: &Path, keys: &SubjectKeys) -> Result<KeyEpoch, KeyError
 /// Where a file cannot be written or removed.
 pub fn destroy_epoch(path: &Path, pseudonym_key: &Path, number: u32) -> Result<bool, KeyError> {
     let file = epoch_file(path, number);
-    let io = |source| SecretError::Io { path: file.clone(), source };
     let shared = number == 1 && secrets::read(pseudonym_key).ok() == secrets::read(&file).ok();
-    // What says that it was meant comes first.
-    write(&destroyed(&file), b"")?;
-    let length = std::fs::metadata(&file).map_err(io)?.len() as usize;
-    overwrite(&file, &vec![0; length]).map_err(io)?;
-    std::fs::remove_file(&file).map_err(io)?;
+    // The copy goes first: as long as the key is there, it can be told what it is a copy of.
     if shared {
         overwrite(pseudonym_key, &random_key()?)
             .map_err(|source| SecretError::Io { path: pseudonym_key.to_owned(), source })?;
     }
+    // From here on it is destroyed; whoever reads the keys next brings it to its end.
+    write(&destroyed(&file), b"")?;
+    wipe(&file)?;
     Ok(shared)
+}
+
+fn wipe(file: &Path) -> Result<(), KeyError> {
+    let all = || {
+        let length = std::fs::metadata(file)?.len() as usize;
+        overwrite(file, &vec![0; length])?;
+        std::fs::remove_file(file)?;
+        File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    Ok(all().map_err(|source| SecretError::Io { path: file.to_owned(), source })?)
 }
 
 /// How many epochs are over whose key is destroyed.
@@ -256,6 +268,10 @@ mod tests {
         begin_epoch(&path, &keys).unwrap();
         assert!(!destroy_epoch(&path, &names, 2).unwrap());
         assert_eq!(subject_keys(&path, ledger).unwrap().numbers(), [3]);
+        // A destruction that broke off goes on.
+        secrets::write(&path, &[1; 32]).unwrap();
+        assert_eq!(subject_keys(&path, ledger).unwrap().numbers(), [3]);
+        assert!(!path.exists());
         // One that is missing without a word is not taken for a destroyed one.
         std::fs::remove_file(epoch_file(&path, 3)).unwrap();
         assert!(matches!(subject_keys(&path, ledger), Err(KeyError::Lost(_))));

@@ -13,9 +13,10 @@ pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 pub struct Known {
     /// Entries of each contractor so far.
     pub sequences: HashMap<String, u64>,
-    /// The day, in days since 1970-01-01, and the subjects that each contractor has seen in it.
+    /// The day, in days since 1970-01-01.
     pub day: i64,
-    pub subjects: HashMap<String, HashSet<SubjectPseudonym>>,
+    /// The subjects that each contractor has seen, in it and in the day before.
+    pub subjects: HashMap<(i64, String), HashSet<SubjectPseudonym>>,
     /// What the batch in work has changed.
     undo: Vec<Undo>,
 }
@@ -23,7 +24,7 @@ pub struct Known {
 #[derive(Clone, Debug)]
 enum Undo {
     Sequence(String),
-    Subject(String, SubjectPseudonym),
+    Subject((i64, String), SubjectPseudonym),
 }
 
 impl Known {
@@ -35,30 +36,31 @@ impl Known {
     pub fn turn_to(&mut self, time: i64) {
         let day = time.div_euclid(MICROS_PER_DAY);
         if day > self.day {
-            self.subjects.clear();
             self.day = day;
+            self.subjects.retain(|(known, _), _| *known >= day - 1);
         }
     }
 
-    /// Counts the draft's subjects for today; false (and nothing counted) where they would be too many.
+    /// Counts the draft's subjects for its day; false (and nothing counted) where they would be too many.
     pub fn admit(&mut self, draft: &Draft) -> bool {
         let Some(contractor) = draft.contractor.as_deref().filter(|_| draft.subjects() > 0) else {
             return true;
         };
+        // A draft that was made before midnight counts for the day that its entry says. A clock that jumped
+        // further back opens no day anew.
+        let day = draft.time.div_euclid(MICROS_PER_DAY).clamp(self.day - 1, self.day);
+        let key = (day, contractor.to_owned());
         let all = || draft.parts.iter().flat_map(|part| &part.subjects);
         let none = HashSet::new();
-        let seen = self.subjects.get(contractor).unwrap_or(&none);
+        let seen = self.subjects.get(&key).unwrap_or(&none);
         let new: HashSet<SubjectPseudonym> =
             all().filter(|subject| !seen.contains(*subject)).copied().collect();
         if !new.is_empty() && (seen.len() + new.len()) as u64 > draft.subjects_per_day {
             return false;
         }
         if !new.is_empty() {
-            self.undo.extend(new.iter().map(|subject| Undo::Subject(contractor.to_owned(), *subject)));
-            match self.subjects.get_mut(contractor) {
-                Some(seen) => seen.extend(new),
-                None => _ = self.subjects.insert(contractor.to_owned(), new),
-            }
+            self.undo.extend(new.iter().map(|subject| Undo::Subject(key.clone(), *subject)));
+            self.subjects.entry(key).or_default().extend(new);
         }
         true
     }
@@ -90,8 +92,8 @@ impl Known {
                 Undo::Sequence(contractor) => {
                     self.sequences.entry(contractor).and_modify(|sequence| *sequence -= 1);
                 }
-                Undo::Subject(contractor, subject) => {
-                    self.subjects.entry(contractor).and_modify(|seen| _ = seen.remove(&subject));
+                Undo::Subject(key, subject) => {
+                    self.subjects.entry(key).and_modify(|seen| _ = seen.remove(&subject));
                 }
             }
         }
@@ -103,9 +105,10 @@ impl Known {
         if let Some(sequence) = entry.sequence {
             self.sequences.insert(contractor.to_owned(), sequence);
         }
-        if entry.time.div_euclid(MICROS_PER_DAY) == self.day {
+        let day = entry.time.div_euclid(MICROS_PER_DAY);
+        if day >= self.day - 1 {
             let names = entry.subjects.iter().filter_map(|name| SubjectPseudonym::parse(name));
-            self.subjects.entry(contractor.to_owned()).or_default().extend(names);
+            self.subjects.entry((day, contractor.to_owned())).or_default().extend(names);
         }
     }
 }

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::secrets;
-
 use super::error::StoreError;
+use super::files;
 
 /// Held for as long as this process is the ledger's only writer.
 #[derive(Debug)]
@@ -17,7 +16,8 @@ impl WriterLock {
     /// Where another process holds it, or its file cannot be made.
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let io = |source| StoreError::File { path: path.to_owned(), source };
-        let folder = secrets::make_folder_of(path).map_err(io)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        files::make_folder(folder)?;
         // One lock for one ledger, by whatever name it is reached.
         let name = path.file_name().unwrap_or_default();
         let real = path

@@ -27,7 +27,7 @@ pub struct Log {
 }
 
 /// The journal's segments can be used again while they are read.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 20;
 
 impl Log {
     /// Opens the ledger whose index is at `path`; the path of its folder will do as well.
@@ -42,13 +42,13 @@ impl Log {
         let mut log = Log::read(&folder)?;
         for _ in 0..ATTEMPTS {
             let again = Log::read(&folder)?;
-            let calm = again.archived == log.archived;
-            log = again;
-            if calm {
-                break;
+            // No segment that was read can have been used again as long as the head was the same.
+            if again.archived == log.archived {
+                return Ok(log);
             }
+            log = again;
         }
-        Ok(log)
+        Err(StoreError::Busy(folder))
     }
 
     fn read(folder: &Path) -> Result<Self, StoreError> {

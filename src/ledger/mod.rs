@@ -72,10 +72,10 @@ pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{
     KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys,
 };
-pub use log::{Log, control_socket};
+pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use proof::{Proof, ProofError};
-pub use prune::{Class, Pruned, Pruning, plan};
+pub use prune::{Class, Pruned, Pruning, RetentionLock, plan};
 pub use query::{Order, Page, Query, Row, Search};
 pub use receipt::{own_entry, receipt};
 pub use verify::{Check, Finding, Findings, Report, Severity, verify};

@@ -1,9 +1,10 @@
 //! Retention: the content of entries that need not be kept any more is deleted. Their hashes stay in the
 //! tree, so every proof that was given holds, and every other entry can still be proved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,11 +12,13 @@ use serde::Serialize;
 use super::archive::{self, BUNDLE};
 use super::error::StoreError;
 use super::files;
-use super::index::{self, Gone};
+use super::index::{Forgetting, Gone, Keys};
+use super::log;
 use super::merkle;
 use super::postings::{BLOCK, Set};
 use super::query::{Order, Query, Search};
 use super::tiles;
+use super::view::View;
 
 /// The kinds of entries that share a period, and until when their content goes.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,8 @@ pub struct Pruning {
     pub held: u64,
     /// Entries that are old enough and stay until their bundle of 256 is whole.
     pub waiting: u64,
+    /// Entries before this number may be in the journal's old space.
+    pub upto: u64,
     gone: Gone,
     /// Says exactly this: another time or another hold gives another one.
     pub token: String,
@@ -57,30 +62,33 @@ pub struct Pruned {
     pub bytes_given_back: u64,
 }
 
-/// Finds what can be deleted. What any of `holds` finds stays.
+/// Finds what can be deleted. What any of `holds` finds stays, with all entries about the same response; and
+/// the newest entry of each contractor, which says how many there were.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
 pub fn plan(search: &Search, classes: &[Class], holds: &[Query]) -> Result<Pruning, StoreError> {
     let whole = search.log().archived() / BUNDLE * BUNDLE;
-    let mut held = Gone::new();
-    for hold in holds {
-        search.each(hold, Order::OldestFirst, |position, _| {
-            insert(&mut held, position);
-            Ok::<_, StoreError>(ControlFlow::Continue(()))
-        })?;
-    }
-    let mut pruning =
-        Pruning { classes: Vec::new(), held: 0, waiting: 0, gone: Gone::new(), token: String::new() };
+    let (held, newest) = (held(search, holds)?, newest(search)?);
+    let mut pruning = Pruning {
+        classes: Vec::new(),
+        held: 0,
+        waiting: 0,
+        upto: search.log().size(),
+        gone: Gone::new(),
+        token: String::new(),
+    };
     for class in classes {
         let mut tally = Tally { class: class.name, until: class.until, entries: 0, bytes: 0 };
         for kind in class.kinds {
-            let query =
-                Query { kind: Some((*kind).to_owned()), until: Some(class.until), ..Query::default() };
-            search.each(&query, Order::OldestFirst, |position, leaf| {
+            let all = Query { kind: Some((*kind).to_owned()), ..Query::default() };
+            // What a deletion that broke off has left.
+            search.gone(&all)?.into_iter().for_each(|position| insert(&mut pruning.gone, position));
+            let old = Query { until: Some(class.until), ..all };
+            search.each(&old, Order::OldestFirst, |position, leaf| {
                 if has(&held, position) {
                     pruning.held += 1;
-                } else if position >= whole {
+                } else if position >= whole || newest.contains(&position) {
                     pruning.waiting += 1;
                 } else {
                     tally.entries += 1;
@@ -94,6 +102,29 @@ pub fn plan(search: &Search, classes: &[Class], holds: &[Query]) -> Result<Pruni
     }
     pruning.token = token(&pruning);
     Ok(pruning)
+}
+
+fn held(search: &Search, holds: &[Query]) -> Result<Gone, StoreError> {
+    let mut held = Gone::new();
+    for hold in holds {
+        search.each(hold, Order::OldestFirst, |position, leaf| {
+            let entry = View::parse(leaf).unwrap_or_default();
+            let first = position.saturating_sub(entry.part.map_or(0, |part| part.saturating_sub(1)));
+            let count = entry.parts.unwrap_or(1).clamp(1, BLOCK);
+            (first..first + count).for_each(|position| insert(&mut held, position));
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(held)
+}
+
+fn newest(search: &Search) -> Result<HashSet<u64>, StoreError> {
+    let mut newest = HashSet::new();
+    for contractor in search.contractors()? {
+        let query = Query { contractor: Some(contractor), ..Query::default() };
+        newest.extend(search.page(&query, 1)?.rows.first().map(|row| row.position));
+    }
+    Ok(newest)
 }
 
 fn insert(sets: &mut Gone, position: u64) {
@@ -118,6 +149,11 @@ impl Pruning {
         self.classes.iter().map(|tally| tally.entries).sum()
     }
 
+    /// There is something to do, and be it the rest of a deletion that broke off.
+    pub fn is_empty(&self) -> bool {
+        self.gone.is_empty()
+    }
+
     /// Deletes the content. `path` is the index's. The entry that says so must be durable already.
     ///
     /// # Errors
@@ -125,37 +161,47 @@ impl Pruning {
     pub fn execute(&self, path: &Path, folder: &Path) -> Result<Pruned, StoreError> {
         let before = disk_use(path);
         let mut pruned = Pruned { entries: 0, bundles: 0, bytes_given_back: 0 };
-        for (number, offsets) in self.bundles() {
-            let (entries, bytes) = blank(folder, number, &offsets)?;
-            pruned.entries += entries;
-            pruned.bytes_given_back += bytes;
-            pruned.bundles += u64::from(entries > 0);
+        let mut index = Forgetting::open(path)?;
+        for (block, set) in &self.gone {
+            let mut keys = Keys::default();
+            for (number, offsets) in bundles(*block, set) {
+                let (entries, bytes) = blank(folder, number, &offsets, &mut keys)?;
+                pruned.entries += entries;
+                pruned.bytes_given_back += bytes;
+                pruned.bundles += u64::from(entries > 0);
+            }
+            index.forget(*block, set, &keys)?;
         }
-        index::forget(path, &self.gone)?;
+        index.finish()?;
         pruned.bytes_given_back += before.saturating_sub(disk_use(path));
         Ok(pruned)
     }
+}
 
-    /// Offsets by bundle.
-    fn bundles(&self) -> BTreeMap<u64, Vec<usize>> {
-        let mut bundles: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        for (block, set) in &self.gone {
-            for offset in set.offsets() {
-                let position = block * BLOCK + u64::from(offset);
-                bundles.entry(position / BUNDLE).or_default().push((position % BUNDLE) as usize);
-            }
-        }
-        bundles
+/// Offsets by bundle.
+fn bundles(block: u64, set: &Set) -> BTreeMap<u64, Vec<usize>> {
+    let mut bundles: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for offset in set.offsets() {
+        let position = block * BLOCK + u64::from(offset);
+        bundles.entry(position / BUNDLE).or_default().push((position % BUNDLE) as usize);
     }
+    bundles
 }
 
 /// Takes the content of some entries out of a bundle; how many had some, and the bytes that were given back.
-fn blank(folder: &Path, number: u64, offsets: &[usize]) -> Result<(u64, u64), StoreError> {
+fn blank(folder: &Path, number: u64, offsets: &[usize], keys: &mut Keys) -> Result<(u64, u64), StoreError> {
     let path = folder.join(tiles::entries_path(number, None));
     let mut entries = archive::read_bundle(folder, number, BUNDLE)?;
     let mut blanked = 0;
-    for entry in offsets.iter().filter_map(|offset| entries.get_mut(*offset).map(std::mem::take)) {
-        blanked += u64::from(entry.is_some());
+    for offset in offsets {
+        let position = number * BUNDLE + *offset as u64;
+        match entries.get_mut(*offset).and_then(Option::take) {
+            Some(leaf) => {
+                keys.note(position, &leaf);
+                blanked += 1;
+            }
+            None => _ = keys.unknown.insert(position),
+        }
     }
     if blanked == 0 {
         return Ok((0, 0));
@@ -177,4 +223,22 @@ fn disk_use(index: &Path) -> u64 {
     let mut log = index.as_os_str().to_owned();
     log.push("-wal");
     file_use(index) + file_use(Path::new(&log))
+}
+
+/// Held while entries are deleted, and while a hold is placed: a hold that is in force is never overlooked.
+pub struct RetentionLock(#[allow(dead_code, reason = "the open file is the lock")] File);
+
+impl RetentionLock {
+    /// Waits for it. `path` is the index's.
+    ///
+    /// # Errors
+    /// Where its file cannot be made.
+    pub fn take(path: &Path) -> Result<Self, StoreError> {
+        let path = log::folder(path).join("retention.lock");
+        let io = |source| StoreError::File { path: path.clone(), source };
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(io)?;
+        file.lock().map_err(io)?;
+        Ok(RetentionLock(file))
+    }
 }

@@ -82,7 +82,8 @@ impl Search {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let index = open_for_reading(path)?;
         let error = |source| StoreError::Database { path: path.to_owned(), source };
-        index.execute_batch("BEGIN").map_err(error)?;
+        // No transaction: a reader that stands still for long would keep the index from being tidied up. What
+        // is indexed after this moment is left out.
         let sql = "SELECT value FROM state WHERE name = 'indexed'";
         let indexed: i64 = index.query_row(sql, [], |row| row.get(0)).map_err(error)?;
         let log = Log::open(path)?;
@@ -143,6 +144,7 @@ impl Search {
     /// Where the ledger cannot be read.
     pub fn with_id(&self, id: &str) -> Result<Vec<u64>, StoreError> {
         let mut positions = self.select("SELECT position FROM named WHERE id = ?1", &id_bytes(id))?;
+        positions.retain(|position| *position < self.indexed);
         for position in self.indexed..self.log.size() {
             let Some(leaf) = self.log.entry(position)? else { continue };
             if View::parse(&leaf).is_ok_and(|entry| entry.id == id) {
@@ -150,6 +152,37 @@ impl Search {
             }
         }
         Ok(positions)
+    }
+
+    /// All contractors that have entries in the index.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn contractors(&self) -> Result<Vec<String>, StoreError> {
+        let read = || {
+            let mut statement = self.index.prepare("SELECT text FROM term WHERE family = ?1")?;
+            let rows = statement.query_map([Family::Contractor as u8], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        read().map_err(|source| self.error(source))
+    }
+
+    /// The indexed entries that fit whose content is gone: a deletion has left them in the index.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn gone(&self, query: &Query) -> Result<Vec<u64>, StoreError> {
+        let plan = self.plan(query, &BTreeSet::new())?;
+        let mut gone = Vec::new();
+        for block in 0..self.indexed.div_ceil(BLOCK) {
+            for offset in self.block(&plan, block)?.offsets() {
+                let position = block * BLOCK + u64::from(offset);
+                if position < self.indexed && self.log.entry(position)?.is_none() {
+                    gone.push(position);
+                }
+            }
+        }
+        Ok(gone)
     }
 
     fn select(&self, sql: &str, key: &[u8]) -> Result<Vec<u64>, StoreError> {
@@ -173,12 +206,8 @@ impl Search {
         for position in self.indexed..self.log.size() {
             let Some(leaf) = self.log.entry(position)? else { continue };
             let Ok(entry) = View::parse(&leaf) else { continue };
-            if entry
-                .subjects
-                .iter()
-                .filter_map(|name| SubjectPseudonym::parse(name))
-                .any(|name| names.contains(&name))
-            {
+            let mut names_here = entry.subjects.iter().filter_map(|name| SubjectPseudonym::parse(name));
+            if entry.contractor.is_some() && names_here.any(|name| names.contains(&name)) {
                 heads.insert(position.saturating_sub(entry.part.map_or(0, |part| part.saturating_sub(1))));
             }
         }

@@ -17,6 +17,8 @@ const BEHIND: Duration = Duration::from_secs(10);
 pub struct State {
     /// The last commit succeeded.
     writes: AtomicBool,
+    /// There is a keeper.
+    keeper_lives: AtomicBool,
     since: Instant,
     /// Milliseconds after `since` at which the running commit began; 0 while none runs.
     began: AtomicU64,
@@ -41,6 +43,7 @@ impl State {
     pub fn new(index_file: u64) -> Self {
         State {
             writes: AtomicBool::new(true),
+            keeper_lives: AtomicBool::new(true),
             since: Instant::now(),
             began: AtomicU64::new(0),
             behind: AtomicU64::new(0),
@@ -57,6 +60,10 @@ impl State {
 
     pub fn set_writes(&self, writes: bool) {
         self.writes.store(writes, Ordering::Release);
+    }
+
+    pub fn set_keeps(&self, lives: bool) {
+        self.keeper_lives.store(lives, Ordering::Release);
     }
 
     pub fn begin(&self) {
@@ -87,6 +94,7 @@ impl State {
     /// witnessed in time.
     pub fn is_healthy(&self) -> bool {
         self.writes.load(Ordering::Acquire)
+            && self.keeper_lives.load(Ordering::Acquire)
             && !self.is_longer_ago(&self.began, SLOW)
             && !self.is_longer_ago(&self.behind, BEHIND)
             && !self.is_longer_ago(&self.refused_from, Duration::ZERO)
@@ -108,8 +116,9 @@ impl State {
 
     /// Entries have become durable.
     pub fn commit(&self, size: u64) {
-        self.committed.store(size, Ordering::Release);
-        if self.idle.swap(false, Ordering::AcqRel) {
+        // In one order with the keeper's, or both could miss each other.
+        self.committed.store(size, Ordering::SeqCst);
+        if self.idle.swap(false, Ordering::SeqCst) {
             self.wake();
         }
     }
@@ -132,10 +141,10 @@ impl State {
     /// Waits until `end`; where the keeper is idle, not for longer than there are `known` entries.
     pub fn wait(&self, end: Instant, idle: bool, known: u64) {
         self.keeper.get_or_init(std::thread::current);
-        self.idle.store(idle, Ordering::Release);
+        self.idle.swap(idle, Ordering::SeqCst);
         while !self.stopping() {
             let left = end.saturating_duration_since(Instant::now());
-            let more = idle && self.committed.load(Ordering::Acquire) > known;
+            let more = idle && self.committed.load(Ordering::SeqCst) > known;
             if left.is_zero() || more {
                 break;
             }

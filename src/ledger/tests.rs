@@ -268,11 +268,14 @@ async fn an_older_copy_under_a_newer_head_or_index_does_not_open() {
 fn a_clock_that_goes_back_does_not_give_a_contractor_another_day() {
     let mut known = super::known::Known::new(20_000);
     let day = super::known::MICROS_PER_DAY;
-    known.subjects.entry("parcelco".to_owned()).or_default();
-    known.turn_to(19_999 * day + 5);
-    assert!(known.day == 20_000 && known.subjects.contains_key("parcelco"));
+    known.subjects.entry((20_000, "parcelco".to_owned())).or_default();
+    known.turn_to(19_990 * day + 5);
+    assert!(known.day == 20_000 && known.subjects.len() == 1);
+    // What was made just before midnight still counts for its day.
     known.turn_to(20_001 * day + 5);
-    assert!(known.day == 20_001 && known.subjects.is_empty());
+    assert!(known.day == 20_001 && known.subjects.len() == 1);
+    known.turn_to(20_002 * day + 5);
+    assert!(known.day == 20_002 && known.subjects.is_empty());
 }
 
 #[tokio::test]
@@ -286,4 +289,141 @@ async fn files_are_the_owners_alone() {
         let mode = std::fs::metadata(desk.0.path().join(&file)).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", file.display());
     }
+}
+
+fn customer(number: u64) -> crate::model::SubjectPseudonym {
+    let mut name = [7; 16];
+    name[..8].copy_from_slice(&number.to_be_bytes());
+    crate::model::SubjectPseudonym(name)
+}
+
+/// A response about so many customers.
+fn disclosure(customers: u64) -> Draft {
+    let country = |code| crate::model::Country::new(code).unwrap();
+    Draft::disclosure(super::Disclosure {
+        id: uuid::Uuid::now_v7().to_string(),
+        parties: Parties { contractor: "parcelco", credential: "parcelco-gateway" },
+        request: Request { method: "GET", route: Some("/orders") },
+        rules: "d",
+        disclosed: super::Disclosed {
+            task: "deliver-order",
+            purpose: "Deliver",
+            basis: "contract",
+            agreement: "DPA-1",
+            jurisdictions: crate::model::Jurisdictions { from: country("US"), to: country("NL") },
+            transfer: None,
+            upstream: "orders",
+            status: 200,
+            bytes: 1,
+            records: super::RecordCounts { released: customers, withheld: 0, without_subject: 0 },
+            members_withheld: 0,
+            fields: vec![],
+            stream: None,
+        },
+        epoch: 1,
+        subjects: (0..customers).map(customer).collect(),
+        subjects_per_day: u64::MAX,
+    })
+}
+
+const ALL: [super::Class; 1] =
+    [super::Class { name: "disclosures", kinds: &["disclosure", "subjects"], until: i64::MAX }];
+
+/// A ledger with a response about 1,200 customers in a bundle that is whole.
+async fn long_list(desk: &Desk) {
+    let ledger = desk.open();
+    begin(&ledger).await;
+    ledger.record(disclosure(1200)).await.unwrap();
+    ledger.record(disclosure(1)).await.unwrap();
+    record(&ledger, 300).await;
+    drop(ledger);
+    // What is archived last is indexed at the next start at the latest.
+    drop(desk.open());
+}
+
+#[tokio::test]
+async fn a_hold_keeps_the_whole_response_that_its_customer_is_in() {
+    let desk = Desk::new();
+    long_list(&desk).await;
+    let search = Search::open(&desk.path()).unwrap();
+    let hold = |number| super::Query { subject: Some(vec![customer(number)]), ..Default::default() };
+    let planned = |holds: &[super::Query]| {
+        let pruning = super::plan(&search, &ALL, holds).unwrap();
+        (pruning.entries(), pruning.held)
+    };
+    assert_eq!(planned(&[]), (4, 0));
+    assert_eq!(planned(&[hold(1100)]), (1, 3), "also where a later entry names the customer");
+    assert_eq!(planned(&[hold(0)]), (0, 4));
+    let route = super::Query { route: Some("/orders".to_owned()), ..Default::default() };
+    assert_eq!(planned(&[route]), (0, 4));
+}
+
+#[tokio::test]
+async fn a_deletion_that_broke_off_can_be_finished() {
+    let desk = Desk::new();
+    long_list(&desk).await;
+    let folder = super::ledger_folder(&desk.path());
+    let index = std::fs::read(desk.path()).unwrap();
+    let first = super::plan(&Search::open(&desk.path()).unwrap(), &ALL, &[]).unwrap();
+    assert_eq!(first.execute(&desk.path(), &folder).unwrap().entries, 4);
+    // As if it had ended between the bundles and the index.
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", desk.path().display()));
+    }
+    std::fs::write(desk.path(), index).unwrap();
+    let rest = super::plan(&Search::open(&desk.path()).unwrap(), &ALL, &[]).unwrap();
+    assert!(rest.entries() == 0 && !rest.is_empty());
+    rest.execute(&desk.path(), &folder).unwrap();
+    let search = Search::open(&desk.path()).unwrap();
+    assert!(super::plan(&search, &ALL, &[]).unwrap().is_empty());
+    let connection = rusqlite::Connection::open(desk.path()).unwrap();
+    let left: i64 = connection.query_row("SELECT count(*) FROM about", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+    desk.assert_clean();
+}
+
+#[tokio::test]
+async fn the_gateway_does_not_bring_back_what_was_deleted_and_counts_on() {
+    let desk = Desk::new();
+    let ledger = desk.open();
+    begin(&ledger).await;
+    ledger.record(disclosure(3)).await.unwrap();
+    record(&ledger, 300).await;
+    sealed(&ledger, 302).await;
+    let began = Instant::now();
+    let planned = || super::plan(&Search::open(&desk.path()).unwrap(), &ALL, &[]).unwrap();
+    let indexed = || {
+        rusqlite::Connection::open(desk.path())
+            .unwrap()
+            .query_row("SELECT count(*) FROM about", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    while indexed() < 3 {
+        assert!(began.elapsed() < DEADLINE);
+    }
+    planned().execute(&desk.path(), &super::ledger_folder(&desk.path())).unwrap();
+    // The block is the one that the gateway fills.
+    record(&ledger, 10).await;
+    sealed(&ledger, 312).await;
+    drop(ledger);
+    drop(desk.open());
+    assert!(planned().is_empty(), "found again by what it was");
+    assert_eq!(indexed(), 0);
+    // An index that is made anew counts each contractor on, though all but its newest entry may be gone.
+    let refusals = [super::Class { name: "refusals", kinds: &["refusal"], until: i64::MAX }];
+    let search = Search::open(&desk.path()).unwrap();
+    super::plan(&search, &refusals, &[])
+        .unwrap()
+        .execute(&desk.path(), &super::ledger_folder(&desk.path()))
+        .unwrap();
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", desk.path().display()));
+    }
+    let ledger = desk.open();
+    record(&ledger, 1).await;
+    drop(ledger);
+    let log = Log::open(&desk.path()).unwrap();
+    let last = log.entry(log.size() - 1).unwrap().unwrap();
+    assert_eq!(super::View::parse(&last).unwrap().sequence, Some(312));
+    desk.assert_clean();
 }

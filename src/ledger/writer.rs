@@ -77,7 +77,7 @@ type Answer = oneshot::Sender<Result<Receipt, RecordError>>;
 enum Job {
     Write(Draft, Answer),
     /// Wipe what the archive has out of the journal.
-    Scrub(oneshot::Sender<bool>),
+    Scrub(u64, oneshot::Sender<bool>),
 }
 
 impl Ledger {
@@ -170,11 +170,11 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Wipes the entries that the archive has out of the journal; false where some of them are left, which
-    /// can be tried again.
-    pub async fn scrub(&self) -> bool {
+    /// Wipes entries before number `upto` out of the journal; false where the archive does not have them all
+    /// yet, and it can be tried again.
+    pub async fn scrub(&self, upto: u64) -> bool {
         let (answer, answered) = oneshot::channel();
-        let asked = self.queue.as_ref().is_some_and(|queue| queue.try_send(Job::Scrub(answer)).is_ok());
+        let asked = self.queue.as_ref().is_some_and(|queue| queue.try_send(Job::Scrub(upto, answer)).is_ok());
         asked && answered.await.unwrap_or(false)
     }
 }
@@ -229,7 +229,7 @@ impl Writer {
             };
             match next {
                 Ok(Job::Write(draft, answer)) => self.serve((draft, answer), jobs),
-                Ok(Job::Scrub(answer)) => self.scrub(answer),
+                Ok(Job::Scrub(upto, answer)) => self.scrub(upto, answer),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -240,9 +240,9 @@ impl Writer {
         }
     }
 
-    fn scrub(&mut self, answer: oneshot::Sender<bool>) {
+    fn scrub(&mut self, upto: u64, answer: oneshot::Sender<bool>) {
         let scrubbed = match &mut self.journal {
-            Some(journal) => journal.scrub(),
+            Some(journal) => journal.scrub(upto),
             None => Ok(false),
         };
         if let Err(error) = &scrubbed {
@@ -268,8 +268,8 @@ impl Writer {
             let job = if room { gather(jobs, answers.len() < self.company, until) } else { None };
             next = match job {
                 Some(Job::Write(draft, answer)) => Some((draft, answer)),
-                Some(Job::Scrub(answer)) => {
-                    scrub = Some(answer);
+                Some(Job::Scrub(upto, answer)) => {
+                    scrub = Some((upto, answer));
                     None
                 }
                 None => None,
@@ -277,7 +277,7 @@ impl Writer {
         }
         let began = Instant::now();
         self.state.begin();
-        let outcome = self.place.check(&self.path).and_then(|()| journal.commit());
+        let outcome = journal.commit().and_then(|()| self.place.check(&self.path));
         self.state.end();
         self.patience = (began.elapsed() / 8).min(PATIENCE);
         self.company = answers.len();
@@ -294,8 +294,8 @@ impl Writer {
             }
         }
         answer_all(answers);
-        if let Some(answer) = scrub {
-            self.scrub(answer);
+        if let Some((upto, answer)) = scrub {
+            self.scrub(upto, answer);
         }
     }
 

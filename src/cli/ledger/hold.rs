@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::app::control::{self, Order};
-use crate::ledger::{Hold, HoldAction, HoldFilter, OwnKind, Search, holds};
+use crate::ledger::{Hold, HoldAction, HoldFilter, OwnKind, RetentionLock, Search, holds};
 
 use super::super::{Answer, ConfigPath, Format};
 use super::{Filter, operator};
@@ -70,6 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
             let by = operator(by.as_deref())?;
             let hold =
                 Hold { by, action: HoldAction::Placed, name: name.clone(), reason: reason.clone(), filter };
+            // A deletion that runs is waited for; one that comes later sees the hold.
+            let _lock = RetentionLock::take(&config.ledger.path)?;
             control::order(&config, Order::Record { kind: OwnKind::Hold, event: json!(hold) })?;
             println!("Hold {name} is in force.");
         }
@@ -92,13 +94,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
 fn list(config: &crate::config::Config, format: Format) -> anyhow::Result<()> {
     let holds = holds(&Search::open(&config.ledger.path)?)?;
     if format == Format::Json {
-        holds.values().for_each(|hold| println!("{}", json!(hold)));
+        holds.values().flatten().for_each(|hold| println!("{}", json!(hold)));
         return Ok(());
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["CASE", "BY", "WHAT", "WHY"]);
-    for hold in holds.values() {
+    for hold in holds.values().flatten() {
         let customer = hold.filter.names.iter().map(|_| "one customer".to_owned());
         let words = hold.filter.words.iter().map(|(name, word)| format!("{name}={word}"));
         let what: Vec<String> = words.chain(customer).collect();

@@ -1,6 +1,5 @@
 //! `fieldgate ledger prune`.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,7 +7,7 @@ use serde_json::json;
 
 use crate::app::control::{self, Order, Outcome};
 use crate::config::{Config, Retention};
-use crate::ledger::{Class, OwnKind, Pruning, Search, holds, plan};
+use crate::ledger::{Class, OwnKind, Pruning, RetentionLock, Search, holds, ledger_folder, plan};
 
 use super::super::{Answer, ConfigPath, Format};
 use super::{moment, now, operator, time};
@@ -42,21 +41,30 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     if at > now() {
         bail!("{} has not come yet", moment(at));
     }
-    let search = Search::open(&config.ledger.path)?;
-    let holds: Vec<_> = holds(&search)?.into_values().map(|hold| hold.filter.query()).collect();
-    let pruning = plan(&search, &classes(config.ledger.retention, at), &holds)?;
+    let pruning = look(&config, at)?;
     match &arguments.execute {
         None => tell(arguments, &pruning, at),
-        Some(token) if *token != pruning.token => bail!(
-            "what would be deleted is not what the dry run has shown any more: run it again, look, and approve that"
-        ),
-        Some(_) => {
-            let folder = search.log().folder().to_owned();
-            // What it reads could not be given back.
-            drop(search);
-            execute(arguments, &config, &folder, &pruning)
+        Some(token) => {
+            check(token, &pruning)?;
+            execute(arguments, &config, &pruning, at)
         }
     }
+}
+
+/// What can be deleted, as the ledger and the holds are now.
+fn look(config: &Config, at: i64) -> anyhow::Result<Pruning> {
+    let search = Search::open(&config.ledger.path)?;
+    let holds: Vec<_> = holds(&search)?.into_values().flatten().map(|hold| hold.filter.query()).collect();
+    Ok(plan(&search, &classes(config.ledger.retention, at), &holds)?)
+}
+
+fn check(token: &str, pruning: &Pruning) -> anyhow::Result<()> {
+    if token != pruning.token {
+        bail!(
+            "what would be deleted is not what the dry run has shown any more: run it again, look, and approve that"
+        );
+    }
+    Ok(())
 }
 
 fn classes(retention: Retention, at: i64) -> [Class; 3] {
@@ -92,7 +100,7 @@ fn tell(arguments: &Arguments, pruning: &Pruning, at: i64) -> anyhow::Result<Ans
     println!("{:>10} are old enough and held", pruning.held);
     println!("{:>10} are old enough and wait until their bundle of 256 is whole", pruning.waiting);
     println!("\nNothing was deleted. Entries would leave their hash: all proofs hold.");
-    if pruning.entries() > 0 {
+    if !pruning.is_empty() {
         println!(
             "To delete this: fieldgate ledger prune --at {} --execute {} --approved-by NAME --approved-by NAME",
             moment(at),
@@ -102,22 +110,15 @@ fn tell(arguments: &Arguments, pruning: &Pruning, at: i64) -> anyhow::Result<Ans
     Ok(Answer::Yes)
 }
 
-fn execute(
-    arguments: &Arguments,
-    config: &Config,
-    folder: &Path,
-    pruning: &Pruning,
-) -> anyhow::Result<Answer> {
+fn execute(arguments: &Arguments, config: &Config, pruning: &Pruning, at: i64) -> anyhow::Result<Answer> {
     let mut approvers: Vec<&str> = arguments.approved_by.iter().map(|name| name.trim()).collect();
     approvers.sort_unstable();
     approvers.dedup();
     if approvers.len() != 2 || approvers.iter().any(|name| name.is_empty()) {
         bail!("two different people approve a deletion: --approved-by NAME --approved-by NAME");
     }
-    if pruning.entries() == 0 {
-        println!("There is nothing to delete.");
-        return Ok(Answer::Yes);
-    }
+    let path = &config.ledger.path;
+    let _lock = RetentionLock::take(path)?;
     let event = json!({
         "by": operator(arguments.by.as_deref())?,
         "approved_by": approvers,
@@ -127,8 +128,11 @@ fn execute(
     });
     control::order(config, Order::Record { kind: OwnKind::Prune, event })
         .context("nothing is deleted without an entry about it")?;
-    let pruned = pruning.execute(&config.ledger.path, folder)?;
-    wipe_journal(config)?;
+    // A hold may have been placed before the lock was taken.
+    let now = look(config, at)?;
+    check(&pruning.token, &now)?;
+    let pruned = now.execute(path, &ledger_folder(path))?;
+    wipe_journal(config, now.upto)?;
     match arguments.format {
         Format::Json => println!("{}", serde_json::to_string(&pruned)?),
         Format::Table => println!(
@@ -140,13 +144,15 @@ fn execute(
 }
 
 /// Copies of the content may be left in the journal's old space.
-fn wipe_journal(config: &Config) -> anyhow::Result<()> {
-    for _ in 0..20 {
-        if control::order(config, Order::Scrub)? == Outcome::Scrubbed(true) {
+fn wipe_journal(config: &Config, upto: u64) -> anyhow::Result<()> {
+    for _ in 0..40 {
+        if control::order(config, Order::Scrub(upto))? == Outcome::Scrubbed(true) {
             return Ok(());
         }
         // The archive takes the last entries within a second.
         std::thread::sleep(Duration::from_millis(250));
     }
-    bail!("the journal could not be wiped; do it again when the gateway's log says that the archive is kept")
+    bail!(
+        "the journal could not be wiped: the archive does not follow; see the gateway's log, and do it again"
+    )
 }
