@@ -1,10 +1,10 @@
-//! Files that are there as a whole or not at all, also after a power cut.
+//! [`disk`](super::disk), with errors that name the file.
 
-use std::fs::{DirBuilder, File};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
 
+use super::disk;
 use super::error::StoreError;
 
 /// Puts `content` in the place of `path`, with mode 0600. When this returns, it is on the disk.
@@ -25,20 +25,14 @@ pub fn write_beside(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    let beside = temporary(path);
-    let mut options = File::options();
-    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&beside).map_err(io)?;
-    file.write_all(content).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    std::fs::rename(&beside, path).map_err(io)
+    disk::replace(path, content).map_err(io)
 }
 
 /// # Errors
 /// Where the folder cannot be synced.
 pub fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| StoreError::File { path: folder.to_owned(), source })
+    disk::sync_folder(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })
 }
 
 /// Makes a folder with mode 0700 where it is missing, and those above it.
@@ -63,10 +57,4 @@ pub fn make_folder(path: &Path) -> Result<(), StoreError> {
 /// The file's number in the file system; 0 where there is none.
 pub fn inode(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.ino())
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
 }
