@@ -1,15 +1,10 @@
 //! What the company's own people ask the ledger for.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
 use crate::support::{Answer, House, order};
-
-fn ledger(house: &House, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
-    command.arg("ledger").args(arguments).arg("--config").arg(house.path("fieldgate.toml")).output().unwrap()
-}
 
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
@@ -31,10 +26,7 @@ async fn house_with_two_orders() -> House {
 async fn a_customer_is_told_what_was_disclosed_and_that_somebody_asked_is_an_entry() {
     let house = house_with_two_orders().await;
     let account = |format: &str| {
-        text(&ledger(
-            &house,
-            &["account", "c-1", "--by", "anna", "--reason", "request 17", "--format", format],
-        ))
+        text(&house.ledger(&["account", "c-1", "--by", "anna", "--reason", "request 17", "--format", format]))
     };
     let table = account("table");
     assert!(table.contains("2 disclosures") && table.contains("contract"), "{table}");
@@ -49,7 +41,18 @@ async fn a_customer_is_told_what_was_disclosed_and_that_somebody_asked_is_an_ent
     assert_eq!(asked.len(), 3);
     assert_eq!((&asked[0]["by"], &asked[0]["action"]), (&"anna".into(), &"account".into()));
     assert!(!asked[0].to_string().contains("c-1"), "the customer is named as in all entries");
-    let nobody = text(&ledger(&house, &["account", "c-3", "--by", "anna"]));
+    let proofs = house.path("proofs");
+    let began = std::time::Instant::now();
+    loop {
+        text(&house.ledger(&["account", "c-1", "--by", "anna", "--proofs", proofs.to_str().unwrap()]));
+        let found = std::fs::read_dir(&proofs).unwrap().count();
+        std::fs::remove_dir_all(&proofs).unwrap();
+        if found == 2 {
+            break;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{found} proofs");
+    }
+    let nobody = text(&house.ledger(&["account", "c-3", "--by", "anna"]));
     assert!(nobody.contains("0 disclosures"), "{nobody}");
 }
 
@@ -64,22 +67,22 @@ async fn without_its_entry_nothing_is_told() {
         std::os::unix::fs::PermissionsExt::from_mode(0o600),
     )
     .unwrap();
-    let output = ledger(&house, &["account", "c-1", "--by", "anna"]);
+    let output = house.ledger(&["account", "c-1", "--by", "anna"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
     // With it, it is told without a gateway too.
     std::fs::rename(house.path("away"), house.path("ledger/signing.key")).unwrap();
-    assert!(text(&ledger(&house, &["account", "c-1", "--by", "anna"])).contains("2 disclosures"));
+    assert!(text(&house.ledger(&["account", "c-1", "--by", "anna"])).contains("2 disclosures"));
     assert_eq!(house.entries().last().unwrap()["kind"], "access");
 }
 
 #[tokio::test]
 async fn after_a_new_key_epoch_both_names_are_found_and_a_destroyed_one_is_not() {
     let house = house_with_two_orders().await;
-    let disclosures = || text(&ledger(&house, &["account", "c-1", "--by", "anna"]));
+    let disclosures = || text(&house.ledger(&["account", "c-1", "--by", "anna"]));
     let first = house.entries().iter().find(|entry| entry["kind"] == "disclosure").unwrap().clone();
     assert_eq!(
-        text(&ledger(&house, &["rotate-key", "--by", "anna", "--format", "json"])).trim(),
+        text(&house.ledger(&["rotate-key", "--by", "anna", "--format", "json"])).trim(),
         "{\"epoch\":2}"
     );
     let response = house.get(&house.parcelco(), "/orders/1").await;
@@ -87,17 +90,13 @@ async fn after_a_new_key_epoch_both_names_are_found_and_a_destroyed_one_is_not()
     assert_eq!((&first["epoch"], &second["epoch"]), (&1.into(), &2.into()));
     assert_ne!(first["subjects"], second["subjects"]);
     assert!(disclosures().contains("3 disclosures"));
-    let told = ledger(&house, &["destroy-key", "1", "--by", "anna"]);
+    let told = house.ledger(&["destroy-key", "1", "--by", "anna"]);
     assert_eq!(told.status.code(), Some(1), "it only says what that means");
     assert!(String::from_utf8(told.stderr).unwrap().contains("cannot be undone"));
     assert!(disclosures().contains("3 disclosures"));
-    text(&ledger(&house, &["destroy-key", "1", "--by", "anna", "--yes"]));
+    text(&house.ledger(&["destroy-key", "1", "--by", "anna", "--yes"]));
     assert!(disclosures().contains("1 disclosures"));
-    assert_eq!(
-        ledger(&house, &["destroy-key", "2", "--by", "anna", "--yes"]).status.code(),
-        Some(2),
-        "in use"
-    );
+    assert_eq!(house.ledger(&["destroy-key", "2", "--by", "anna", "--yes"]).status.code(), Some(2), "in use");
     let keys: Vec<Value> = house.entries().into_iter().filter(|entry| entry["kind"] == "key").collect();
     let actions: Vec<&str> = keys.iter().filter_map(|entry| entry["action"].as_str()).collect();
     assert_eq!(actions, ["rotated", "destroyed"]);
@@ -114,7 +113,7 @@ async fn an_export_is_whole_has_its_manifest_and_is_an_entry() {
     let house = house_with_two_orders().await;
     let path = house.path("export.csv");
     let arguments = ["export", "--contractor", "parcelco", "--by", "anna", "--format", "csv", "--output"];
-    text(&ledger(&house, &[&arguments[..], &[path.to_str().unwrap()]].concat()));
+    text(&house.ledger(&[&arguments[..], &[path.to_str().unwrap()]].concat()));
     let csv = std::fs::read(&path).unwrap();
     assert_eq!(csv::Reader::from_reader(&csv[..]).records().count(), 3);
     let manifest: Value =
@@ -124,12 +123,11 @@ async fn an_export_is_whole_has_its_manifest_and_is_an_entry() {
     assert_eq!((&manifest["rows"], &manifest["sha256"]), (&3.into(), &hash.into()));
     assert_eq!(house.entries().last().unwrap()["action"], "export");
     // Nothing is written over.
-    let again = ledger(&house, &[&arguments[..], &[path.to_str().unwrap()]].concat());
+    let again = house.ledger(&[&arguments[..], &[path.to_str().unwrap()]].concat());
     assert_eq!(again.status.code(), Some(2));
-    let lines = text(&ledger(&house, &["export", "--by", "anna", "--kind", "disclosure"]));
+    let lines = text(&house.ledger(&["export", "--by", "anna", "--kind", "disclosure"]));
     assert_eq!(lines.lines().count(), 3);
 
-    let events =
-        text(&ledger(&house, &["export", "--by", "anna", "--kind", "disclosure", "--format", "ocsf"]));
+    let events = text(&house.ledger(&["export", "--by", "anna", "--kind", "disclosure", "--format", "ocsf"]));
     assert!(events.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["class_uid"] == 6003));
 }

@@ -1,6 +1,6 @@
 //! A ledger of the first version is taken over, and what is old enough is deleted with its proofs intact.
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use fieldgate::ledger::Log;
@@ -70,11 +70,6 @@ async fn house_of_the_first_version() -> House {
     house
 }
 
-fn ledger(house: &House, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
-    command.arg("ledger").args(arguments).arg("--config").arg(house.path("fieldgate.toml")).output().unwrap()
-}
-
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -87,7 +82,7 @@ fn error(output: &Output) -> String {
 
 fn count(house: &House, arguments: &[&str]) -> usize {
     let all = [&["query", "--format", "json", "--limit", "100000"], arguments].concat();
-    text(&ledger(house, &all)).lines().count()
+    text(&house.ledger(&all)).lines().count()
 }
 
 /// The hashes of the first tile, as they lie on the disk.
@@ -122,22 +117,19 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
         house.get(&house.parcelco(), "/orders/1").await;
     }
     let before = hashes(&house);
-    text(&ledger(
-        &house,
-        &[
-            "hold",
-            "place",
-            "case-7",
-            "--since",
-            "2019-03-01T01:00:00Z",
-            "--until",
-            "2019-03-01T02:00:00Z",
-            "--by",
-            "counsel",
-        ],
-    ));
+    text(&house.ledger(&[
+        "hold",
+        "place",
+        "case-7",
+        "--since",
+        "2019-03-01T01:00:00Z",
+        "--until",
+        "2019-03-01T02:00:00Z",
+        "--by",
+        "counsel",
+    ]));
     let dry_run = || -> serde_json::Value {
-        serde_json::from_str(&text(&ledger(&house, &["prune", "--format", "json"]))).unwrap()
+        serde_json::from_str(&text(&house.ledger(&["prune", "--format", "json"]))).unwrap()
     };
     // Bundles are written behind the entries.
     let began = Instant::now();
@@ -155,13 +147,13 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
     let execute = |approvers: &[&str]| {
         let mut arguments = vec!["prune", "--at", at, "--execute", token, "--by", "dora"];
         approvers.iter().for_each(|name| arguments.extend(["--approved-by", name]));
-        ledger(&house, &arguments)
+        house.ledger(&arguments)
     };
     assert!(error(&execute(&["anna"])).contains("two different people"));
     assert!(error(&execute(&["anna", "anna"])).contains("two different people"));
     let other =
         ["prune", "--at", "2025-03-01", "--execute", token, "--approved-by", "a", "--approved-by", "b"];
-    assert!(error(&ledger(&house, &other)).contains("run it again"));
+    assert!(error(&house.ledger(&other)).contains("run it again"));
     let told = text(&execute(&["anna", "bert"]));
     assert!(told.contains(&format!("The content of {doomed} entries is deleted")), "{told}");
     assert_eq!(hashes(&house), before);
@@ -169,7 +161,7 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
     let log = Log::open(&house.ledger_path()).unwrap();
     assert!(log.entry(1).unwrap().is_none() && log.entry(61).unwrap().is_some());
     let entry: serde_json::Value =
-        serde_json::from_str(text(&ledger(&house, &["query", "--kind", "prune", "--format", "json"])).trim())
+        serde_json::from_str(text(&house.ledger(&["query", "--kind", "prune", "--format", "json"])).trim())
             .unwrap();
     assert_eq!(entry["approved_by"], serde_json::json!(["anna", "bert"]));
     assert_eq!(entry["by"], "dora");
@@ -183,9 +175,9 @@ async fn what_is_old_enough_goes_and_its_hashes_stay() {
     }
     house.open();
     house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
-    text(&ledger(&house, &["hold", "lift", "case-7", "--by", "counsel"]));
+    text(&house.ledger(&["hold", "lift", "case-7", "--by", "counsel"]));
     let plan: serde_json::Value =
-        serde_json::from_str(&text(&ledger(&house, &["prune", "--format", "json"]))).unwrap();
+        serde_json::from_str(&text(&house.ledger(&["prune", "--format", "json"]))).unwrap();
     assert_eq!(plan["held"], 0);
     house.kill();
     house.verify();

@@ -1,8 +1,9 @@
 //! `fieldgate ledger account`.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -15,7 +16,8 @@ use crate::app::{
 };
 use crate::config::Config;
 use crate::ledger::{
-    self, Account, Accounting, Frame, Order as Direction, OwnKind, Query, Recipient, Recipients, Search, View,
+    self, Account, Accounting, Frame, Log, Order as Direction, OwnKind, ProveError, Query, Recipient,
+    Recipients, Search, View,
 };
 
 use super::super::{Answer, ConfigPath};
@@ -39,6 +41,10 @@ pub(super) struct Arguments {
     /// Write it into a new file instead of to standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a proof for each entry into this new folder; they show that the entries are in the ledger, and not
+    /// what they say of others
+    #[arg(long, value_name = "FOLDER")]
+    proofs: Option<PathBuf>,
     /// Who asks; the name of the user at the terminal where it is left out
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -76,13 +82,37 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     };
     let accounting = gather(&search, &query)?;
     let text = render(arguments, &config, &search, &accounting)?;
+    if let Some(folder) = &arguments.proofs {
+        write_proofs(folder, &config, &accounting)?;
+    }
     match &arguments.output {
         None => println!("{}", text.trim_end()),
-        Some(path) => super::export::create(path).and_then(|mut file| {
-            std::io::Write::write_all(&mut file, text.as_bytes()).map_err(anyhow::Error::from)
-        })?,
+        Some(path) => super::export::create(path)?.write_all(text.as_bytes())?,
     }
     Ok(Answer::Yes)
+}
+
+fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyhow::Result<()> {
+    std::fs::create_dir(folder).with_context(|| folder.display().to_string())?;
+    let log = Log::open(&config.ledger.path)?;
+    let (mut written, mut missing) = (0, 0);
+    for position in accounting.groups.iter().flat_map(|group| group.tally.entries.keys()) {
+        match ledger::prove(&log, *position) {
+            Ok(proof) => {
+                let path = folder.join(format!("{position}.tlog-proof"));
+                let text = proof.without_content().to_string();
+                super::export::create(&path)?.write_all(text.as_bytes())?;
+                written += 1;
+            }
+            Err(ProveError::NotCovered { .. }) => missing += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    eprintln!("{written} proofs in {}", folder.display());
+    if missing > 0 {
+        eprintln!("{missing} entries are not under a signed head yet; ask again in a second");
+    }
+    Ok(())
 }
 
 fn gather(search: &Search, query: &Query) -> anyhow::Result<Accounting> {

@@ -306,6 +306,18 @@ impl House {
         self.gateway.as_ref().unwrap().0.id()
     }
 
+    /// Runs a command about the ledger.
+    pub fn ledger(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+        command
+            .arg("ledger")
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("fieldgate.toml"))
+            .output()
+            .unwrap()
+    }
+
     /// Every entry, every hash and the signed head are right.
     pub fn verify(&self) {
         let signer = signer(&self.path("ledger/signing.key"), None).unwrap();
