@@ -130,4 +130,17 @@ async fn an_export_is_whole_has_its_manifest_and_is_an_entry() {
 
     let events = text(&house.ledger(&["export", "--by", "anna", "--kind", "disclosure", "--format", "ocsf"]));
     assert!(events.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["class_uid"] == 6003));
+    if cfg!(feature = "parquet") {
+        let path = house.path("export.parquet");
+        text(&house.ledger(&[
+            "export",
+            "--by",
+            "anna",
+            "--format",
+            "parquet",
+            "--output",
+            path.to_str().unwrap(),
+        ]));
+        assert!(std::fs::read(&path).unwrap().starts_with(b"PAR1"));
+    }
 }
