@@ -32,7 +32,7 @@ const FRAME: usize = 32;
 /// Bytes of a segment.
 const SEGMENT: u64 = 4 << 20;
 /// Segments that are kept though no entry in them is needed.
-const SPARE: usize = 4;
+const SPARE: usize = 32;
 /// C2SP tlog-tiles bounds an entry.
 pub const MAX_ENTRY: usize = 65_535;
 
