@@ -20,6 +20,8 @@ use super::state::State;
 
 /// The shortest time from one head to the next.
 const PACE: Duration = Duration::from_millis(500);
+/// The niceness of the thread.
+const BEHIND_REQUESTS: i32 = 10;
 /// How often what failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 /// Entries that are taken at once: their bytes are held in memory.
@@ -94,6 +96,9 @@ impl Keeper {
     /// Where there is no thread.
     pub fn spawn(mut self) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("archive".into()).spawn(move || {
+            // Where there is not enough processor for all, requests come first. Linux takes a thread's number
+            // for a process's here; a system that does not keeps the usual order.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BEHIND_REQUESTS);
             while !self.state.stopping() {
                 let began = Instant::now();
                 let idle = self.turn();
