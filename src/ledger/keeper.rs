@@ -90,6 +90,15 @@ impl Keeper {
         self.index.as_ref().map_or_else(|| Ok(Known::default()), |index| index.known(entry::now()))
     }
 
+    /// The last entry.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn last(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let size = self.archive.size();
+        Ok(self.archive.entries(size.saturating_sub(1), size)?.into_iter().next().flatten())
+    }
+
     /// Goes on until it is told to stop, and then to the end of the journal.
     ///
     /// # Errors

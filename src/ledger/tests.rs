@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::journal::Sync;
+use super::journal::{Journal, Sync};
 use super::writer::{Ledger, RecordError};
 use super::{Draft, Log, Parties, Refused, Request, Search, Signer, StoreError, signer, verify};
 
@@ -425,5 +425,28 @@ async fn the_gateway_does_not_bring_back_what_was_deleted_and_counts_on() {
     let log = Log::open(&desk.path()).unwrap();
     let last = log.entry(log.size() - 1).unwrap().unwrap();
     assert_eq!(super::View::parse(&last).unwrap().sequence, Some(312));
+    desk.assert_clean();
+}
+
+#[tokio::test]
+async fn a_response_of_which_a_crash_left_a_part_is_told_from_one_that_was_cut() {
+    let desk = Desk::new();
+    let folder = super::ledger_folder(&desk.path());
+    std::fs::create_dir(&folder).unwrap();
+    let archived = std::sync::Arc::default();
+    let mut journal = Journal::open(&folder.join("journal"), archived, File::sync_data).unwrap();
+    journal.stage(&draft(0).parts[0].leaf(0, None));
+    journal.stage(&disclosure(1200).parts[0].leaf(1, Some(1)));
+    journal.commit().unwrap();
+    drop(journal);
+    let ledger = desk.open();
+    ledger.record(draft(1)).await.unwrap();
+    drop(ledger);
+    let log = Log::open(&desk.path()).unwrap();
+    let kinds = |position| {
+        let leaf = log.entry(position).unwrap().unwrap();
+        super::View::parse(&leaf).unwrap().kind.into_owned()
+    };
+    assert_eq!([kinds(1), kinds(2), kinds(3)], ["disclosure", "started", "refusal"]);
     desk.assert_clean();
 }

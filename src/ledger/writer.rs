@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 use super::archive::{Archive, Head};
-use super::entry::{self, Draft};
+use super::entry::{self, Draft, Started};
 use super::error::StoreError;
 use super::files;
 use super::index::Index;
@@ -104,7 +104,10 @@ impl Ledger {
         let state = Arc::new(State::new(index.inode()));
         // What the first version kept comes first: the journal is empty then.
         let keeper = Keeper::start(archive, index, path, Arc::clone(&state))?;
-        let journal = Journal::open(&log::journal_folder(&folder), Arc::clone(&state.archived), sync)?;
+        let mut journal = Journal::open(&log::journal_folder(&folder), Arc::clone(&state.archived), sync)?;
+        if keeper.last()?.is_some_and(|leaf| is_torn(&leaf)) {
+            note_start(&mut journal)?;
+        }
         state.committed.store(journal.next(), Ordering::Release);
         let known = keeper.known()?;
         let (queue, jobs) = sync_channel(QUEUE);
@@ -330,21 +333,25 @@ impl Writer {
     fn try_reopen(&mut self) -> Result<(), StoreError> {
         self.place.check(&self.path)?;
         let folder = log::journal_folder(&log::folder(&self.path));
-        let journal = Journal::open(&folder, Arc::clone(&self.state.archived), self.sync)?;
+        let mut journal = Journal::open(&folder, Arc::clone(&self.state.archived), self.sync)?;
         let found = journal.next();
         if found < self.size {
             return Err(StoreError::Shorter { path: folder, found, known: self.size });
         }
         // Some of the batch that failed may be there: these entries exist.
-        let known = &mut self.known;
+        let (known, mut torn) = (&mut self.known, false);
         Tail::new(&folder, self.size).read(found, |_, leaf| {
             if let Ok(entry) = View::parse(leaf) {
                 known.note(&entry);
             }
+            torn = is_torn(leaf);
         })?;
+        if torn {
+            note_start(&mut journal)?;
+        }
+        self.size = journal.next();
         self.journal = Some(journal);
-        self.size = found;
-        self.state.commit(found);
+        self.state.commit(self.size);
         Ok(())
     }
 }
@@ -366,6 +373,21 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// More entries about the same response should follow, and a failure or a crash came between.
+fn is_torn(leaf: &[u8]) -> bool {
+    View::parse(leaf).is_ok_and(|entry| entry.parts.unwrap_or(1) > entry.part.unwrap_or(1))
+}
+
+/// Writes that entries begin anew here: whoever verifies the ledger knows why the ones before are not whole.
+fn note_start(journal: &mut Journal) -> Result<(), StoreError> {
+    let event = Started { version: env!("CARGO_PKG_VERSION") };
+    let draft = Draft::started(uuid::Uuid::now_v7().to_string(), &event);
+    for part in &draft.parts {
+        journal.stage(&part.leaf(journal.next(), None));
+    }
+    journal.commit()
 }
 
 /// The next draft that waits. Those whose entries the last batch made durable are likely to come back at
