@@ -10,6 +10,7 @@ use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use http::Method;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tlog_tiles::{Checkpoint, Tile, TileHashReader, TileReader};
 
 use crate::support::{Answer, House, order};
 
@@ -27,6 +28,39 @@ fn json(arguments: &[&str]) -> (i32, Value) {
     let value = serde_json::from_slice(&output.stdout);
     let value = value.unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
     (output.status.code().unwrap(), value)
+}
+
+/// The folder, as the package `tlog_tiles` reads one.
+struct OnDisk(PathBuf);
+
+impl TileReader for OnDisk {
+    fn height(&self) -> u8 {
+        8
+    }
+
+    fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+        let read = |tile: &Tile| {
+            let whole = format!("tile/{}/{:03}", tile.level(), tile.level_index());
+            let part = format!("{whole}.p/{}", tile.width());
+            std::fs::read(self.0.join(if tile.width() == 256 { whole } else { part })).unwrap()
+        };
+        Ok(tiles.iter().map(read).collect())
+    }
+
+    fn save_tiles(&self, _: &[Tile], _: &[Vec<u8>]) {}
+}
+
+/// Another implementation of C2SP tlog-tiles finds the same tree, and each entry in it.
+fn read_by_another_program(folder: &Path, head: &str, entries: &[Vec<u8>]) {
+    let head = Checkpoint::from_bytes(head.as_bytes()).unwrap();
+    let disk = OnDisk(folder.to_owned());
+    let hashes = TileHashReader::new(head.size(), *head.hash(), &disk);
+    assert!(tlog_tiles::tree_hash(head.size(), &hashes).unwrap() == *head.hash());
+    for (index, entry) in (0..).zip(entries) {
+        let proof = tlog_tiles::prove_record(head.size(), index, &hashes).unwrap();
+        let hash = tlog_tiles::record_hash(entry);
+        tlog_tiles::check_record(&proof, head.size(), *head.hash(), index, hash).unwrap();
+    }
 }
 
 /// The size that the signed head says.
@@ -224,6 +258,7 @@ async fn other_code_comes_to_the_same_tree_and_signature() {
     }
     assert_eq!(tree.len() as usize, size);
     assert_eq!(lines[2], BASE64_STANDARD.encode(tree.root().as_bytes()));
+    read_by_another_program(&folder, &format!("{body}\n"), tree.items());
     let tiles = [folder.join("tile/0/000"), folder.join(format!("tile/0/001.p/{width}"))];
     let written: Vec<u8> = tiles.iter().flat_map(|path| std::fs::read(path).unwrap()).collect();
     assert!(hashes == written);
