@@ -8,6 +8,8 @@
 //!
 //! **Called by** `app` and the commands.
 
+mod ledger;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,9 +20,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
-use crate::ledger::Verifier;
-use crate::model::{ByteSize, Country, parse_duration, parse_period};
+use crate::model::{ByteSize, Country, parse_duration};
 use crate::transport::{ClientFiles, Coding, ServerFiles};
+
+pub use ledger::{Ledger, Retention, Witness};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -42,52 +45,6 @@ pub struct Config {
 pub struct Listen {
     pub address: SocketAddr,
     pub tls: ServerFiles,
-}
-
-#[derive(Clone, Debug)]
-pub struct Ledger {
-    /// The SQLite database that is the ledger's index; the entries stand beside it.
-    pub path: PathBuf,
-    /// The name under which the ledger signs its heads; made from the key where there is none.
-    pub origin: Option<String>,
-    pub signing_key: PathBuf,
-    /// Of the first epoch; those of later ones stand beside it.
-    pub subject_key: PathBuf,
-    /// What contractors' names for customers are made with.
-    pub pseudonym_key: PathBuf,
-    pub retention: Retention,
-    pub witnesses: Vec<Witness>,
-    /// How many of them must have cosigned a head for it to count.
-    pub quorum: usize,
-    /// How old the oldest entry that is not witnessed may become before requests are refused; without it they
-    /// never are.
-    pub max_unwitnessed_age: Option<Duration>,
-}
-
-/// How long the content of entries is kept, in days. `fieldgate ledger prune` deletes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    pub disclosures: u32,
-    pub refusals: u32,
-    /// What the company's own people looked up and exported.
-    pub access: u32,
-}
-
-impl Default for Retention {
-    /// Six years (45 CFR 164.528), 90 days, two years.
-    fn default() -> Self {
-        Retention { disclosures: 6 * 366, refusals: 90, access: 2 * 366 }
-    }
-}
-
-/// A C2SP tlog-witness that heads are submitted to.
-#[derive(Clone, Debug)]
-pub struct Witness {
-    /// Without a slash at its end.
-    pub url: String,
-    pub tls: Option<ClientFiles>,
-    /// Its cosignatures are verified by this key.
-    pub key: Verifier,
 }
 
 #[derive(Clone, Debug)]
@@ -205,7 +162,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
             "use the command `fieldgate ledger query`",
         );
     }
-    let ledger = top.table_or_empty(report, "ledger", |table, report| ledger(table, report, home));
+    let ledger = top.table_or_empty(report, "ledger", |table, report| ledger::read(table, report, home));
     let upstreams = match top.require(report, "upstream", "a table [upstream.orders]") {
         Some(value) => value.read_map(report, |name, value, report| {
             let upstream = value.read_table(report, |table, report| upstream(table, report, home))?;
@@ -252,158 +209,6 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
         address: address?,
         tls: ServerFiles { certificate: certificate?, key: key?, client_ca: client_ca.flatten(), crl },
     })
-}
-
-fn ledger(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger> {
-    let store = match table.get("store") {
-        Some(value) => value.parse(report, store).map(|at| at.value),
-        None => Some(PathBuf::from("ledger/fieldgate.db")),
-    };
-    let origin = table.get("origin").map(|value| value.parse(report, origin).map(|at| at.value));
-    let signing_key = path_or(table, report, "signing_key", "ledger/signing.key", home);
-    let subject_key = path_or(table, report, "subject_key", "ledger/subject.key", home);
-    let retention = table.table(report, "retention", |table, report| Some(retention(table, report)));
-    let pseudonym_key = path_or(table, report, "pseudonym_key", "ledger/pseudonym.key", home);
-    let (witnesses, quorum) = witnesses(table, report, home);
-    let max_age = table.get("max_unwitnessed_age");
-    if let Some(value) = max_age.as_ref().filter(|_| quorum == 0) {
-        without_witness(value, report);
-    }
-    Some(Ledger {
-        path: home.join(store?),
-        origin: origin.flatten(),
-        signing_key: signing_key?,
-        subject_key: subject_key?,
-        pseudonym_key: pseudonym_key?,
-        retention: retention.unwrap_or_default(),
-        witnesses,
-        quorum,
-        max_unwitnessed_age: max_age.and_then(|value| duration(&value, report)),
-    })
-}
-
-fn retention(table: &mut Table, report: &mut Report) -> Retention {
-    let usual = Retention::default();
-    let mut period = |key, usual| {
-        let value = table.get(key).and_then(|value| value.parse(report, parse_period));
-        value.map_or(usual, |at| at.value)
-    };
-    Retention {
-        disclosures: period("disclosures", usual.disclosures),
-        refusals: period("refusals", usual.refusals),
-        access: period("access", usual.access),
-    }
-}
-
-/// The witnesses, and how many of them must cosign: all, unless `quorum` says less.
-fn witnesses(table: &mut Table, report: &mut Report, home: &Path) -> (Vec<Witness>, usize) {
-    let mut keys = Vec::new();
-    let witnesses = table.tables(report, "witness", |table, report| witness(table, report, home, &mut keys));
-    let all = keys.len();
-    let quorum = table.get("quorum");
-    if let Some(value) = quorum.as_ref().filter(|_| all == 0) {
-        without_witness(value, report);
-    }
-    let quorum = quorum.filter(|_| all > 0).and_then(|value| value.integer(report, 1..=all as u64));
-    (witnesses, quorum.map_or(all, |count| count as usize))
-}
-
-fn without_witness(value: &Value, report: &mut Report) {
-    report.error(
-        &value.span(),
-        value.key(),
-        "stands without a witness",
-        "add [[ledger.witness]] with url and key, or remove it",
-    );
-}
-
-/// A head can be kept with 100 signatures.
-const MAX_WITNESSES: usize = 50;
-
-/// `keys` are those of the witnesses before this one, with a gap for each that is not understood.
-fn witness(
-    table: &mut Table,
-    report: &mut Report,
-    home: &Path,
-    keys: &mut Vec<Option<Verifier>>,
-) -> Option<Witness> {
-    let url = table.require(report, "url", "\"https://witness.example\"");
-    let url = url.and_then(|value| value.parse(report, witness_url));
-    let tls = witness_tls(table, report, url.as_ref(), home);
-    let key = table.require(report, "key", "\"NAME+ID+KEY\", the line that the witness prints");
-    let key = key.and_then(|value| value.parse(report, witness_key));
-    let at = key.as_ref().filter(|key| keys.contains(&Some(key.value.clone())));
-    if let Some(key) = at {
-        report.error(&key.span, &key.key, "is the key of another witness too", "list each witness once");
-    }
-    keys.push(key.as_ref().map(|key| key.value.clone()));
-    if keys.len() > MAX_WITNESSES {
-        let at = table.at(());
-        report.error(&at.span, &at.key, "is one witness too many", "list at most 50");
-    }
-    Some(Witness { url: url?.value, tls: tls?, key: key?.value })
-}
-
-fn witness_tls(
-    table: &mut Table,
-    report: &mut Report,
-    url: Option<&At<String>>,
-    home: &Path,
-) -> Option<Option<ClientFiles>> {
-    let ca = table.get("ca").map(|value| path(&value, report, home));
-    let url = url?;
-    let wrong = match (url.value.starts_with("https://"), ca.is_some()) {
-        (true, false) => Some((
-            "needs `ca`",
-            "add ca = \"certs/witness-ca.pem\": the authority that signed the witness's certificate",
-        )),
-        (false, true) => {
-            Some(("is not https, and there is a `ca`", "write https:// in the url, or remove ca"))
-        }
-        _ => None,
-    };
-    if let Some((message, help)) = wrong {
-        report.error(&url.span, &url.key, message, help);
-        return None;
-    }
-    Some(match ca {
-        None => None,
-        Some(ca) => Some(ClientFiles { ca: ca?, identity: None, server_name: None }),
-    })
-}
-
-fn witness_url(text: &str) -> Result<String, &'static str> {
-    url(text).map_err(
-        |_| "http:// or https://, a host, and perhaps a port and a path, such as \"https://witness.example\"",
-    )
-}
-
-/// C2SP tlog-cosignature: a verifier key of type 0x04.
-fn witness_key(text: &str) -> Result<Verifier, &'static str> {
-    match Verifier::parse(text) {
-        Ok(key) if key.is_cosigner() => Ok(key),
-        Ok(_) => Err("this is the key of a log; write the key that the witness prints when it starts"),
-        Err(_) => Err("the line that the witness prints when it starts: NAME+ID+KEY"),
-    }
-}
-
-/// C2SP signed-note: a key name.
-fn origin(text: &str) -> Result<String, &'static str> {
-    let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
-    match !text.is_empty() && text.len() <= 200 && text.chars().all(fits) {
-        true => Ok(text.to_owned()),
-        false => Err("a name without spaces and plus signs, such as \"company.example/fieldgate\""),
-    }
-}
-
-fn store(text: &str) -> Result<PathBuf, &'static str> {
-    match text.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(path.into()),
-        Some(("postgres" | "postgresql", _)) => {
-            Err("this version has the SQLite ledger only: \"sqlite:ledger/fieldgate.db\"")
-        }
-        _ => Err("\"sqlite:\" and a path, such as \"sqlite:ledger/fieldgate.db\""),
-    }
 }
 
 fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstream> {

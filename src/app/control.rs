@@ -110,6 +110,7 @@ impl Control {
                     let _ = tokio::time::timeout(PATIENCE * 2, answer(&hands, stream)).await;
                 });
             } else {
+                // Out of descriptors, for example: tried again, and not without a pause.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

@@ -18,12 +18,10 @@ use super::log;
 use super::space::Space;
 use super::state::State;
 
-/// The shortest time from one head to the next.
+/// The shortest time from one head to the next, and from a failure to the next try.
 const PACE: Duration = Duration::from_millis(500);
 /// The niceness of the thread.
 const BEHIND_REQUESTS: i32 = 10;
-/// How often what failed is tried again.
-const RETRY: Duration = Duration::from_millis(500);
 /// Entries that are taken at once: their bytes are held in memory.
 const BATCH: u64 = 16_384;
 /// Entries that go into the index in one transaction.
@@ -136,7 +134,6 @@ impl Keeper {
                     self.trouble = trouble;
                 }
                 self.state.keeps_not();
-                std::thread::sleep(RETRY);
                 false
             }
         }
