@@ -64,9 +64,8 @@ impl Receipts {
             None => (name, 1),
         };
         let id = uuid::Uuid::try_parse(id).map_err(|_| missing())?.to_string();
-        let _room = self.room.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let (path, contractor) = (self.ledger.path().to_owned(), caller.contractor().id.as_str().to_owned());
-        let entry = blocking(move || ledger::own_entry(&path, &contractor, &id, part)).await?;
+        let entry = self.read(move || ledger::own_entry(&path, &contractor, &id, part)).await?;
         let position = entry.ok_or_else(missing)?;
         let mut heads = self.ledger.heads();
         let covered = heads.wait_for(|head| head.size > position);
@@ -74,20 +73,23 @@ impl Receipts {
             return Err(Refusal::LedgerUnavailable);
         }
         let path = self.ledger.path().to_owned();
-        let proof = blocking(move || ledger::receipt(&path, position)).await?;
+        let proof = self.read(move || ledger::receipt(&path, position)).await?;
         Ok(Receipt(proof.to_string()))
     }
-}
 
-async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, ProveError> + Send + 'static,
-) -> Result<T, Refusal> {
-    match tokio::task::spawn_blocking(read).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "a receipt cannot be given");
-            Err(Refusal::LedgerUnavailable)
+    /// Whoever waits for a head holds no place.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, ProveError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _room = self.room.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a receipt cannot be given");
+                Err(Refusal::LedgerUnavailable)
+            }
+            Err(_) => Err(Refusal::Internal),
         }
-        Err(_) => Err(Refusal::Internal),
     }
 }
