@@ -35,6 +35,7 @@ async fn a_ledger_that_is_away_releases_nothing_and_recovers_by_itself() {
     let client = house.parcelco();
     assert_eq!(status(&client).await.0, 200);
     let (folder, away) = (house.path("ledger/fieldgate.tlog"), house.path("ledger/away"));
+    house.rest().await;
     std::fs::rename(&folder, &away).unwrap();
     assert_eq!(status(&client).await, unavailable());
     // Now it is known to be sick: the upstream is not even asked.
@@ -86,14 +87,7 @@ async fn a_ledger_whose_journal_was_removed_releases_nothing_and_is_not_made_ane
     let client = house.parcelco();
     assert_eq!(status(&client).await.0, 200);
     let folder = house.path("ledger/fieldgate.tlog");
-    let began = Instant::now();
-    // The archive is at rest when its head covers all entries.
-    while fieldgate::ledger::Log::open(&house.ledger_path()).unwrap().archived()
-        < house.entries().len() as u64
-    {
-        assert!(began.elapsed() < PATIENCE, "no head");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    house.rest().await;
     std::fs::remove_dir_all(folder).unwrap();
     for _ in 0..3 {
         assert_eq!(status(&client).await, unavailable());

@@ -197,6 +197,7 @@ async fn a_ledger_that_fails_in_the_middle_lets_no_other_part_out() {
     let mut response = house.parcelco().begin(Method::GET, "/orders").await;
     assert!(response.more().await);
     let (folder, away) = (house.path("ledger/fieldgate.tlog"), house.path("ledger/away"));
+    house.rest().await;
     std::fs::rename(&folder, &away).unwrap();
     go.notify_one();
     let response = response.until_end().await;

@@ -306,6 +306,15 @@ impl House {
         self.gateway.as_ref().unwrap().0.id()
     }
 
+    /// Waits until the ledger's archive has all entries, and so is at rest.
+    pub async fn rest(&self) {
+        let began = Instant::now();
+        while Log::open(&self.ledger_path()).unwrap().archived() < self.entries().len() as u64 {
+            assert!(began.elapsed() < Duration::from_secs(20), "no head");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Runs a command about the ledger.
     pub fn ledger(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
