@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fieldgate::authority::Authority;
-use fieldgate::transport::{ClientFiles, ServerFiles, client_config, server_config};
+use fieldgate::transport::{ClientFiles, Doorway, ServerFiles, client_config};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -26,7 +26,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -259,7 +259,7 @@ async fn peer(folder: &Path, upstream: String) -> Result<(), Failure> {
         client_ca: Some(file("contractor-ca.pem")),
         crl: Vec::new(),
     };
-    let tls = TlsAcceptor::from(Arc::new(server_config(&files)?));
+    let tls = Doorway::open(files)?.acceptor();
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     say_listening(socket.local_addr()?);

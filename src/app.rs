@@ -8,6 +8,7 @@
 //! commands `serve` and `demo`.
 
 pub mod control;
+mod upkeep;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -18,20 +19,21 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Secret};
-use crate::ledger::{self, ActivatedRules, Draft, KeyError, Ledger, Started, Witnessed};
+use crate::ledger::{self, Draft, KeyError, Ledger, Started, Suspensions, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
-use crate::proxy::{self, BodyLimits, Gateway, Upstream};
+use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
-use crate::transport::{self, Listener, Timeouts};
+use crate::transport::{self, Doorway, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
-use control::Control;
+use control::{Control, Hands};
+use upkeep::Upkeep;
 
 /// A gateway that listens and does not serve yet.
 pub struct Server {
@@ -39,10 +41,19 @@ pub struct Server {
     gateway: Arc<Gateway>,
     ledger: Arc<Ledger>,
     control: Control,
+    upkeep: Upkeep,
     /// Submits heads to witnesses, where there are some.
     following: Option<JoinHandle<()>>,
     /// Requests that may be in work at once.
     requests: usize,
+}
+
+/// The keys that customers are named by.
+pub struct Keys {
+    /// In the ledger.
+    pub subjects: SubjectKeys,
+    /// For contractors.
+    pub pseudonyms: SubjectKey,
 }
 
 /// Reads and compiles the rules that `config` names.
@@ -60,10 +71,11 @@ pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result
 ///
 /// # Errors
 /// Where a key cannot be used.
-pub fn load_keys(config: &Config) -> Result<(SubjectKeys, SubjectKey), KeyError> {
+pub fn load_keys(config: &Config) -> Result<Keys, KeyError> {
     let files = &config.ledger;
-    let subject_keys = ledger::subject_keys(&files.subject_key, &files.path)?;
-    Ok((subject_keys, ledger::pseudonym_key(&files.pseudonym_key, &files.subject_key)?))
+    let subjects = ledger::subject_keys(&files.subject_key, &files.path)?;
+    let pseudonyms = ledger::pseudonym_key(&files.pseudonym_key, &files.subject_key)?;
+    Ok(Keys { subjects, pseudonyms })
 }
 
 /// Opens the ledger for writing.
@@ -81,8 +93,8 @@ impl Server {
     ///
     /// # Errors
     /// Where a file, a key, the ledger or the address cannot be used.
-    pub async fn start(config: &Config, plan: Plan, keys: &SubjectKeys) -> anyhow::Result<Server> {
-        let tls = transport::server_config(&config.listen.tls)?;
+    pub async fn start(config: &Config, plan: Plan, keys: &Keys) -> anyhow::Result<Server> {
+        let doorway = Doorway::open(config.listen.tls.clone())?;
         let mut upstreams = HashMap::new();
         for (name, upstream) in &config.upstreams {
             let made = self::upstream(upstream, config).with_context(|| format!("upstream {name}"))?;
@@ -96,22 +108,40 @@ impl Server {
             drain: limits.drain_timeout,
             header_size: limits.header_size.0,
         };
-        let listener = Listener::bind(config.listen.address, tls, timeouts, limits.connections).await?;
+        let listener = Listener::bind(config.listen.address, Some(Arc::clone(&doorway)), timeouts, limits.connections).await?;
         let ledger = Arc::new(open_ledger(config)?);
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
         record_start(&ledger, &plan).await?;
-        let plan = Arc::new(plan);
         let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };
-        let epoch = Arc::new(ArcSwap::from_pointee(keys.current().clone()));
-        let control = Control::new(Arc::clone(&ledger), config.ledger.clone(), Arc::clone(&epoch))?;
-        let gateway = Gateway::new(plan, upstreams, Arc::clone(&ledger), epoch, body);
+        let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
+        let suspended = Suspensions::load(&config.ledger.path)?.contractors.into_keys();
+        let suspended = Arc::new(Suspended::new(suspended));
+        let control = Control::new(Hands {
+            ledger: Arc::clone(&ledger),
+            files: config.ledger.clone(),
+            epoch: Arc::clone(&epoch),
+            suspended: Arc::clone(&suspended),
+            turn: Mutex::default(),
+        })?;
+        let digest = plan.digest.as_str().to_owned();
+        let gateway = Arc::new(Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, body));
+        let upkeep = Upkeep {
+            config: config.clone(),
+            pseudonym_key: keys.pseudonyms.clone(),
+            gateway: Arc::clone(&gateway),
+            ledger: Arc::clone(&ledger),
+            doorway,
+            digest,
+            hangup: upkeep::hangup(),
+        };
         let following = follower.map(|follower| tokio::spawn(follower.run()));
         Ok(Server {
             listener,
-            gateway: Arc::new(gateway),
+            gateway,
             ledger,
             control,
+            upkeep,
             following,
             requests: limits.requests,
         })
@@ -140,6 +170,7 @@ impl Server {
             () = serving => {}
             () = stopping => {}
             () = self.control.serve() => {}
+            () = self.upkeep.run() => {}
         }
         drop(self.control);
         if let Some(following) = self.following {
@@ -170,15 +201,10 @@ async fn follower(config: &config::Ledger, ledger: &Arc<Ledger>) -> anyhow::Resu
 }
 
 async fn record_start(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
-    let id = || RequestId::new().to_string();
-    let contractors = plan.contractors.iter().map(|contractor| contractor.id.as_str()).collect();
-    let rules = ActivatedRules { rules: plan.digest.as_str(), contractors };
-    for draft in
-        [Draft::started(id(), &Started { version: env!("CARGO_PKG_VERSION") }), Draft::rules(id(), &rules)]
-    {
-        ledger.record(draft).await.context("the first entries cannot be written")?;
-    }
-    Ok(())
+    let started = Started { version: env!("CARGO_PKG_VERSION") };
+    let draft = Draft::started(RequestId::new().to_string(), &started);
+    ledger.record(draft).await.context("the first entry cannot be written")?;
+    upkeep::record_rules(ledger, plan).await
 }
 
 fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upstream> {

@@ -20,10 +20,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Mutex;
 
 use crate::config::{self, Config};
-use crate::ledger::{self, Draft, Ledger, OwnKind, control_socket};
+use crate::ledger::{
+    self, Draft, Ledger, OwnKind, Suspension, SuspensionAction, SuspensionEvent, Suspensions, control_socket,
+};
 use crate::model::{KeyEpoch, RequestId};
+use crate::proxy::Suspended;
 
 /// Bytes of an order, and of an answer.
 const MAX_LINE: u64 = 1 << 16;
@@ -40,6 +44,8 @@ pub enum Order {
     RotateKey { by: String },
     /// Wipe entries before this number out of the journal.
     Scrub(u64),
+    /// Give a contractor nothing any more, or something again.
+    Suspension(SuspensionEvent),
 }
 
 /// What came of it.
@@ -62,10 +68,13 @@ pub struct Control {
     socket: PathBuf,
 }
 
-struct Hands {
-    ledger: Arc<Ledger>,
-    files: config::Ledger,
-    epoch: Arc<ArcSwap<KeyEpoch>>,
+pub struct Hands {
+    pub ledger: Arc<Ledger>,
+    pub files: config::Ledger,
+    pub epoch: Arc<ArcSwap<KeyEpoch>>,
+    pub suspended: Arc<Suspended>,
+    /// Orders are carried out one after the other.
+    pub turn: Mutex<()>,
 }
 
 impl Control {
@@ -73,12 +82,8 @@ impl Control {
     ///
     /// # Errors
     /// Where a socket that was left cannot be removed.
-    pub fn new(
-        ledger: Arc<Ledger>,
-        files: config::Ledger,
-        epoch: Arc<ArcSwap<KeyEpoch>>,
-    ) -> anyhow::Result<Self> {
-        let socket = control_socket(&files.path);
+    pub fn new(hands: Hands) -> anyhow::Result<Self> {
+        let socket = control_socket(&hands.files.path);
         // The ledger's lock says that no other gateway has it.
         match std::fs::remove_file(&socket) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -97,7 +102,7 @@ impl Control {
                 None
             }
         };
-        Ok(Control { hands: Arc::new(Hands { ledger, files, epoch }), listener, socket })
+        Ok(Control { hands: Arc::new(hands), listener, socket })
     }
 
     /// Takes orders; does not end.
@@ -142,9 +147,11 @@ async fn answer(hands: &Hands, stream: UnixStream) -> std::io::Result<()> {
 
 impl Hands {
     async fn carry_out(&self, order: Order) -> Outcome {
+        let _turn = self.turn.lock().await;
         let outcome = match order {
             Order::Record { kind, event } => self.record(kind, event).await.map(Outcome::Recorded),
             Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
+            Order::Suspension(event) => self.suspend(event).await.map(Outcome::Recorded),
             Order::Scrub(upto) => Ok(Outcome::Scrubbed(self.ledger.scrub(upto).await)),
         };
         outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
@@ -158,6 +165,35 @@ impl Hands {
         }
         let draft = Draft::own(kind, RequestId::new().to_string(), &event);
         Ok(self.ledger.record(draft).await?.position())
+    }
+
+    /// A suspension is in force before its entry is written, its end after that: whatever fails, the
+    /// contractor stays suspended.
+    async fn suspend(&self, event: SuspensionEvent) -> anyhow::Result<u64> {
+        let mut suspensions = Suspensions::load(&self.files.path)?;
+        let draft = Draft::own(OwnKind::Suspension, RequestId::new().to_string(), &event);
+        let receipt = match event.action {
+            SuspensionAction::Suspended => {
+                let since = jiff::Timestamp::now().as_microsecond();
+                let suspension = Suspension { since, by: event.by, reason: event.reason };
+                suspensions.contractors.insert(event.contractor, suspension);
+                self.put_in_force(&suspensions)?;
+                self.ledger.record(draft).await.context("in force, and its entry could not be written")?
+            }
+            SuspensionAction::Resumed => {
+                let receipt = self.ledger.record(draft).await?;
+                suspensions.contractors.remove(&event.contractor);
+                self.put_in_force(&suspensions)?;
+                receipt
+            }
+        };
+        Ok(receipt.position())
+    }
+
+    fn put_in_force(&self, suspensions: &Suspensions) -> anyhow::Result<()> {
+        // First where it acts at once.
+        self.suspended.replace(suspensions.contractors.keys().cloned());
+        Ok(suspensions.store()?)
     }
 
     /// The entry comes first: a key that nobody announced is never used.
@@ -199,11 +235,13 @@ fn ask(mut stream: Stream, order: &Order) -> anyhow::Result<Outcome> {
 
 /// Without a gateway.
 fn do_it(config: &Config, order: Order) -> anyhow::Result<Outcome> {
-    let (keys, _) = super::load_keys(config)?;
+    let keys = super::load_keys(config)?.subjects;
     let hands = Hands {
         ledger: Arc::new(super::open_ledger(config)?),
         files: config.ledger.clone(),
         epoch: Arc::new(ArcSwap::from_pointee(keys.current().clone())),
+        suspended: Arc::default(),
+        turn: Mutex::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     Ok(runtime.block_on(hands.carry_out(order)))

@@ -11,6 +11,7 @@ mod check;
 mod key;
 mod ledger;
 mod serve;
+mod suspend;
 mod witness;
 
 use std::path::PathBuf;
@@ -47,6 +48,13 @@ enum Command {
     Certs(certs::Arguments),
     /// Make API keys
     Key(key::Arguments),
+    /// Give a contractor nothing any more, from the next request on
+    ///
+    /// It holds until `resume`, also after a restart, and cuts a response that leaves in parts. Without an id,
+    /// those that are suspended are shown.
+    Suspend(suspend::Suspend),
+    /// End a contractor's suspension
+    Resume(suspend::Resume),
     /// Read the ledger
     Ledger(ledger::Arguments),
     /// Run a witness for the ledgers of other teams
@@ -88,6 +96,8 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
+        Command::Suspend(arguments) => suspend::suspend(&arguments),
+        Command::Resume(arguments) => suspend::resume(&arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Witness(arguments) => witness::run(arguments),
     };
@@ -106,6 +116,17 @@ pub fn run() -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Who stands at the terminal.
+fn operator(by: Option<&str>) -> anyhow::Result<String> {
+    let known = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    by.map(str::to_owned).or(known).filter(|name| !name.is_empty()).context("say who you are: --by NAME")
+}
+
+/// RFC 3339, UTC.
+fn moment(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
 impl ConfigPath {

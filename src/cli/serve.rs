@@ -17,8 +17,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
-    let (subject_keys, pseudonym_key) = app::load_keys(&config)?;
-    let loaded = app::load_rules(&config, pseudonym_key).context("the rules cannot be read")?;
+    let keys = app::load_keys(&config)?;
+    let loaded = app::load_rules(&config, keys.pseudonyms.clone()).context("the rules cannot be read")?;
     // What a path costs is for who writes it.
     let mut doubts = loaded.diagnostics.clone();
     doubts.retain(|diagnostic| diagnostic.severity != Severity::Note);
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     };
     let _log = app::log(&config.log)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let server = Server::start(&config, plan, &subject_keys).await?;
+        let server = Server::start(&config, plan, &keys).await?;
         // Caught from now on: who sees the next line may at once send a signal.
         let stop = app::stop_signal()?;
         tracing::info!(target: "fieldgate::ready", address = %server.address()?, "listening");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::app;
 use crate::ledger::witness::Witness;
 use crate::ledger::{Verifier, cosigner};
-use crate::transport::{ServerFiles, server_config};
+use crate::transport::{Doorway, ServerFiles};
 use crate::witness::Server;
 
 use super::Answer;
@@ -39,7 +39,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
     let tls = match (arguments.tls_certificate, arguments.tls_key) {
         (Some(certificate), Some(key)) => {
-            Some(server_config(&ServerFiles { certificate, key, client_ca: None, crl: Vec::new() })?)
+            Some(Doorway::open(ServerFiles { certificate, key, client_ca: None, crl: Vec::new() })?)
         }
         _ => None,
     };

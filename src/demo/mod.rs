@@ -92,13 +92,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(config: &Config) -> anyhow::Result<Server> {
-    let (subject_keys, pseudonym_key) = app::load_keys(config)?;
-    let loaded = app::load_rules(config, pseudonym_key).context("the rules cannot be read")?;
+    let keys = app::load_keys(config)?;
+    let loaded = app::load_rules(config, keys.pseudonyms.clone()).context("the rules cannot be read")?;
     let Some(plan) = loaded.plan else {
         print_diagnostics(&loaded.diagnostics);
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
-    Server::start(config, plan, &subject_keys).await
+    Server::start(config, plan, &keys).await
 }
 
 fn write_missing_files(folder: &Path) -> anyhow::Result<()> {

@@ -165,6 +165,8 @@ pub enum OwnKind {
     Hold,
     /// The content of entries was deleted.
     Prune,
+    /// A contractor was suspended, or no longer is.
+    Suspension,
 }
 
 impl OwnKind {
@@ -174,6 +176,7 @@ impl OwnKind {
             OwnKind::Key => "key",
             OwnKind::Hold => "hold",
             OwnKind::Prune => "prune",
+            OwnKind::Suspension => "suspension",
         }
     }
 }

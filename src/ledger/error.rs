@@ -28,6 +28,8 @@ pub enum StoreError {
     Shorter { path: PathBuf, found: u64, known: u64 },
     #[error("the ledger {} does not fit its own last signed head: put the newest copy of the whole folder back", .0.display())]
     Forked(PathBuf),
+    #[error("{} cannot be read, so it is not known who is suspended: put it back, or remove it and suspend again who must be", .0.display())]
+    Suspensions(PathBuf),
     #[error("{}: {what}; put the newest copy of the ledger's folder back", path.display())]
     Broken { path: PathBuf, what: String },
     #[error(

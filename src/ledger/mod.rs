@@ -49,6 +49,7 @@ mod query;
 mod receipt;
 mod space;
 mod state;
+mod suspensions;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -78,6 +79,7 @@ pub use proof::{Proof, ProofError};
 pub use prune::{Class, Pruned, Pruning, RetentionLock, plan};
 pub use query::{Order, Page, Query, Row, Search};
 pub use receipt::{own_entry, receipt};
+pub use suspensions::{Suspension, SuspensionAction, SuspensionEvent, Suspensions};
 pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use view::View;
 pub use writer::{Ledger, Receipt, RecordError};

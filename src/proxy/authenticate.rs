@@ -7,20 +7,22 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::rules::{Contractor, Holder, Plan, Proof};
-use crate::transport::{ClientIdentity, Peer};
+use crate::transport::{ClientIdentity, NotTrusted, Peer};
 
 use super::Refusal;
+use super::limits::LimitTable;
+use super::ruling::Ruling;
 
 /// A contractor that has proved who it is. Only [`authenticate`] makes one.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    plan: Arc<Plan>,
+    ruling: Arc<Ruling>,
     holder: Holder,
 }
 
 impl Caller {
     pub fn contractor(&self) -> &Arc<Contractor> {
-        self.plan.contractor(self.holder)
+        self.ruling.plan.contractor(self.holder)
     }
 
     pub fn holder(&self) -> Holder {
@@ -33,14 +35,19 @@ impl Caller {
 
     /// The rules that this request is decided by, to its end.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.ruling.plan
+    }
+
+    pub fn limits(&self) -> &LimitTable {
+        &self.ruling.limits
     }
 }
 
 /// # Errors
 /// Where no credential is shown, one is unknown or expired, or two contradict each other.
-pub fn authenticate(plan: &Arc<Plan>, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let by_certificate = match &peer.identity {
+pub fn authenticate(ruling: &Arc<Ruling>, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let plan = &ruling.plan;
+    let by_certificate = match peer.identity().map_err(|NotTrusted| Refusal::BadCredential)? {
         Some(identity) => Some(certificate_holder(plan, identity)?),
         None => None,
     };
@@ -55,13 +62,10 @@ pub fn authenticate(plan: &Arc<Plan>, peer: &Peer, headers: &HeaderMap) -> Resul
         (Some(holder), _) | (None, Some(holder)) => holder,
         (None, None) => return Err(Refusal::NoCredential),
     };
-    Ok(Caller { plan: Arc::clone(plan), holder })
+    Ok(Caller { ruling: Arc::clone(ruling), holder })
 }
 
 fn certificate_holder(plan: &Plan, identity: &ClientIdentity) -> Result<Holder, Refusal> {
-    if identity.is_expired() {
-        return Err(Refusal::BadCredential);
-    }
     let mut found = plan.holder(&Proof::Fingerprint(identity.fingerprint));
     // A certificate with several URI names could speak for several parties (SPIFFE X.509-SVID, 2).
     if let [uri] = &identity.uri_names[..] {

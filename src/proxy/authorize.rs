@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use crate::rules::{self, Contractor, Query, QueryFault, RequestPath, Route, Task};
 
 use super::authenticate::Caller;
-use super::limits::{Lease, LimitTable};
+use super::limits::Lease;
 use super::refusal::Missing;
 use super::{Refusal, Refused};
 
@@ -59,7 +59,7 @@ impl Permit {
 ///
 /// # Errors
 /// Where the contractor may not, or not now.
-pub fn authorize(caller: &Caller, head: &Parts, limits: &LimitTable) -> Result<Permit, Refused> {
+pub fn authorize(caller: &Caller, head: &Parts) -> Result<Permit, Refused> {
     let contractor = caller.contractor();
     if head.uri.path().len() + head.uri.query().map_or(0, str::len) > MAX_TARGET {
         return Err(Refusal::UriTooLong.into());
@@ -88,7 +88,7 @@ pub fn authorize(caller: &Caller, head: &Parts, limits: &LimitTable) -> Result<P
                 }
             })
         })?;
-    let lease = limits.enter(caller.holder(), contractor.routes[route].task).map_err(refused)?;
+    let lease = caller.limits().enter(caller.holder(), contractor.routes[route].task).map_err(refused)?;
     Ok(Permit { caller: caller.clone(), route, method: head.method.clone(), path, query, lease: Some(lease) })
 }
 

@@ -13,10 +13,12 @@ use governor::{Quota, RateLimiter};
 use http::HeaderValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::model::ContractorId;
 use crate::rules::{Contractor, Holder, Limits, Plan, Task};
 
 use super::Refusal;
 use super::authenticate::Caller;
+use super::ruling::Ruling;
 
 type PlainLimiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
@@ -26,18 +28,21 @@ const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
 
 /// The counters of all credentials.
+#[derive(Debug)]
 pub struct LimitTable {
     contractors: Vec<Vec<Counters>>,
     clock: DefaultClock,
 }
 
 /// One credential's counters.
+#[derive(Debug)]
 struct Counters {
-    tasks: Vec<TaskCounter>,
-    refusals: RefusalGate,
+    tasks: Vec<Arc<TaskCounter>>,
+    refusals: Arc<RefusalGate>,
 }
 
 /// One credential at one task.
+#[derive(Debug)]
 struct TaskCounter {
     limiter: Limiter,
     concurrent: Arc<Semaphore>,
@@ -49,6 +54,7 @@ struct TaskCounter {
 }
 
 /// Keeps refusals from filling the ledger: what is over its rates is counted instead of written.
+#[derive(Debug)]
 struct RefusalGate {
     /// For requests that were over their own rate.
     limited: PlainLimiter,
@@ -73,12 +79,14 @@ pub struct RateHeaders {
 }
 
 impl LimitTable {
-    pub fn new(plan: &Plan) -> Self {
+    /// The counters of `plan`; those of the ruling before it where nothing changed for them.
+    pub fn new(plan: &Plan, before: Option<&Ruling>) -> Self {
         let contractors = plan.contractors.iter();
-        LimitTable {
-            contractors: contractors.map(|contractor| counters(contractor)).collect(),
-            clock: DefaultClock::default(),
-        }
+        let counters = contractors.map(|contractor| {
+            let before = before.and_then(|before| before.contractor(&contractor.id));
+            counters(contractor, before)
+        });
+        LimitTable { contractors: counters.collect(), clock: DefaultClock::default() }
     }
 
     /// Takes one request from the budget.
@@ -109,13 +117,37 @@ impl LimitTable {
     }
 }
 
-fn counters(contractor: &Contractor) -> Vec<Counters> {
-    let credentials = contractor.credentials.iter();
-    let counters = credentials.map(|_| Counters {
-        tasks: contractor.tasks.iter().map(TaskCounter::new).collect(),
-        refusals: RefusalGate::new(),
+fn counters(contractor: &Contractor, before: Option<(&Contractor, &[Counters])>) -> Vec<Counters> {
+    let counters = contractor.credentials.iter().map(|credential| {
+        let before = before.and_then(|(old, counters)| {
+            let index = old.credentials.iter().position(|known| known == credential)?;
+            Some((old, &counters[index]))
+        });
+        let tasks = contractor.tasks.iter().map(|task| {
+            let kept = before.and_then(|(old, counters)| {
+                let index = old.tasks.iter().position(|known| is_counted_alike(known, task))?;
+                Some(Arc::clone(&counters.tasks[index]))
+            });
+            kept.unwrap_or_else(|| Arc::new(TaskCounter::new(task)))
+        });
+        let refusals = before.map(|(_, counters)| Arc::clone(&counters.refusals)).unwrap_or_default();
+        Counters { tasks: tasks.collect(), refusals }
     });
     counters.collect()
+}
+
+impl Ruling {
+    /// A contractor and the counters of its credentials.
+    fn contractor(&self, id: &ContractorId) -> Option<(&Contractor, &[Counters])> {
+        let index = self.plan.contractors.iter().position(|known| known.id == *id)?;
+        Some((&self.plan.contractors[index], &self.limits.contractors[index]))
+    }
+}
+
+/// What is counted for one task, and said about it, goes for the other.
+fn is_counted_alike(one: &Task, other: &Task) -> bool {
+    let counted = |task: &Task| (task.limits.requests, task.limits.burst, task.limits.concurrent);
+    one.id == other.id && one.purpose == other.purpose && counted(one) == counted(other)
 }
 
 impl TaskCounter {
@@ -157,15 +189,17 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-impl RefusalGate {
-    fn new() -> Self {
+impl Default for RefusalGate {
+    fn default() -> Self {
         RefusalGate {
             limited: RateLimiter::direct(Quota::per_second(NonZeroU32::MIN)),
             other: RateLimiter::direct(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSALS_AT_ONCE)),
             not_written: AtomicU64::new(0),
         }
     }
+}
 
+impl RefusalGate {
     fn may_write(&self, refusal: &Refusal) -> Option<u64> {
         let limiter = if matches!(refusal, Refusal::RateLimited(_)) { &self.limited } else { &self.other };
         if limiter.check().is_ok() {

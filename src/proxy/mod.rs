@@ -24,6 +24,8 @@ mod record;
 mod reduce;
 mod refusal;
 mod respond;
+mod ruling;
+mod suspended;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub use edge::edge;
 pub use forward::Upstream;
 pub use refusal::Refusal;
 pub use respond::Outgoing;
+pub use suspended::Suspended;
 
 use crate::ledger::Ledger;
 use crate::model::{KeyEpoch, RequestId};
@@ -44,9 +47,9 @@ use crate::rules::Plan;
 use crate::transport::Peer;
 
 use authenticate::Caller;
-use limits::LimitTable;
 use receipt::Receipts;
 use record::Recorder;
+use ruling::Ruling;
 
 /// One request, as it comes from the transport.
 pub struct Arrival {
@@ -57,12 +60,12 @@ pub struct Arrival {
 
 /// Everything that serving a request needs.
 pub struct Gateway {
-    plan: Arc<Plan>,
+    ruling: ArcSwap<Ruling>,
+    suspended: Arc<Suspended>,
     upstreams: HashMap<String, Upstream>,
     ledger: Arc<Ledger>,
     receipts: Receipts,
     epoch: Arc<ArcSwap<KeyEpoch>>,
-    limits: LimitTable,
     body: BodyLimits,
 }
 
@@ -77,27 +80,38 @@ pub struct BodyLimits {
 
 impl Gateway {
     pub fn new(
-        plan: Arc<Plan>,
+        plan: Plan,
+        suspended: Arc<Suspended>,
         upstreams: HashMap<String, Upstream>,
         ledger: Arc<Ledger>,
         epoch: Arc<ArcSwap<KeyEpoch>>,
         body: BodyLimits,
     ) -> Self {
-        let limits = LimitTable::new(&plan);
+        let ruling = ArcSwap::from_pointee(Ruling::new(plan));
         let receipts = Receipts::new(Arc::clone(&ledger));
-        Gateway { plan, upstreams, ledger, receipts, epoch, limits, body }
+        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, body }
+    }
+
+    /// Puts other rules in force. Requests in work keep those that they began with.
+    pub fn activate(&self, plan: Plan) {
+        let ruling = self.ruling.load().followed_by(plan);
+        self.ruling.store(Arc::new(ruling));
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
         let Arrival { id, peer, request } = arrival;
         let (head, mut body) = request.into_parts();
-        let caller = match authenticate::authenticate(&self.plan, &peer, &head.headers) {
+        let caller = match authenticate::authenticate(&self.ruling.load_full(), &peer, &head.headers) {
             Ok(caller) => caller,
             Err(refusal) => {
                 forward::drain(&head, body, self.body);
                 return respond::refuse(refusal, id);
             }
         };
+        if self.suspended.contains(&caller.contractor().id) {
+            forward::drain(&head, body, self.body);
+            return self.refuse(id, &caller, &head, Refusal::Suspended.into()).await;
+        }
         if let Some(answer) = self.receipts.answer(&caller, &head).await {
             forward::drain(&head, body, self.body);
             return match answer {
@@ -109,10 +123,21 @@ impl Gateway {
             Ok(recorded) => respond::release(recorded),
             Err(refused) => {
                 forward::drain(&head, body, self.body);
-                self.record_refusal(id, &caller, &head, &refused).await;
-                respond::refuse(refused.refusal, id)
+                self.refuse(id, &caller, &head, refused).await
             }
         }
+    }
+
+    /// Refuses a known contractor.
+    async fn refuse(
+        &self,
+        id: RequestId,
+        caller: &Caller,
+        head: &http::request::Parts,
+        refused: Refused,
+    ) -> Response<Outgoing> {
+        self.record_refusal(id, caller, head, &refused).await;
+        respond::refuse(refused.refusal, id)
     }
 
     /// The stages after the caller is known.
@@ -123,7 +148,7 @@ impl Gateway {
         head: &http::request::Parts,
         body: &mut Incoming,
     ) -> Result<record::Recorded, Refused> {
-        let permit = authorize::authorize(caller, head, &self.limits)?;
+        let permit = authorize::authorize(caller, head)?;
         let refused = |refusal| permit.refused(refusal);
         if !self.ledger.is_healthy() {
             return Err(refused(Refusal::LedgerUnavailable));
@@ -134,7 +159,12 @@ impl Gateway {
             forward::prepare(&permit, id, upstream, head, body, self.body).await.map_err(refused)?;
         let response = upstream.call(request).await.map_err(refused)?;
         let disclosure = reduce::reduce(&permit, response).await.map_err(refused)?;
-        let recorder = Recorder { ledger: Arc::clone(&self.ledger), epoch: self.epoch.load_full(), id };
+        let recorder = Recorder {
+            ledger: Arc::clone(&self.ledger),
+            epoch: self.epoch.load_full(),
+            suspended: Arc::clone(&self.suspended),
+            id,
+        };
         record::record(recorder, permit, disclosure).await
     }
 
@@ -149,7 +179,7 @@ impl Gateway {
         if !self.ledger.is_healthy() {
             return;
         }
-        let Some(not_written) = self.limits.may_write(caller, &refused.refusal) else {
+        let Some(not_written) = caller.limits().may_write(caller, &refused.refusal) else {
             return;
         };
         if let Err(error) = record::refusal(&self.ledger, id, caller, head, refused, not_written).await {

@@ -17,7 +17,7 @@ use super::authorize::Permit;
 use super::limits::Lease;
 use super::parts::{self, Parts};
 use super::reduce::Disclosure;
-use super::{Refusal, Refused};
+use super::{Refusal, Refused, Suspended};
 
 /// A disclosure with its entry on the disk. Only [`record`] makes one.
 pub struct Recorded {
@@ -64,6 +64,7 @@ pub struct Recorder {
     pub ledger: Arc<Ledger>,
     /// Names the subjects of the whole response.
     pub epoch: Arc<KeyEpoch>,
+    pub suspended: Arc<Suspended>,
     pub id: RequestId,
 }
 
@@ -91,8 +92,11 @@ impl Recorder {
     /// Writes the entry of a part that is not the first, and waits for it.
     ///
     /// # Errors
-    /// Where it is not durable, or the contractor would see too many subjects.
+    /// Where it is not durable, the contractor would see too many subjects, or was suspended meanwhile.
     pub async fn part(&self, permit: &Permit, disclosure: &Disclosure) -> Result<RecordedPart, Refusal> {
+        if self.suspended.contains(&permit.contractor().id) {
+            return Err(Refusal::Suspended);
+        }
         let receipt = self.write(permit, disclosure).await?;
         let bytes = disclosure.body().map(Bytes::copy_from_slice).unwrap_or_default();
         let last = disclosure.part.is_some_and(|part| part.last);

@@ -16,6 +16,7 @@ pub enum Refusal {
     FieldNotPermitted,
     NoCredential,
     BadCredential,
+    Suspended,
     AgreementInactive,
     NoSuchTask,
     NotFound(Missing),
@@ -59,7 +60,7 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Refusal::NoCredential | Refusal::BadCredential => StatusCode::UNAUTHORIZED,
-            Refusal::AgreementInactive | Refusal::NoSuchTask => StatusCode::FORBIDDEN,
+            Refusal::Suspended | Refusal::AgreementInactive | Refusal::NoSuchTask => StatusCode::FORBIDDEN,
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
             Refusal::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -89,6 +90,7 @@ impl Refusal {
             Refusal::FieldNotPermitted => "field-not-permitted",
             Refusal::NoCredential => "no-credential",
             Refusal::BadCredential => "bad-credential",
+            Refusal::Suspended => "suspended",
             Refusal::AgreementInactive => "agreement-inactive",
             Refusal::NoSuchTask => "no-such-task",
             Refusal::NotFound(_) => "not-found",
@@ -134,6 +136,7 @@ impl Refusal {
             Refusal::BadCredential => {
                 "The credential is unknown, expired or revoked, or contradicts another one."
             }
+            Refusal::Suspended => "Your access is suspended; ask the company that you work for.",
             Refusal::AgreementInactive => "The agreement is not in force today.",
             Refusal::NoSuchTask => "The Fieldgate-Task header names a task that is not yours on this path.",
             Refusal::NotFound(_) => "There is nothing here for you.",
@@ -175,6 +178,7 @@ impl Refusal {
             | Refusal::FieldNotPermitted
             | Refusal::NoCredential
             | Refusal::BadCredential
+            | Refusal::Suspended
             | Refusal::AgreementInactive
             | Refusal::NoSuchTask
             | Refusal::MethodNotAllowed(_)

@@ -144,6 +144,7 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
         Refusal::BadRequest(_)
         | Refusal::ParameterNotPermitted
         | Refusal::FieldNotPermitted
+        | Refusal::Suspended
         | Refusal::AgreementInactive
         | Refusal::NoSuchTask
         | Refusal::NotFound(_)

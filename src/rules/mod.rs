@@ -68,6 +68,16 @@ pub fn rule_files(directory: &Path) -> std::io::Result<Vec<std::path::PathBuf>> 
     Ok(files)
 }
 
+/// The contractors of a directory; `None` where a file does not say whose it is.
+pub fn contractor_ids(directory: &Path) -> Option<Vec<String>> {
+    let id = |path: std::path::PathBuf| {
+        let source = Source::new(path.display().to_string(), std::fs::read_to_string(path).ok()?);
+        let file = read::read(&source, &mut Report::new(Arc::clone(&source)))?;
+        Some(file.id.value.to_string())
+    };
+    rule_files(directory).ok()?.into_iter().map(id).collect()
+}
+
 /// Compiles files that are read already.
 pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded {
     let mut diagnostics = Vec::new();

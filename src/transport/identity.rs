@@ -1,19 +1,27 @@
 //! Who is at the other end of a connection, as far as TLS can prove it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::doorway::{Admission, Doorway};
+
 /// The other end of one connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Peer {
     pub address: IpAddr,
     /// There only where a certificate was shown and verified.
-    pub identity: Option<ClientIdentity>,
+    client: Option<(ClientIdentity, Admission)>,
 }
+
+/// A certificate that was verified in the handshake and would not be any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotTrusted;
 
 /// What a verified client certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +37,33 @@ pub struct ClientIdentity {
 }
 
 impl Peer {
-    /// `certificate` is the peer's own one, which rustls has verified in the handshake.
-    pub fn new(address: SocketAddr, certificate: Option<&[u8]>) -> Self {
-        Peer { address: address.ip(), identity: certificate.and_then(ClientIdentity::of_verified) }
+    /// Who shows no certificate.
+    pub(super) fn stranger(address: SocketAddr) -> Self {
+        Peer { address: address.ip().to_canonical(), client: None }
+    }
+
+    /// Who showed `chain`, which the handshake verified. `None` where the certificate cannot be read.
+    pub(super) fn verified(
+        address: SocketAddr,
+        chain: &[CertificateDer],
+        doorway: &Arc<Doorway>,
+    ) -> Option<Self> {
+        let identity = ClientIdentity::of_verified(chain.first()?)?;
+        let admission = Admission::new(Arc::clone(doorway), chain);
+        Some(Peer { client: Some((identity, admission)), ..Peer::stranger(address) })
+    }
+
+    /// What the certificate says, where one was shown. Asked at each request: a connection may outlive its
+    /// certificate.
+    ///
+    /// # Errors
+    /// Where it would not be taken any more: its time is over, it was revoked, or its issuer is gone.
+    pub fn identity(&self) -> Result<Option<&ClientIdentity>, NotTrusted> {
+        let Some((identity, admission)) = &self.client else { return Ok(None) };
+        if identity.is_expired() || !admission.holds() {
+            return Err(NotTrusted);
+        }
+        Ok(Some(identity))
     }
 }
 
@@ -56,11 +88,18 @@ impl ClientIdentity {
         Some(identity)
     }
 
-    /// The certificate's time has passed. A connection may outlive its certificate, so this is asked
-    /// at each request.
-    pub fn is_expired(&self) -> bool {
-        let now =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(i64::MAX, |since| since.as_secs() as i64);
-        now > self.not_after
+    /// The certificate's time has passed.
+    fn is_expired(&self) -> bool {
+        now() > self.not_after
     }
+
+    /// Days until the certificate's time has passed.
+    pub fn days_left(&self) -> i64 {
+        (self.not_after - now()).div_euclid(86_400)
+    }
+}
+
+/// Seconds since 1970-01-01T00:00:00Z.
+pub(super) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(i64::MAX, |since| since.as_secs() as i64)
 }

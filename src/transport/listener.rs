@@ -18,15 +18,13 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
-use super::Peer;
+use super::{Doorway, Peer};
 
 /// How long to wait before the next `accept` when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -49,7 +47,7 @@ pub struct Timeouts {
 /// A bound socket.
 pub struct Listener {
     socket: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Doorway>>,
     timeouts: Timeouts,
     slots: Arc<Semaphore>,
 }
@@ -64,7 +62,7 @@ impl Listener {
     /// Where the address cannot be had; the message names it.
     pub async fn bind(
         address: SocketAddr,
-        tls: impl Into<Option<ServerConfig>>,
+        tls: Option<Arc<Doorway>>,
         timeouts: Timeouts,
         connections: usize,
     ) -> io::Result<Self> {
@@ -73,7 +71,7 @@ impl Listener {
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         Ok(Listener {
             socket,
-            tls: tls.into().map(|tls| TlsAcceptor::from(Arc::new(tls))),
+            tls,
             timeouts,
             slots: Arc::new(Semaphore::new(connections)),
         })
@@ -139,7 +137,7 @@ impl Listener {
 }
 
 struct Connection {
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Doorway>>,
     timeouts: Timeouts,
     drain: Drain,
     _slot: OwnedSemaphorePermit,
@@ -156,9 +154,9 @@ impl Connection {
         // Small answers must not wait for the acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.take() else {
-            return self.converse(stream, Peer::new(address, None), false, handler).await;
+            return self.converse(stream, Peer::stranger(address), false, handler).await;
         };
-        let handshake = tokio::time::timeout(self.timeouts.handshake, tls.accept(stream));
+        let handshake = tokio::time::timeout(self.timeouts.handshake, tls.acceptor().accept(stream));
         let handshake = tokio::select! {
             handshake = handshake => handshake,
             _ = self.drain.wait_for(|stop| *stop) => return,
@@ -169,8 +167,13 @@ impl Connection {
             Err(_) => return tracing::info!(peer = %address.ip(), "a handshake took too long"),
         };
         let (_, session) = stream.get_ref();
-        let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let peer = Peer::new(address, certificate.map(AsRef::as_ref));
+        let peer = match session.peer_certificates() {
+            None => Peer::stranger(address),
+            Some(chain) => match Peer::verified(address, chain, &tls) {
+                Some(peer) => peer,
+                None => return tracing::info!(peer = %address.ip(), "a client certificate cannot be read"),
+            },
+        };
         let http2 = session.alpn_protocol() == Some(b"h2");
         self.converse(stream, peer, http2, handler).await;
     }

@@ -2,7 +2,7 @@
 //!
 //! **Guarantees.** TLS 1.3 and 1.2 only, and none only where `Listener::bind` is given none; a client certificate that is shown was verified against the
 //! client CA and its revocation lists in this very handshake: nothing is resumed, no early data is
-//! taken. Every wait has an end: handshake, request head, idle connection, drain. A coded body is decoded
+//! taken. On a connection that stays open it is verified again by the files of the day. Every wait has an end: handshake, request head, idle connection, drain. A coded body is decoded
 //! within fixed bounds of size, ratio and memory.
 //!
 //! **Trusts** rustls and hyper for the two protocols.
@@ -12,13 +12,18 @@
 //! **Called by** `app`, which hands it the service; `proxy` reads [`Peer`].
 
 mod decode;
+mod doorway;
 mod identity;
 mod listener;
 mod outbound;
+mod revocation;
 mod tls;
+mod validity;
 
 pub use decode::{Coding, DecodeError, DecodeLimits, Decoder};
-pub use identity::{ClientIdentity, Peer};
+pub use doorway::Doorway;
+pub use identity::{ClientIdentity, NotTrusted, Peer};
 pub use listener::{Drain, Listener, Timeouts};
 pub use outbound::{HttpClient, http_client};
-pub use tls::{ClientFiles, ServerFiles, TlsError, client_config, server_config};
+pub use tls::{ClientFiles, ServerFiles, TlsError, client_config};
+pub use validity::{Validity, validities};

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::secrets::{self, SecretError};
+
+use super::revocation;
 
 /// The files of a listener.
 #[derive(Clone, Debug)]
@@ -18,7 +21,7 @@ pub struct ServerFiles {
     pub key: PathBuf,
     /// Without it there are no client certificates, only API keys.
     pub client_ca: Option<PathBuf>,
-    /// Certificate revocation lists, one for each issuer.
+    /// Certificate revocation lists; where there are any, each issuer needs one.
     pub crl: Vec<PathBuf>,
 }
 
@@ -41,6 +44,8 @@ pub enum TlsError {
     Empty(PathBuf),
     #[error("{} holds no revocation list", .0.display())]
     NoList(PathBuf),
+    #[error("{} holds a revocation list that cannot be read", .0.display())]
+    List(PathBuf),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("{}: {source}", path.display())]
@@ -54,6 +59,13 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// What a handshake goes by.
+pub(super) struct Terms {
+    pub config: Arc<ServerConfig>,
+    /// There where client certificates are asked for.
+    pub verifier: Option<Arc<dyn ClientCertVerifier>>,
+}
+
 /// What the listener speaks: TLS 1.3 and 1.2, HTTP/2 and HTTP/1.1.
 ///
 /// A client certificate is asked for where there is a client CA; who has none may still come with an
@@ -61,23 +73,14 @@ fn provider() -> Arc<CryptoProvider> {
 ///
 /// # Errors
 /// Where a file cannot be read, is exposed, or does not fit.
-pub fn server_config(listen: &ServerFiles) -> Result<ServerConfig, TlsError> {
+pub(super) fn terms(listen: &ServerFiles) -> Result<Terms, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|source| refused(&listen.certificate, source))?;
-    let builder = match &listen.client_ca {
+    let verifier = listen.client_ca.as_ref().map(|ca| client_verifier(ca, &listen.crl)).transpose()?;
+    let builder = match &verifier {
         None => builder.with_no_client_auth(),
-        Some(ca) => {
-            let crls = listen.crl.iter().map(|path| revocation_lists(path)).collect::<Result<Vec<_>, _>>()?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
-                .with_crls(crls.concat())
-                // rustls accepts a list past its next update unless it is told not to.
-                .enforce_revocation_expiration()
-                .allow_unauthenticated();
-            builder.with_client_cert_verifier(
-                verifier.build().map_err(|source| TlsError::Verifier { path: ca.clone(), source })?,
-            )
-        }
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
     };
     let mut config = builder
         .with_single_cert(certificates(&listen.certificate)?, private_key(&listen.key)?)
@@ -87,7 +90,18 @@ pub fn server_config(listen: &ServerFiles) -> Result<ServerConfig, TlsError> {
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(Terms { config: Arc::new(config), verifier })
+}
+
+/// Takes certificates of the authorities in `ca` that no list has revoked. Where there are lists, each issuer
+/// needs one.
+fn client_verifier(ca: &Path, lists: &[PathBuf]) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
+        .with_crls(revocation::newest(lists)?)
+        // rustls accepts a list past its next update unless it is told not to.
+        .enforce_revocation_expiration()
+        .allow_unauthenticated();
+    Ok(builder.build().map_err(|source| TlsError::Verifier { path: ca.to_owned(), source })?)
 }
 
 /// How an upstream is called: its certificate must come from the named authority.
@@ -128,16 +142,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = secrets::read(path)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|source| TlsError::Pem { path: path.to_owned(), source })
-}
-
-fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let lists =
-        CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let lists = lists.map_err(|source| TlsError::Pem { path: path.to_owned(), source })?;
-    if lists.is_empty() {
-        return Err(TlsError::NoList(path.to_owned()));
-    }
-    Ok(lists)
 }
 
 fn refused(path: &Path, source: rustls::Error) -> TlsError {

@@ -10,11 +10,10 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 
 use crate::ledger::witness::{Answer, MAX_REQUEST, Witness};
-use crate::transport::{Listener, Timeouts};
+use crate::transport::{Doorway, Listener, Timeouts};
 
 /// Open connections; a log needs one.
 const CONNECTIONS: usize = 256;
@@ -39,7 +38,7 @@ impl Server {
     ///
     /// # Errors
     /// Where the address cannot be had.
-    pub async fn bind(address: SocketAddr, tls: Option<ServerConfig>, witness: Witness) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, tls: Option<Arc<Doorway>>, witness: Witness) -> io::Result<Self> {
         let listener = Listener::bind(address, tls, TIMEOUTS, CONNECTIONS).await?;
         Ok(Self { listener, witness: Arc::new(witness) })
     }

@@ -11,14 +11,14 @@ mod query;
 mod verifier;
 mod verify;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 
 use crate::config::Config;
 use crate::ledger::{Query, subject_keys};
 use crate::model::Subject;
 
-use super::Answer;
+use super::{Answer, moment, operator};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -163,17 +163,6 @@ fn names_of(config: &Config, id: &str) -> anyhow::Result<Vec<crate::model::Subje
         bail!("there is no ledger at {}; the gateway makes it when it first starts", files.path.display());
     }
     Ok(subject_keys(&files.subject_key, &files.path)?.pseudonyms(Subject::new(id)))
-}
-
-/// Who stands at the terminal.
-fn operator(by: Option<&str>) -> anyhow::Result<String> {
-    let known = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    by.map(str::to_owned).or(known).filter(|name| !name.is_empty()).context("say who you are: --by NAME")
-}
-
-/// RFC 3339, UTC.
-fn moment(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
 fn now() -> i64 {

@@ -101,6 +101,7 @@ fn each_kind_has_a_class() {
         ("prune", 600_304, "Delete"),
         ("key", 600_399, "key"),
         ("hold", 600_399, "hold"),
+        ("suspension", 600_399, "suspension"),
         ("subjects", 600_399, "subjects"),
         ("something-new", 600_399, "something-new"),
     ] {
