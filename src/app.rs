@@ -108,7 +108,9 @@ impl Server {
             drain: limits.drain_timeout,
             header_size: limits.header_size.0,
         };
-        let listener = Listener::bind(config.listen.address, Some(Arc::clone(&doorway)), timeouts, limits.connections).await?;
+        let listener =
+            Listener::bind(config.listen.address, Some(Arc::clone(&doorway)), timeouts, limits.connections)
+                .await?;
         let ledger = Arc::new(open_ledger(config)?);
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
@@ -136,15 +138,7 @@ impl Server {
             hangup: upkeep::hangup(),
         };
         let following = follower.map(|follower| tokio::spawn(follower.run()));
-        Ok(Server {
-            listener,
-            gateway,
-            ledger,
-            control,
-            upkeep,
-            following,
-            requests: limits.requests,
-        })
+        Ok(Server { listener, gateway, ledger, control, upkeep, following, requests: limits.requests })
     }
 
     /// The real address, also where port 0 was asked for.

@@ -1,6 +1,7 @@
 //! Certificate authorities for the demonstration, for tests, and for a company that has none yet.
 //!
-//! **Guarantees.** Keys are ECDSA P-256 in files of mode 0600; what exists is never written over.
+//! **Guarantees.** Keys are ECDSA P-256 in files of mode 0600; what exists is never written over, but for the
+//! revocation list, of which each has all that the one before had.
 //!
 //! **Trusts** the folder that it works in. **Must not** be part of serving. **Called by** `certs` and
 //! `demo`.
@@ -14,6 +15,10 @@ use rcgen::{
 };
 
 use crate::secrets;
+
+mod revocation;
+
+pub use revocation::{Issued, State};
 
 /// The company's own authority: it signs the gateway's certificate.
 pub const COMPANY_CA: &str = "company-ca";
@@ -51,7 +56,12 @@ impl Authority {
         self.folder.join(format!("{name}.key"))
     }
 
-    /// Makes both authorities and the gateway's certificate for `hosts`.
+    /// The contractors' authority's revocation list.
+    pub fn list(&self) -> PathBuf {
+        self.folder.join(format!("{CONTRACTOR_CA}.crl"))
+    }
+
+    /// Makes both authorities, an empty revocation list, and the gateway's certificate for `hosts`.
     ///
     /// # Errors
     /// Where a file is there without its partner, or cannot be written.
@@ -64,6 +74,9 @@ impl Authority {
         }
         let names = hosts.iter().map(|host| host_name(host)).collect::<anyhow::Result<_>>()?;
         made.push((GATEWAY, self.issue(GATEWAY, COMPANY_CA, names, ExtendedKeyUsagePurpose::ServerAuth)?));
+        if !self.list().exists() {
+            self.write_list(&[], LEAF_DAYS)?;
+        }
         Ok(made)
     }
 

@@ -139,9 +139,11 @@ impl Upkeep {
     fn report_ends(&self) {
         let files = self.doorway.files();
         let upstreams = self.config.upstreams.values().filter_map(|upstream| upstream.tls.as_ref());
-        let shown = upstreams.clone().filter_map(|tls| tls.identity.as_ref().map(|(certificate, _)| certificate));
+        let shown =
+            upstreams.clone().filter_map(|tls| tls.identity.as_ref().map(|(certificate, _)| certificate));
         let trusted = upstreams.map(|tls| &tls.ca);
-        let certificates = [&files.certificate].into_iter().chain(&files.client_ca).chain(shown).chain(trusted);
+        let certificates =
+            [&files.certificate].into_iter().chain(&files.client_ca).chain(shown).chain(trusted);
         let paths: BTreeSet<&Path> = certificates.chain(&files.crl).map(PathBuf::as_path).collect();
         for path in paths {
             for Validity { what, name, days_left } in validities(path).unwrap_or_default() {

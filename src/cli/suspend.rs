@@ -93,7 +93,10 @@ fn check_id(config: &Config, contractor: &str) -> anyhow::Result<()> {
 fn list(suspended: &BTreeMap<String, Suspension>, format: Format) {
     if format == Format::Json {
         for (contractor, Suspension { since, by, reason }) in suspended {
-            println!("{}", json!({ "contractor": contractor, "since": moment(*since), "by": by, "reason": reason }));
+            println!(
+                "{}",
+                json!({ "contractor": contractor, "since": moment(*since), "by": by, "reason": reason })
+            );
         }
         return;
     }

@@ -69,12 +69,7 @@ impl Listener {
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        Ok(Listener {
-            socket,
-            tls,
-            timeouts,
-            slots: Arc::new(Semaphore::new(connections)),
-        })
+        Ok(Listener { socket, tls, timeouts, slots: Arc::new(Semaphore::new(connections)) })
     }
 
     /// The real address, also where port 0 was asked for.

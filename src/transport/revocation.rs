@@ -27,7 +27,9 @@ pub fn newest(files: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'sta
         for list in read(path)? {
             let (issuer, dated) = dated(path, list)?;
             let known = newest.get(&issuer);
-            if known.is_none_or(|known| (&known.number, known.this_update) <= (&dated.number, dated.this_update)) {
+            if known
+                .is_none_or(|known| (&known.number, known.this_update) <= (&dated.number, dated.this_update))
+            {
                 newest.insert(issuer, dated);
             }
         }
@@ -35,10 +37,7 @@ pub fn newest(files: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'sta
     Ok(newest.into_values().map(|dated| dated.list).collect())
 }
 
-fn dated(
-    path: &Path,
-    list: CertificateRevocationListDer<'static>,
-) -> Result<(Vec<u8>, Dated), TlsError> {
+fn dated(path: &Path, list: CertificateRevocationListDer<'static>) -> Result<(Vec<u8>, Dated), TlsError> {
     let (_, parsed) =
         CertificateRevocationList::from_der(&list).map_err(|_| TlsError::List(path.to_owned()))?;
     let issuer = parsed.issuer().as_raw().to_vec();

@@ -6,6 +6,7 @@
 mod support;
 
 mod accounts;
+mod changes;
 mod codings;
 mod crash;
 mod demonstration;

@@ -168,7 +168,8 @@ fn pruned_before(search: &Search) -> anyhow::Result<Option<i64>> {
 
 /// Contractors, as far as today's rules know them.
 fn recipients(config: &Config) -> Recipients {
-    let plan = app::load_keys(config).ok().and_then(|keys| app::load_rules(config, keys.pseudonyms).ok()?.plan);
+    let plan =
+        app::load_keys(config).ok().and_then(|keys| app::load_rules(config, keys.pseudonyms).ok()?.plan);
     let contractors = plan.map(|plan| plan.contractors).unwrap_or_default();
     let known = contractors.iter().map(|contractor| {
         let recipient = Recipient {

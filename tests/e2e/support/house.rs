@@ -317,14 +317,19 @@ impl House {
 
     /// Runs a command about the ledger.
     pub fn ledger(&self, arguments: &[&str]) -> Output {
+        self.command(&[&["ledger"], arguments].concat())
+    }
+
+    /// Runs a command that reads the configuration.
+    pub fn command(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
-        command
-            .arg("ledger")
-            .args(arguments)
-            .arg("--config")
-            .arg(self.path("fieldgate.toml"))
-            .output()
-            .unwrap()
+        command.args(arguments).arg("--config").arg(self.path("fieldgate.toml")).output().unwrap()
+    }
+
+    /// Runs `fieldgate certs`.
+    pub fn certs(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+        command.arg("certs").args(arguments).arg("--dir").arg(self.path("certs")).output().unwrap()
     }
 
     /// Every entry, every hash and the signed head are right.
