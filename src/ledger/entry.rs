@@ -329,11 +329,6 @@ impl Draft {
         Draft::node(kind.as_str(), id, event)
     }
 
-    /// How many distinct subjects it is about.
-    pub(super) fn subjects(&self) -> usize {
-        self.parts.iter().map(|part| part.subjects.len()).sum()
-    }
-
     fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
         let time = now();
         let body = NodeBody { head: Head::new(kind, &id, time), event };

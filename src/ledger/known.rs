@@ -41,11 +41,10 @@ impl Known {
         }
     }
 
-    /// Counts the draft's subjects for its day; false (and nothing counted) where they would be too many.
-    pub fn admit(&mut self, draft: &Draft) -> bool {
-        let Some(contractor) = draft.contractor.as_deref().filter(|_| draft.subjects() > 0) else {
-            return true;
-        };
+    /// Counts the draft's subjects for its day, and says how many more there may be; `None` (and nothing
+    /// counted) where they would be too many.
+    pub fn admit(&mut self, draft: &Draft) -> Option<u64> {
+        let Some(contractor) = draft.contractor.as_deref() else { return Some(u64::MAX) };
         // A draft that was made before midnight counts for the day that its entry says. A clock that jumped
         // further back opens no day anew.
         let day = draft.time.div_euclid(MICROS_PER_DAY).clamp(self.day - 1, self.day);
@@ -55,14 +54,15 @@ impl Known {
         let seen = self.subjects.get(&key).unwrap_or(&none);
         let new: HashSet<SubjectPseudonym> =
             all().filter(|subject| !seen.contains(*subject)).copied().collect();
-        if !new.is_empty() && (seen.len() + new.len()) as u64 > draft.subjects_per_day {
-            return false;
+        let count = (seen.len() + new.len()) as u64;
+        if !new.is_empty() && count > draft.subjects_per_day {
+            return None;
         }
         if !new.is_empty() {
             self.undo.extend(new.iter().map(|subject| Undo::Subject(key.clone(), *subject)));
             self.subjects.entry(key).or_default().extend(new);
         }
-        true
+        Some(draft.subjects_per_day.saturating_sub(count))
     }
 
     /// The number of the contractor's next entry.

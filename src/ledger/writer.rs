@@ -40,12 +40,18 @@ const RETRY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Receipt {
     position: u64,
+    subjects_left: u64,
 }
 
 impl Receipt {
     /// The entry's number in the ledger.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Distinct subjects that the contractor may still see today.
+    pub fn subjects_left(&self) -> u64 {
+        self.subjects_left
     }
 }
 
@@ -410,15 +416,13 @@ fn stage(journal: &mut Journal, known: &mut Known, draft: &Draft) -> Result<Rece
         tracing::error!("an entry is too large for the ledger");
         return Err(RecordError::Unavailable);
     }
-    if !known.admit(draft) {
-        return Err(RecordError::SubjectLimit);
-    }
+    let subjects_left = known.admit(draft).ok_or(RecordError::SubjectLimit)?;
     let position = journal.next();
     for part in &draft.parts {
         let sequence = draft.contractor.as_deref().map(|contractor| known.next_sequence(contractor));
         journal.stage(&part.leaf(journal.next(), sequence));
     }
-    Ok(Receipt { position })
+    Ok(Receipt { position, subjects_left })
 }
 
 fn answer_all(answers: Vec<(Answer, Result<Receipt, RecordError>)>) {

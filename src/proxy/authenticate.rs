@@ -1,5 +1,6 @@
 //! Who is asking: a verified client certificate, an API key, or both where they agree.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -18,6 +19,7 @@ use super::ruling::Ruling;
 pub struct Caller {
     ruling: Arc<Ruling>,
     holder: Holder,
+    address: IpAddr,
 }
 
 impl Caller {
@@ -27,6 +29,11 @@ impl Caller {
 
     pub fn holder(&self) -> Holder {
         self.holder
+    }
+
+    /// Where it calls from.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     pub fn credential(&self) -> &str {
@@ -62,7 +69,7 @@ pub fn authenticate(ruling: &Arc<Ruling>, peer: &Peer, headers: &HeaderMap) -> R
         (Some(holder), _) | (None, Some(holder)) => holder,
         (None, None) => return Err(Refusal::NoCredential),
     };
-    Ok(Caller { ruling: Arc::clone(ruling), holder })
+    Ok(Caller { ruling: Arc::clone(ruling), holder, address: peer.address })
 }
 
 fn certificate_holder(plan: &Plan, identity: &ClientIdentity) -> Result<Holder, Refusal> {

@@ -3,11 +3,12 @@
 use http::header::{ACCEPT, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use jiff::Timestamp;
 
 use crate::rules::{self, Contractor, Query, QueryFault, RequestPath, Route, Task};
 
 use super::authenticate::Caller;
-use super::limits::Lease;
+use super::limits::{Lease, RateHeaders};
 use super::refusal::Missing;
 use super::{Refusal, Refused};
 
@@ -38,6 +39,11 @@ impl Permit {
         self.lease.take()
     }
 
+    /// What the response says of the rate, as long as there is none.
+    pub fn rate(&self) -> Option<&RateHeaders> {
+        self.lease.as_ref().map(|lease| &lease.rate)
+    }
+
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -55,7 +61,7 @@ impl Permit {
     }
 }
 
-/// Finds task and route, then checks agreement, method, query and limits.
+/// Finds task and route, then checks agreement, place and time, method, query and limits.
 ///
 /// # Errors
 /// Where the contractor may not, or not now.
@@ -76,6 +82,7 @@ pub fn authorize(caller: &Caller, head: &Parts) -> Result<Permit, Refused> {
     let refused =
         |refusal| Refused { refusal, task: Some(contractor.routes[route].task), route: Some(route) };
     check_agreement(contractor).map_err(refused)?;
+    check_access(caller, &contractor.tasks[contractor.routes[route].task]).map_err(refused)?;
     if !accepts_json(&head.headers) {
         return Err(refused(Refusal::NotAcceptable));
     }
@@ -143,6 +150,17 @@ fn check_agreement(contractor: &Contractor) -> Result<(), Refusal> {
         return Err(Refusal::AgreementInactive);
     }
     Ok(())
+}
+
+/// Where it calls from, and when.
+fn check_access(caller: &Caller, task: &Task) -> Result<(), Refusal> {
+    if !task.access.takes(caller.address()) {
+        return Err(Refusal::OutsideNetwork);
+    }
+    match task.access.hours.as_ref().and_then(|hours| hours.opens_in(Timestamp::now())) {
+        Some(wait) => Err(Refusal::OutsideHours(wait)),
+        None => Ok(()),
+    }
 }
 
 /// Whether an `Accept` header, if there is one, leaves room for JSON or lines of it: the most specific range that fits

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -18,6 +18,7 @@ use crate::rules::{Contractor, Holder, Limits, Plan, Task};
 
 use super::Refusal;
 use super::authenticate::Caller;
+use super::refusal::Limited;
 use super::ruling::Ruling;
 
 type PlainLimiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
@@ -72,7 +73,7 @@ pub struct Lease {
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateHeaders {
     pub policy: HeaderValue,
     pub state: HeaderValue,
@@ -96,14 +97,14 @@ impl LimitTable {
     pub fn enter(&self, holder: Holder, task: usize) -> Result<Lease, Refusal> {
         let counter = &self.counters(holder).tasks[task];
         let slot = Arc::clone(&counter.concurrent).try_acquire_owned();
-        let slot = slot.map_err(|_| Refusal::RateLimited(Duration::from_secs(1)))?;
+        let slot = slot.map_err(|_| counter.refusal(Duration::from_secs(1)))?;
         match counter.limiter.check() {
             Ok(state) => Ok(Lease {
                 slot,
                 rate: counter.headers(state.remaining_burst_capacity()),
                 purpose: counter.purpose.clone(),
             }),
-            Err(not_until) => Err(Refusal::RateLimited(not_until.wait_time_from(self.clock.now()))),
+            Err(not_until) => Err(counter.refusal(not_until.wait_time_from(self.clock.now()))),
         }
     }
 
@@ -146,13 +147,12 @@ impl Ruling {
 
 /// What is counted for one task, and said about it, goes for the other.
 fn is_counted_alike(one: &Task, other: &Task) -> bool {
-    let counted = |task: &Task| (task.limits.requests, task.limits.burst, task.limits.concurrent);
-    one.id == other.id && one.purpose == other.purpose && counted(one) == counted(other)
+    one.id == other.id && one.purpose == other.purpose && one.limits == other.limits
 }
 
 impl TaskCounter {
     fn new(task: &Task) -> Self {
-        let Limits { requests, burst, concurrent, .. } = task.limits;
+        let Limits { requests, burst, concurrent, subjects_per_day } = task.limits;
         let per_second = f64::from(requests.count.get()) / requests.per.as_secs_f64();
         let capacity = NonZeroU32::new(burst).unwrap_or(requests.count);
         let quota = Quota::with_period(requests.per / requests.count.get())
@@ -164,9 +164,19 @@ impl TaskCounter {
             name: task.id.to_string(),
             per_second,
             burst,
-            policy: header(&format!("\"{}\";q={burst};w={window}", task.id)),
+            policy: header(&format!(
+                "\"{}\";q={burst};w={window}, \"subjects\";q={subjects_per_day};w=86400;qu=\"subjects\"",
+                task.id
+            )),
             purpose: header(&purpose(&task.purpose)),
         }
+    }
+
+    /// Nothing is left for so long.
+    fn refusal(&self, wait: Duration) -> Refusal {
+        let state = header(&format!("\"{}\";r=0;t={}", self.name, wait.as_secs() + 1));
+        let rate = RateHeaders { policy: self.policy.clone(), state };
+        Refusal::RateLimited(Limited { wait, rate: Some(Box::new(rate)) })
     }
 
     fn headers(&self, remaining: u32) -> RateHeaders {
@@ -176,6 +186,23 @@ impl TaskCounter {
             state: header(&format!("\"{}\";r={remaining};t={reset}", self.name)),
         }
     }
+}
+
+impl RateHeaders {
+    /// Also says how many distinct customers are left for today.
+    #[must_use]
+    pub fn with_subjects(mut self, left: u64) -> Self {
+        let state = self.state.to_str().unwrap_or_default();
+        self.state = header(&format!("{state}, \"subjects\";r={left};t={}", until_tomorrow().as_secs()));
+        self
+    }
+}
+
+/// Days end in UTC.
+pub fn until_tomorrow() -> Duration {
+    const DAY: u64 = 86_400;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Duration::from_secs(DAY - since % DAY)
 }
 
 /// Header values are ASCII here: what is not is percent-encoded (RFC 8187, section 3.2.1).

@@ -1,7 +1,6 @@
 //! From a disclosure to a recorded one: the entry is durable, or nothing leaves.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,9 +13,10 @@ use crate::model::{KeyEpoch, RequestId};
 
 use super::authenticate::Caller;
 use super::authorize::Permit;
-use super::limits::Lease;
+use super::limits::{Lease, until_tomorrow};
 use super::parts::{self, Parts};
 use super::reduce::Disclosure;
+use super::refusal::Limited;
 use super::{Refusal, Refused, Suspended};
 
 /// A disclosure with its entry on the disk. Only [`record`] makes one.
@@ -36,6 +36,11 @@ impl Recorded {
     /// The number of the disclosure's entry in the ledger.
     pub fn entry(&self) -> u64 {
         self.receipt.position()
+    }
+
+    /// Distinct customers that the contractor may still see today.
+    pub fn subjects_left(&self) -> u64 {
+        self.receipt.subjects_left()
     }
 }
 
@@ -109,7 +114,10 @@ impl Recorder {
         {
             RecordError::Unavailable => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,
-            RecordError::SubjectLimit => Refusal::SubjectLimit(until_tomorrow()),
+            RecordError::SubjectLimit => Refusal::SubjectLimit(Limited {
+                wait: until_tomorrow(),
+                rate: permit.rate().map(|rate| Box::new(rate.clone().with_subjects(0))),
+            }),
         })
     }
 
@@ -223,12 +231,4 @@ fn parties(caller: &Caller) -> Parties<'_> {
 fn method_name(method: &http::Method) -> &str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
-}
-
-/// Days end in UTC.
-fn until_tomorrow() -> Duration {
-    const DAY: u64 = 86_400;
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Duration::from_secs(DAY - now % DAY)
 }

@@ -7,6 +7,8 @@ use http::StatusCode;
 use crate::filter::Fault;
 use crate::transport::DecodeError;
 
+use super::limits::RateHeaders;
+
 /// Why a request gets nothing. No variant can hold a byte of an upstream or of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -19,6 +21,9 @@ pub enum Refusal {
     Suspended,
     AgreementInactive,
     NoSuchTask,
+    OutsideNetwork,
+    /// Until when to wait.
+    OutsideHours(Duration),
     NotFound(Missing),
     /// The methods that the route has, for `Allow`.
     MethodNotAllowed(String),
@@ -27,9 +32,8 @@ pub enum Refusal {
     ContentTooLarge,
     UriTooLong,
     UnsupportedMediaType,
-    /// Until when to wait.
-    RateLimited(Duration),
-    SubjectLimit(Duration),
+    RateLimited(Limited),
+    SubjectLimit(Limited),
     UpstreamNotJson,
     UpstreamMalformed(Fault),
     /// Its content coding is broken, unknown, or expands too much.
@@ -43,6 +47,14 @@ pub enum Refusal {
     LedgerUnavailable,
     Overloaded,
     Internal,
+}
+
+/// How long to wait for more, and how the response says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    pub wait: Duration,
+    /// Boxed: a refusal travels far, and this is rare.
+    pub rate: Option<Box<RateHeaders>>,
 }
 
 /// Causes that the contractor must not be able to tell apart.
@@ -60,7 +72,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Refusal::NoCredential | Refusal::BadCredential => StatusCode::UNAUTHORIZED,
-            Refusal::Suspended | Refusal::AgreementInactive | Refusal::NoSuchTask => StatusCode::FORBIDDEN,
+            Refusal::Suspended
+            | Refusal::AgreementInactive
+            | Refusal::NoSuchTask
+            | Refusal::OutsideNetwork
+            | Refusal::OutsideHours(_) => StatusCode::FORBIDDEN,
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
             Refusal::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -93,6 +109,8 @@ impl Refusal {
             Refusal::Suspended => "suspended",
             Refusal::AgreementInactive => "agreement-inactive",
             Refusal::NoSuchTask => "no-such-task",
+            Refusal::OutsideNetwork => "outside-network",
+            Refusal::OutsideHours(_) => "outside-hours",
             Refusal::NotFound(_) => "not-found",
             Refusal::MethodNotAllowed(_) => "method-not-allowed",
             Refusal::NotAcceptable => "not-acceptable",
@@ -139,6 +157,8 @@ impl Refusal {
             Refusal::Suspended => "Your access is suspended; ask the company that you work for.",
             Refusal::AgreementInactive => "The agreement is not in force today.",
             Refusal::NoSuchTask => "The Fieldgate-Task header names a task that is not yours on this path.",
+            Refusal::OutsideNetwork => "The task may not be used from this network address.",
+            Refusal::OutsideHours(_) => "The task may not be used at this time; see Retry-After.",
             Refusal::NotFound(_) => "There is nothing here for you.",
             Refusal::MethodNotAllowed(_) => "This path has other methods; see Allow.",
             Refusal::NotAcceptable => "Responses are application/json.",
@@ -181,6 +201,8 @@ impl Refusal {
             | Refusal::Suspended
             | Refusal::AgreementInactive
             | Refusal::NoSuchTask
+            | Refusal::OutsideNetwork
+            | Refusal::OutsideHours(_)
             | Refusal::MethodNotAllowed(_)
             | Refusal::NotAcceptable
             | Refusal::RequestTimeout

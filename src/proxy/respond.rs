@@ -88,6 +88,7 @@ struct Problem<'a> {
 /// Releases what is recorded.
 pub fn release(recorded: Recorded) -> Response<Outgoing> {
     let entry = recorded.entry();
+    let left = recorded.subjects_left();
     let Recorded { id, status, format, body, parts, lease, .. } = recorded;
     let Lease { slot, rate, purpose } = lease;
     tracing::debug!(request = %id, entry, status = status.as_u16(), "disclosed");
@@ -101,6 +102,7 @@ pub fn release(recorded: Recorded) -> Response<Outgoing> {
     }
     headers.insert(DISCLOSURE_ID, ascii(&id.to_string()));
     headers.insert(PURPOSE, purpose);
+    let rate = rate.with_subjects(left);
     headers.insert(RATE_LIMIT_POLICY, rate.policy);
     headers.insert(RATE_LIMIT, rate.state);
     build(status, headers, Outgoing { rest: body.unwrap_or_default(), parts, _slot: Some(slot) })
@@ -132,7 +134,14 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
         Refusal::MethodNotAllowed(allow) => {
             headers.insert(ALLOW, ascii(allow));
         }
-        Refusal::RateLimited(wait) | Refusal::SubjectLimit(wait) => {
+        Refusal::RateLimited(limited) | Refusal::SubjectLimit(limited) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(limited.wait.as_secs() + 1));
+            if let Some(rate) = &limited.rate {
+                headers.insert(RATE_LIMIT_POLICY, rate.policy.clone());
+                headers.insert(RATE_LIMIT, rate.state.clone());
+            }
+        }
+        Refusal::OutsideHours(wait) => {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         }
         Refusal::LedgerUnavailable | Refusal::Overloaded => {
@@ -147,6 +156,7 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
         | Refusal::Suspended
         | Refusal::AgreementInactive
         | Refusal::NoSuchTask
+        | Refusal::OutsideNetwork
         | Refusal::NotFound(_)
         | Refusal::NotAcceptable
         | Refusal::RequestTimeout

@@ -107,7 +107,8 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             }
         }
         let (id, basis) = (task.id.value, task.basis.value);
-        contractor.tasks.push(Task { id, purpose: task.purpose, basis, limits: task.limits });
+        let file::Task { purpose, limits, access, .. } = task;
+        contractor.tasks.push(Task { id, purpose, basis, limits, access });
     }
     contractor
 }

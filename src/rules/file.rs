@@ -7,6 +7,7 @@ use crate::diagnostic::table::At;
 use crate::filter::{Condition, Kinds, Path, Shape};
 use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 
+use super::access::Access;
 use super::template::PathTemplate;
 
 #[derive(Debug)]
@@ -60,11 +61,12 @@ pub struct Task {
     /// It is for payment: card numbers leave as they are.
     pub payment: bool,
     pub limits: Limits,
+    pub access: Access,
     pub routes: Vec<Route>,
 }
 
 /// How much a task may ask for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Per credential.
     pub requests: Rate,

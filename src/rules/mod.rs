@@ -8,6 +8,7 @@
 //!
 //! **Called by** `app` at start and by `fieldgate check`: the same code.
 
+mod access;
 mod compile;
 mod file;
 mod link;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 
+pub use access::{Access, Hours};
 pub use file::{Limits, Method, Proof};
 pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task};
 pub use query::{Query, QueryFault};

@@ -12,6 +12,7 @@ use crate::model::{
     TransferMechanism,
 };
 
+use super::access::Access;
 use super::file::{Limits, Method, Proof};
 use super::template::{Parameters, PathTemplate, RequestPath, Router};
 
@@ -70,6 +71,7 @@ pub struct Task {
     pub purpose: String,
     pub basis: Basis,
     pub limits: Limits,
+    pub access: Access,
 }
 
 #[derive(Debug)]

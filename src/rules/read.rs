@@ -7,6 +7,7 @@ use crate::diagnostic::{Report, Source};
 use crate::filter::{Condition, Kinds, Path, PathError, Pattern, Shape, Type};
 use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 
+use super::access::Access;
 use super::file::{Agreement, Credential, Field, Limits, Method, Proof, Route, RuleFile, Task, Written};
 use super::template::PathTemplate;
 
@@ -149,14 +150,15 @@ fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
     let payment = table.get("payment").is_some_and(|value| value.boolean(report) == Some(true));
     let limits = match table.get("limits") {
         Some(value) => value.read_table(report, limits),
-        None => Some(Limits::default()),
+        None => Some((Limits::default(), Access::default())),
     };
     let routes = table.tables(report, "route", route);
-    Some(Task { id: id?, purpose: purpose?, basis: basis?, payment, limits: limits?, routes })
+    let (limits, access) = limits?;
+    Some(Task { id: id?, purpose: purpose?, basis: basis?, payment, limits, access, routes })
 }
 
 /// What is wrong is reported and stands at its default, so that the rest is looked at too.
-fn limits(table: &mut Table, report: &mut Report) -> Option<Limits> {
+fn limits(table: &mut Table, report: &mut Report) -> Option<(Limits, Access)> {
     let mut limits = Limits::default();
     if let Some(requests) = table.get("requests").and_then(|value| value.parse(report, Rate::parse)) {
         limits.requests = requests.value;
@@ -176,7 +178,7 @@ fn limits(table: &mut Table, report: &mut Report) -> Option<Limits> {
     if let Some(subjects) = count("subjects_per_day", 1_000_000_000_000) {
         limits.subjects_per_day = subjects;
     }
-    Some(limits)
+    Some((limits, Access::read(table, report)))
 }
 
 fn route(table: &mut Table, report: &mut Report) -> Option<Route> {

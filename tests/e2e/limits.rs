@@ -11,12 +11,18 @@ async fn a_credential_that_asks_too_often_is_told_when_to_come_back() {
     let house = House::with(CONFIG, &[("parcelco", &with_limits("requests = \"1/h\"\nburst = 2"))]).await;
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     let client = house.parcelco();
-    assert_eq!(house.get(&client, "/orders/1").await.headers["ratelimit"], "\"deliver-order\";r=1;t=3600");
+    let first = house.get(&client, "/orders/1").await;
+    let state = first.headers["ratelimit"].to_str().unwrap();
+    assert!(state.starts_with("\"deliver-order\";r=1;t=3600, \"subjects\";r=99999;t="), "{state}");
+    let policy = "\"deliver-order\";q=2;w=7200, \"subjects\";q=100000;w=86400;qu=\"subjects\"";
+    assert_eq!(first.headers["ratelimit-policy"], policy);
     assert_eq!(house.get(&client, "/orders/1").await.status, 200);
     let response = house.get(&client, "/orders/1").await;
     assert_eq!((response.status.as_u16(), response.code().as_str()), (429, "rate-limited"));
     let wait: u64 = response.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((3500..=3601).contains(&wait), "{wait}");
+    assert_eq!(response.headers["ratelimit"], format!("\"deliver-order\";r=0;t={wait}"));
+    assert_eq!(response.headers["ratelimit-policy"], policy);
     // The other credential of the contractor has a budget of its own.
     assert_eq!(
         house.get(&house.client(None).with("authorization", "Bearer test"), "/orders/1").await.status,
@@ -73,4 +79,33 @@ async fn distinct_customers_in_a_day_are_bounded_exactly_and_across_restarts() {
     assert_eq!(response.code(), "subject-limit");
     assert!(response.headers.contains_key("retry-after"));
     assert_eq!(house.get(&house.parcelco(), "/orders/1").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_task_is_used_from_its_networks_only() {
+    for (networks, status) in [("\"192.0.2.0/24\", \"::1\"", 403), ("\"127.0.0.0/8\"", 200)] {
+        let rules = with_limits(&format!("networks = [{networks}]"));
+        let house = House::with(CONFIG, &[("parcelco", &rules)]).await;
+        house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+        let response = house.get(&house.parcelco(), "/orders/1").await;
+        assert_eq!(response.status, status, "{networks}");
+        assert_eq!(house.upstream.requests().len(), usize::from(status == 200));
+        if status == 403 {
+            assert_eq!(response.code(), "outside-network");
+        }
+    }
+}
+
+#[tokio::test]
+async fn outside_its_hours_a_task_is_refused_and_told_when_it_opens() {
+    let now = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now());
+    // In two hours, for an hour.
+    let clock = |ahead: i8| format!("{:02}:00", (now.hour() + ahead) % 24);
+    let rules = with_limits(&format!("hours = {{ from = \"{}\", to = \"{}\" }}", clock(2), clock(3)));
+    let house = House::with(CONFIG, &[("parcelco", &rules)]).await;
+    let response = house.get(&house.parcelco(), "/orders/1").await;
+    assert_eq!((response.status.as_u16(), response.code().as_str()), (403, "outside-hours"));
+    let wait: u64 = response.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((3500..=7201).contains(&wait), "{wait}");
+    assert!(house.upstream.requests().is_empty());
 }
