@@ -29,7 +29,7 @@ pub const GATEWAY: &str = "gateway";
 
 const CA_DAYS: i64 = 3650;
 /// Short enough to be renewed in practice, and within what browsers take.
-const LEAF_DAYS: i64 = 397;
+pub const LEAF_DAYS: i64 = 397;
 
 /// Certificates and keys in one folder, by name: `NAME.pem` and `NAME.key`.
 pub struct Authority {
@@ -73,7 +73,10 @@ impl Authority {
             made.push((name, self.root(name, common_name)?));
         }
         let names = hosts.iter().map(|host| host_name(host)).collect::<anyhow::Result<_>>()?;
-        made.push((GATEWAY, self.issue(GATEWAY, COMPANY_CA, names, ExtendedKeyUsagePurpose::ServerAuth)?));
+        made.push((
+            GATEWAY,
+            self.issue(GATEWAY, COMPANY_CA, names, ExtendedKeyUsagePurpose::ServerAuth, LEAF_DAYS)?,
+        ));
         if !self.list().exists() {
             self.write_list(&[], LEAF_DAYS)?;
         }
@@ -83,14 +86,22 @@ impl Authority {
     /// Makes a client certificate that carries `san`: `URI:…` or `DNS:…`, as rule files write it.
     ///
     /// # Errors
-    /// Where the name is of another form, the authority is missing, or a file cannot be written.
+    /// As [`Authority::issue_client_for`].
     pub fn issue_client(&self, name: &str, san: &str) -> anyhow::Result<Made> {
+        self.issue_client_for(name, san, LEAF_DAYS)
+    }
+
+    /// The same, good for `days`.
+    ///
+    /// # Errors
+    /// Where the name is of another form, the authority is missing, or a file cannot be written.
+    pub fn issue_client_for(&self, name: &str, san: &str, days: i64) -> anyhow::Result<Made> {
         let san = match san.split_once(':') {
             Some(("URI", uri)) => SanType::URI(uri.try_into()?),
             Some(("DNS", host)) => SanType::DnsName(host.try_into()?),
             _ => bail!("a name is URI:… or DNS:…, such as URI:spiffe://parcelco.example/gateway"),
         };
-        self.issue(name, CONTRACTOR_CA, vec![san], ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(name, CONTRACTOR_CA, vec![san], ExtendedKeyUsagePurpose::ClientAuth, days)
     }
 
     fn root(&self, name: &str, common_name: &str) -> anyhow::Result<Made> {
@@ -110,12 +121,13 @@ impl Authority {
         authority: &str,
         names: Vec<SanType>,
         usage: ExtendedKeyUsagePurpose,
+        days: i64,
     ) -> anyhow::Result<Made> {
         if self.exists(name)? {
             return Ok(Made::AlreadyThere);
         }
         let issuer = self.issuer(authority)?;
-        let mut params = params(name, LEAF_DAYS);
+        let mut params = params(name, days);
         params.subject_alt_names = names;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use crate::authority::{Authority, Issued, Made, State};
+use crate::authority::{Authority, Issued, LEAF_DAYS, Made, State};
 
 use super::{Answer, Format};
 
@@ -60,6 +60,9 @@ enum Command {
         /// The name in the certificate, as the rule file's `mtls_san`: URI:… or DNS:…
         #[arg(long, value_name = "TYPE:NAME")]
         san: String,
+        /// For how many days it is good
+        #[arg(long, value_name = "DAYS", default_value_t = LEAF_DAYS, value_parser = clap::value_parser!(i64).range(1..=3650))]
+        days: i64,
     },
 }
 
@@ -67,7 +70,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let authority = Authority::new(&arguments.dir);
     let made = match &arguments.command {
         Command::Init { hosts } => authority.init(hosts)?,
-        Command::Issue { name, san } => vec![(name.as_str(), authority.issue_client(name, san)?)],
+        Command::Issue { name, san, days } => {
+            vec![(name.as_str(), authority.issue_client_for(name, san, *days)?)]
+        }
         Command::Revoke { names, serials, reason, days } => {
             let revoked = authority.revoke(names, serials, reason, *days)?;
             return revoke(&authority, &revoked, arguments.format);

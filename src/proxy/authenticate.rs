@@ -81,7 +81,9 @@ fn certificate_holder(plan: &Plan, identity: &ClientIdentity) -> Result<Holder, 
     for name in &identity.dns_names {
         found = agreed(found, plan.holder(&Proof::SanDns(name.clone())))?;
     }
-    found.ok_or(Refusal::BadCredential)
+    let holder = found.ok_or(Refusal::BadCredential)?;
+    plan.contractor(holder).note_ending(holder.credential, identity.days_left());
+    Ok(holder)
 }
 
 /// The names of one certificate must not belong to two contractors.

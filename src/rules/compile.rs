@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Report, Source};
 use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
 
 use super::file::{self, Proof, RuleFile};
-use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task};
+use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task, Told};
 use super::route::RouteCompiler;
 use super::template::Router;
 
@@ -83,6 +83,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             expires: file.agreement.expires.value,
             transfer: file.agreement.transfer,
         },
+        endings: file.credentials.iter().map(|_| Told::default()).collect(),
         credentials: file.credentials.into_iter().map(|credential| credential.id.value).collect(),
         tasks: Vec::new(),
         routes: Vec::new(),

@@ -52,6 +52,8 @@ pub struct Contractor {
     pub jurisdictions: Jurisdictions,
     pub agreement: Agreement,
     pub credentials: Vec<CredentialId>,
+    /// For each credential, when the log was last told that its certificate ends soon.
+    pub(super) endings: Vec<Told>,
     pub tasks: Vec<Task>,
     pub routes: Vec<Route>,
     pub(super) router: Router,
@@ -89,15 +91,19 @@ pub struct Route {
     pub accept: Option<Filter>,
     /// What the filter's fields are called, in its order.
     pub fields: Vec<FieldLabel>,
-    pub(super) drift: DriftLog,
+    pub(super) drift: Told,
 }
 
-/// When the log was last told of a route's upstream that does not fit its rule.
+/// When the log was last told of something that happens with many requests.
 #[derive(Debug, Default)]
-pub(super) struct DriftLog(AtomicU64);
+pub(super) struct Told(AtomicU64);
 
-/// Seconds between two lines about one route.
+/// Seconds between two lines about one route whose upstream does not fit its rule.
 const DRIFT_LOG: u64 = 60;
+/// Seconds between two lines about one credential whose certificate ends soon.
+const ENDING_LOG: u64 = 86_400;
+/// How long before its end.
+const ENDING_DAYS: i64 = 30;
 
 /// A disclosed field, as the ledger names it.
 #[derive(Debug)]
@@ -129,6 +135,17 @@ impl Plan {
     }
 }
 
+impl Told {
+    /// True at most once in so many seconds.
+    fn is_due(&self, pause: u64) -> bool {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = since.map_or(1, |since| since.as_secs());
+        let last = self.0.load(Ordering::Relaxed);
+        let due = now >= last.saturating_add(pause);
+        due && self.0.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
 impl Holder {
     /// Two credentials of the same contractor.
     pub fn same_contractor(self, other: Holder) -> bool {
@@ -137,6 +154,14 @@ impl Holder {
 }
 
 impl Contractor {
+    /// Tells the log, once a day, of a credential whose certificate was shown and ends soon.
+    pub fn note_ending(&self, credential: usize, days_left: i64) {
+        if days_left <= ENDING_DAYS && self.endings[credential].is_due(ENDING_LOG) {
+            let (contractor, credential) = (self.id.as_str(), self.credentials[credential].as_str());
+            tracing::warn!(contractor, credential, days_left, "a contractor's certificate ends soon");
+        }
+    }
+
     /// Indexes of the routes that serve `path`, whatever the method.
     pub fn routes_for(&self, path: &RequestPath) -> Vec<usize> {
         let accepting = |group: &[usize]| {
@@ -157,11 +182,7 @@ impl Route {
         if counts.iter().all(|count| count.drifted == 0) {
             return;
         }
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let now = since.map_or(1, |since| since.as_secs());
-        let last = self.drift.0.load(Ordering::Relaxed);
-        let due = now >= last.saturating_add(DRIFT_LOG);
-        if due && self.drift.0.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if self.drift.is_due(DRIFT_LOG) {
             let drifted = self.fields.iter().zip(counts).filter(|(_, count)| count.drifted > 0);
             for (field, count) in drifted {
                 tracing::warn!(

@@ -11,7 +11,7 @@ use crate::model::ContractorId;
 
 use super::file::{self, Method, Written};
 use super::link::LinkRewriter;
-use super::plan::{DriftLog, FieldLabel, Route, Surroundings};
+use super::plan::{FieldLabel, Route, Surroundings, Told};
 use super::template::Parameters;
 
 /// What all routes of one contractor are compiled with.
@@ -90,7 +90,7 @@ impl RouteCompiler<'_> {
             filter: filter.ok()?,
             accept,
             fields: labels,
-            drift: DriftLog::default(),
+            drift: Told::default(),
         })
     }
 

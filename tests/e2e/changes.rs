@@ -221,3 +221,22 @@ async fn new_rules_give_nobody_a_second_budget() {
     house.logged("rules came into force").await;
     assert_eq!(house.get(&client, "/orders/1").await.code(), "rate-limited");
 }
+
+#[tokio::test]
+async fn the_log_says_in_time_which_certificates_and_lists_end() {
+    let mut house = House::closed(&CONFIG.replace("[ledger]", WITH_LIST), &[("parcelco", RULES)]).await;
+    succeeds(&house.certs(&["revoke", "stranger", "--days", "9"]));
+    let san = "URI:spiffe://parcelco.example/gateway";
+    succeeds(&house.certs(&["issue", "parcelco-short", "--san", san, "--days", "20"]));
+    assert_eq!(house.certs(&["list"]).status.code(), Some(1), "one of them ends soon");
+    house.open();
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    for name in ["parcelco-short", "parcelco", "parcelco-short"] {
+        assert_eq!(house.get(&house.client(Some(name)), "/orders/1").await.status, StatusCode::OK);
+    }
+    house.logged("revocation list").await;
+    let log = house.log();
+    assert!(log.contains("ends soon") && log.contains("contractor-ca.crl"), "{log}");
+    assert_eq!(log.matches("a contractor's certificate ends soon").count(), 1, "{log}");
+    house.assert_clean();
+}
