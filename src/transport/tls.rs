@@ -101,7 +101,7 @@ fn client_verifier(ca: &Path, lists: &[PathBuf]) -> Result<Arc<dyn ClientCertVer
         // rustls accepts a list past its next update unless it is told not to.
         .enforce_revocation_expiration()
         .allow_unauthenticated();
-    Ok(builder.build().map_err(|source| TlsError::Verifier { path: ca.to_owned(), source })?)
+    builder.build().map_err(|source| TlsError::Verifier { path: ca.to_owned(), source })
 }
 
 /// How an upstream is called: its certificate must come from the named authority.
