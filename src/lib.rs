@@ -49,6 +49,10 @@
 //! Text → [`rules::compile`] reads it key by key, all that is wrong reported at once → the paths of each
 //! route compiled into one automaton → [`rules::Plan`] with its digest → the ledger's entry 'rules' →
 //! served. `fieldgate check` is the same code.
+//!
+//! # Threats
+//!
+//! [`threats`]: assets, actors, threats, controls, and the tests that prove them.
 
 pub mod app;
 pub mod authority;
@@ -62,5 +66,7 @@ pub mod model;
 pub mod proxy;
 pub mod rules;
 pub mod secrets;
+#[doc = include_str!("threats.md")]
+pub mod threats {}
 pub mod transport;
 pub mod witness;

@@ -17,7 +17,10 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("witness", &["ledger", "transport"]),
     ("config", &["model", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),
-    ("app", &["model", "secrets", "ledger", "rules", "transport", "proxy", "witness", "config"]),
+    (
+        "app",
+        &["model", "diagnostic", "secrets", "ledger", "rules", "transport", "proxy", "witness", "config"],
+    ),
     ("demo", &["diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
     (
         "cli",
@@ -105,4 +108,29 @@ fn unsafe_code_is_in_one_file_only() {
         }
     }
     assert_eq!(allowed, ["src/filter/simd.rs", "tests/house.rs"]);
+}
+
+#[test]
+fn each_control_of_the_threat_model_is_proved_by_a_test_that_is_there() {
+    let mut names = Vec::new();
+    for folder in ["src", "tests"] {
+        for path in sources(Path::new(folder)) {
+            let text = std::fs::read_to_string(path).unwrap();
+            let functions = text.match_indices("fn ").map(|(at, _)| &text[at + 3..]);
+            names.extend(functions.filter_map(|rest| Some(rest.split_once("()")?.0.to_owned())));
+        }
+    }
+    let model = std::fs::read_to_string("src/threats.md").unwrap();
+    let (_, table) = model.split_once("# Threats and controls").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.contains("---")).skip(1);
+    let mut count = 0;
+    for row in rows {
+        let proof = row.trim_end_matches(" |").rsplit_once(" | ").unwrap().1;
+        let proofs: Vec<&str> = proof.split(", ").map(|name| name.trim_matches('`')).collect();
+        for name in &proofs {
+            assert!(names.iter().any(|known| known == name), "{name}: {row}");
+        }
+        count += 1;
+    }
+    assert!(count >= 30, "{count} rows");
 }
