@@ -8,6 +8,7 @@
 
 mod certs;
 mod check;
+mod diff;
 mod key;
 mod ledger;
 mod serve;
@@ -44,6 +45,11 @@ enum Command {
     Serve(serve::Arguments),
     /// Check configuration and rules, without a network
     Check(check::Arguments),
+    /// Compare two states of the rules: who can see what more or less
+    ///
+    /// Exit code 1 where something widens, or may widen: what cannot be decided from the rules alone counts as
+    /// more. States are folders, or git revisions of the folder that the configuration names.
+    Diff(diff::Arguments),
     /// Make certificate authorities and certificates
     Certs(certs::Arguments),
     /// Make API keys
@@ -94,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).map(|()| Answer::Yes),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),

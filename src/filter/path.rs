@@ -108,6 +108,52 @@ impl Path {
         })
     }
 
+    /// The paths that this one stands for, where a step lists several names or indexes; itself where it has
+    /// other selectors beside them. At most so many as the text has room for.
+    pub fn singles(&self) -> Vec<Path> {
+        const MOST: usize = 4096;
+        let mut all = vec![Path { origin: self.origin, steps: Vec::new() }];
+        for step in &self.steps {
+            let each: Vec<Step> = step
+                .selectors
+                .iter()
+                .map(|selector| Step { descendant: step.descendant, selectors: vec![selector.clone()] })
+                .collect();
+            if all.len() * each.len() > MOST {
+                return vec![self.clone()];
+            }
+            let longer = |path: &Path| {
+                let one = |step: &Step| {
+                    let mut longer = path.clone();
+                    longer.steps.push(step.clone());
+                    longer
+                };
+                each.iter().map(one).collect::<Vec<_>>()
+            };
+            all = all.iter().flat_map(longer).collect();
+        }
+        all
+    }
+
+    /// `recipient.name`, where it has names and indexes only.
+    pub fn plain_name(&self) -> Option<String> {
+        let mut text = String::new();
+        for step in &self.steps {
+            match (&step.selectors[..], step.descendant) {
+                ([Selector::Name(name)], false) if !name.contains(['.', '[']) => {
+                    if !text.is_empty() {
+                        text.push('.');
+                    }
+                    text.push_str(name);
+                }
+                ([Selector::Index(index)], false) => text.push_str(&format!("[{index}]")),
+                ([Selector::Wildcard], false) => text.push_str("[*]"),
+                _ => return None,
+            }
+        }
+        Some(text).filter(|text| !text.is_empty())
+    }
+
     pub fn has_descendant(&self) -> bool {
         self.steps.iter().any(|step| step.descendant)
     }

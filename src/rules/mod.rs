@@ -10,6 +10,7 @@
 
 mod access;
 mod compile;
+pub mod diff;
 mod file;
 mod link;
 mod plan;
@@ -42,13 +43,18 @@ pub struct Loaded {
 /// # Errors
 /// Where the directory or a file cannot be read at all.
 pub fn load(directory: &Path, surroundings: &Surroundings) -> std::io::Result<Loaded> {
+    Ok(compile(sources(directory)?, surroundings))
+}
+
+/// The rule files of a directory, read and not looked at.
+fn sources(directory: &Path) -> std::io::Result<Vec<Arc<Source>>> {
     let mut sources = Vec::new();
     for path in rule_files(directory)? {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         sources.push(Source::new(path.display().to_string(), text));
     }
-    Ok(compile(sources, surroundings))
+    Ok(sources)
 }
 
 /// The rule files of a directory, sorted.

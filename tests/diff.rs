@@ -1,0 +1,220 @@
+//! What `fieldgate diff` says of two states of the rules.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use fieldgate::diagnostic::Source;
+use fieldgate::rules::diff::{Change, Effect, Written, diff};
+
+const RULES: &str = include_str!("../rules/parcelco.toml");
+
+fn written(text: &str) -> Written {
+    Written::read(vec![Source::new("rules/parcelco.toml", text)]).unwrap()
+}
+
+/// Replaces one text, which must be there.
+fn with(old: &str, new: &str) -> String {
+    assert!(RULES.contains(old), "{old}");
+    RULES.replacen(old, new, 1)
+}
+
+fn changes(new: &str) -> Vec<Change> {
+    diff(&written(RULES), &written(new))
+}
+
+#[test]
+fn each_change_is_one_line_that_says_whether_it_widens() {
+    use Effect::{MayWiden, Narrows, Neutral, Widens};
+    let field = "\"@.recipient.name\",";
+    let when = "@.carrier == 'parcelco' && @.status == 'ready_to_ship'";
+    let cases = [
+        (with(field, ""), Narrows, "recipient.name is not disclosed any more"),
+        (with(field, "\"@.recipient.name\", \"@.customer.email\","), Widens, "customer.email is disclosed"),
+        (with(field, "\"@.recipient['name','company']\","), Widens, "recipient.company is disclosed"),
+        (
+            with(
+                field,
+                "\"@.recipient.name\", { path = \"@.customer.email\", transform = \"email-domain\" },",
+            ),
+            Widens,
+            "customer.email is disclosed, as email-domain",
+        ),
+        (
+            with("{ path = \"@.recipient.phone\", transform = \"last4\" }", "\"@.recipient.phone\""),
+            Widens,
+            "recipient.phone is as it is instead of last4 only",
+        ),
+        (
+            with(field, "{ path = \"@.recipient.name\", transform = \"initials\" },"),
+            Narrows,
+            "recipient.name is initials only instead of as it is",
+        ),
+        (
+            with(field, "{ path = \"@.recipient.name\", max_length = 80 },"),
+            Narrows,
+            "recipient.name: what it must be is said",
+        ),
+        (
+            with(when, &format!("{when} && @.recipient.company == null")),
+            Narrows,
+            "where @.carrier == 'parcelco' && @.status == 'ready_to_ship' && @.recipient.company == null instead of @.carrier == 'parcelco' && @.status == 'ready_to_ship'",
+        ),
+        (
+            with(when, "@.carrier == 'parcelco'"),
+            Widens,
+            "where @.carrier == 'parcelco' instead of @.carrier == 'parcelco' && @.status == 'ready_to_ship'",
+        ),
+        (
+            with(when, "@.carrier == 'swiftpost'"),
+            MayWiden,
+            "where @.carrier == 'swiftpost' instead of @.carrier == 'parcelco' && @.status == 'ready_to_ship'",
+        ),
+        (
+            with("basis   = \"contract\"", "basis   = \"contract\"\npayment = true"),
+            Widens,
+            "card numbers leave as they are",
+        ),
+        (with("jurisdiction = \"NL\"", "jurisdiction = \"BR\""), Widens, "data goes to BR instead of NL"),
+        (
+            with("expires   = 2027-12-31", "expires   = 2028-12-31"),
+            Widens,
+            "the agreement ends on 2028-12-31 instead of 2027-12-31",
+        ),
+        (
+            with("expires   = 2027-12-31", "expires   = 2026-12-31"),
+            Narrows,
+            "the agreement ends on 2026-12-31 instead of 2027-12-31",
+        ),
+        (
+            with("Packaging and shipping", "Shipping"),
+            Neutral,
+            "the service is Shipping instead of Packaging and shipping",
+        ),
+        (
+            with(
+                "id      = \"deliver-order\"\npurpose = \"Deliver the customer's parcel\"",
+                "id      = \"deliver-order\"\npurpose = \"Marketing\"",
+            ),
+            MayWiden,
+            "the purpose is \"Marketing\" instead of \"Deliver the customer's parcel\"",
+        ),
+        (
+            with("concurrent       = 32", "concurrent       = 64"),
+            Widens,
+            "requests at the same time: 64 instead of 32",
+        ),
+        (
+            with("concurrent       = 32", "concurrent       = 32\nnetworks = [\"192.0.2.0/24\"]"),
+            Narrows,
+            "requests come from 192.0.2.0/24 instead of anywhere",
+        ),
+        (
+            with(
+                "concurrent       = 32",
+                "concurrent       = 32\nhours = { from = \"08:00\", to = \"18:00\" }",
+            ),
+            Narrows,
+            "the hours are others",
+        ),
+        (
+            with("query    = [\"cursor\", \"limit\"]", "query    = [\"cursor\", \"limit\", \"sort\"]"),
+            Widens,
+            "the query parameter sort is taken",
+        ),
+    ];
+    for (text, effect, what) in cases {
+        let found = changes(&text);
+        let found: Vec<_> = found.iter().map(|change| (change.effect, change.what.as_str())).collect();
+        assert_eq!(found, [(effect, what)]);
+    }
+}
+
+#[test]
+fn what_is_only_written_in_another_way_is_no_change() {
+    let same = with(
+        "\"@.shipping_address['street','city','postal_code','country']\"",
+        "\"@.shipping_address.street\", \"$.shipping_address['country','postal_code']\", \"@['shipping_address'].city\"",
+    );
+    assert_eq!(changes(&same), []);
+    assert_eq!(changes(RULES), []);
+}
+
+#[test]
+fn a_whole_subtree_holds_what_was_listed_and_more() {
+    let whole = with(
+        "\"@.shipping_address['street','city','postal_code','country']\"",
+        "{ path = \"@.shipping_address\", whole = true }",
+    );
+    let found = changes(&whole);
+    let found: Vec<_> = found.iter().map(|change| (change.effect, change.what.as_str())).collect();
+    assert_eq!(found, [(Effect::Widens, "shipping_address is disclosed, with all that is in it")]);
+    let back = diff(&written(&whole), &written(RULES));
+    assert!(!back.iter().any(|change| change.effect.needs_review()), "{back:?}");
+}
+
+#[test]
+fn new_and_lost_contractors_tasks_and_routes_are_said() {
+    let none = Written::read(Vec::new()).unwrap();
+    let all = diff(&none, &written(RULES));
+    assert!(all.iter().all(|change| change.effect == Effect::Widens));
+    assert!(all.iter().any(|change| change.what.contains("is a new contractor; its data goes to NL")));
+    assert!(
+        all.iter().any(|change| change.what.starts_with("a new route (GET), where @.carrier == 'parcelco'"))
+    );
+    assert!(all.iter().any(|change| change.what == "recipient.phone is disclosed, as last4"));
+    let gone = diff(&written(RULES), &none);
+    assert!(gone.len() == 1 && gone[0].effect == Effect::Narrows, "{gone:?}");
+}
+
+fn fieldgate(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fieldgate")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn folders_and_revisions_are_compared_and_the_exit_code_says_whether_it_widens() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=x", "-c", "user.email=x@example.com"]);
+        let output = git.args(arguments).current_dir(home).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    std::fs::create_dir_all(home.join("rules")).unwrap();
+    std::fs::write(
+        home.join("fieldgate.toml"),
+        "jurisdiction = \"US\"\n[upstream.orders]\nurl = \"http://127.0.0.1:1\"\n",
+    )
+    .unwrap();
+    std::fs::write(home.join("rules/parcelco.toml"), RULES).unwrap();
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "rules"]);
+    let same = fieldgate(home, &["diff", "HEAD", "rules"]);
+    assert_eq!(
+        (same.status.code(), same.stdout.as_slice()),
+        (Some(0), b"Nothing is different.\n".as_slice())
+    );
+
+    let wider = with("\"@.recipient.name\",", "\"@.recipient.name\", \"@.customer.email\",");
+    std::fs::write(home.join("rules/parcelco.toml"), wider).unwrap();
+    let markdown = fieldgate(home, &["diff", "HEAD", "rules", "--format", "markdown"]);
+    assert_eq!(markdown.status.code(), Some(1));
+    let text = String::from_utf8(markdown.stdout).unwrap();
+    assert!(
+        text.contains(
+            "| **widens** | parcelco · deliver-order · /orders/{order\\_id} | customer.email is disclosed |"
+        ),
+        "{text}"
+    );
+    let back = fieldgate(home, &["diff", "rules", "HEAD", "--format", "json"]);
+    assert_eq!(back.status.code(), Some(0));
+    let line: serde_json::Value = serde_json::from_slice(&back.stdout).unwrap();
+    assert_eq!((&line["effect"], &line["field"]), (&"narrows".into(), &"@.customer.email".into()));
+
+    let nothing = fieldgate(home, &["diff", "no-such-thing", "rules"]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("neither a folder nor a git revision"));
+}
