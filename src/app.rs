@@ -8,6 +8,7 @@
 //! commands `serve` and `demo`.
 
 pub mod control;
+mod token_keys;
 mod upkeep;
 
 use std::collections::{BTreeMap, HashMap};
@@ -63,7 +64,15 @@ pub struct Keys {
 pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result<Loaded> {
     let upstreams: BTreeMap<String, String> =
         config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.url.clone())).collect();
-    rules::load(&config.rules, &Surroundings { jurisdiction: config.jurisdiction, upstreams, pseudonym_key })
+    rules::load(
+        &config.rules,
+        &Surroundings {
+            jurisdiction: config.jurisdiction,
+            upstreams,
+            pseudonym_key,
+            home: config.home.clone(),
+        },
+    )
 }
 
 /// The keys that name customers in the ledger, and the one that names them for contractors; made where there
@@ -114,6 +123,7 @@ impl Server {
         let ledger = Arc::new(open_ledger(config)?);
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
+        token_keys::fill(&plan.key_stores, &[]).await?;
         record_start(&ledger, &plan).await?;
         let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };
         let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
@@ -127,6 +137,7 @@ impl Server {
             turn: Mutex::default(),
         })?;
         let digest = plan.digest.as_str().to_owned();
+        let key_stores = plan.key_stores.clone();
         let gateway = Arc::new(Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, body));
         let upkeep = Upkeep {
             config: config.clone(),
@@ -135,6 +146,7 @@ impl Server {
             ledger: Arc::clone(&ledger),
             doorway,
             digest,
+            key_stores,
             hangup: upkeep::hangup(),
         };
         let following = follower.map(|follower| tokio::spawn(follower.run()));

@@ -31,6 +31,8 @@ pub struct Config {
     pub company: Option<String>,
     /// Where the data comes from.
     pub jurisdiction: Country,
+    /// The folder that paths are relative to.
+    pub home: PathBuf,
     /// The folder of the rule files.
     pub rules: PathBuf,
     pub listen: Listen,
@@ -177,6 +179,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     Some(Config {
         company: company.flatten(),
         jurisdiction: jurisdiction?.value,
+        home: home.to_owned(),
         rules: rules?,
         listen: listen?,
         ledger: ledger?,

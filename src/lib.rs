@@ -13,6 +13,7 @@
 //! | room | holds |
 //! | --- | --- |
 //! | [`model`], [`diagnostic`], [`secrets`] | nouns; errors that point into files; files that only their owner reads |
+//! | [`token`] | signed tokens, and the keys of their issuers |
 //! | [`filter`] | JSON text and compiled paths in, reduced JSON text out |
 //! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
 //! | [`rules`] | rule files: what is written, what is meant, the compiled plan |
@@ -27,7 +28,7 @@
 //!
 //! 1. [`transport`] finishes the handshake. A client certificate that is shown was verified in it: no
 //!    session is resumed. What is known of the other end is a [`transport::Peer`].
-//! 2. `authenticate` turns the peer and an API key into a `Caller`: one contractor, one credential,
+//! 2. `authenticate` turns the peer and an API key or token into a `Caller`: one contractor, one credential,
 //!    and the plan that this request is decided by to its end.
 //! 3. `authorize` finds task and route, checks agreement, method, query and limits, and gives a
 //!    `Permit`.
@@ -68,5 +69,6 @@ pub mod rules;
 pub mod secrets;
 #[doc = include_str!("threats.md")]
 pub mod threats {}
+pub mod token;
 pub mod transport;
 pub mod witness;

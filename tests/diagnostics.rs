@@ -51,6 +51,7 @@ fn surroundings() -> Surroundings {
         jurisdiction: Country::new("US").unwrap(),
         upstreams: BTreeMap::from([("orders".to_owned(), "http://127.0.0.1:9001".to_owned())]),
         pseudonym_key: SubjectKey::new(&[0; SubjectKey::LENGTH]),
+        home: "/etc/fieldgate".into(),
     }
 }
 

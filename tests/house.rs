@@ -5,21 +5,33 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("secrets", &[]),
     ("model", &[]),
     ("diagnostic", &[]),
     ("filter", &["model"]),
     ("ledger", &["model", "secrets"]),
-    ("rules", &["model", "diagnostic", "filter"]),
+    ("token", &[]),
+    ("rules", &["model", "diagnostic", "filter", "token"]),
     ("transport", &["model", "secrets"]),
-    ("proxy", &["model", "filter", "ledger", "rules", "transport"]),
+    ("proxy", &["model", "filter", "ledger", "rules", "token", "transport"]),
     ("witness", &["ledger", "transport"]),
     ("config", &["model", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),
     (
         "app",
-        &["model", "diagnostic", "secrets", "ledger", "rules", "transport", "proxy", "witness", "config"],
+        &[
+            "model",
+            "diagnostic",
+            "secrets",
+            "ledger",
+            "rules",
+            "token",
+            "transport",
+            "proxy",
+            "witness",
+            "config",
+        ],
     ),
     ("demo", &["diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
     (

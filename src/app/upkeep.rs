@@ -19,7 +19,10 @@ use crate::ledger::{ActivatedRules, Draft, Ledger};
 use crate::model::{RequestId, SubjectKey};
 use crate::proxy::Gateway;
 use crate::rules::{self, Plan};
+use crate::token::KeyStore;
 use crate::transport::{Doorway, Validity, validities};
+
+use super::token_keys::{self, KeyWatch};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -37,16 +40,18 @@ pub struct Upkeep {
     pub doorway: Arc<Doorway>,
     /// The rules in force.
     pub digest: String,
+    /// The keys that they take tokens by.
+    pub key_stores: Vec<Arc<KeyStore>>,
     /// Asks for a look at once. Without it, changes are still seen.
     pub hangup: Option<Signal>,
 }
 
 /// What the folders say of some files; changes when one of them does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Look(Vec<(PathBuf, Option<[i64; 5]>)>);
+pub struct Look(Vec<(PathBuf, Option<[i64; 5]>)>);
 
 impl Look {
-    fn at(files: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub fn at(files: impl IntoIterator<Item = PathBuf>) -> Self {
         let seen = files.into_iter().map(|path| {
             let told = std::fs::metadata(&path).ok().map(|told| {
                 [told.dev() as i64, told.ino() as i64, told.size() as i64, told.mtime(), told.mtime_nsec()]
@@ -62,6 +67,7 @@ impl Upkeep {
     pub async fn run(mut self) {
         let (mut tls, mut rules) = (self.look_at_tls(), self.look_at_rules());
         let mut taken = rules.clone();
+        let mut keys = KeyWatch::new(&self.key_stores);
         let mut report = tokio::time::interval(DAY);
         loop {
             let asked = tokio::select! {
@@ -81,9 +87,12 @@ impl Upkeep {
             // A folder that is being written is left until it rests.
             if asked || (seen == rules && seen != taken) {
                 taken = seen.clone();
-                self.renew_rules().await;
+                if self.renew_rules().await {
+                    keys = KeyWatch::new(&self.key_stores);
+                }
             }
             rules = seen;
+            keys.look();
         }
     }
 
@@ -109,31 +118,37 @@ impl Upkeep {
         }
     }
 
-    async fn renew_rules(&mut self) {
+    /// Whether other rules came into force.
+    async fn renew_rules(&mut self) -> bool {
         match self.next_rules().await {
-            Ok(None) => {}
-            Ok(Some(digest)) => {
-                tracing::info!(rules = %digest, "rules came into force");
-                self.digest = digest;
+            Ok(false) => false,
+            Ok(true) => {
+                tracing::info!(rules = %self.digest, "rules came into force");
+                true
             }
             Err(error) => {
-                tracing::error!(error = %format!("{error:#}"), "rules cannot be read anew: those before stay in force");
+                let error = format!("{error:#}");
+                tracing::error!(error, "rules cannot be read anew: those before stay in force");
+                false
             }
         }
     }
 
-    /// Puts the rules of the folder in force; their digest, where they are others than before.
-    async fn next_rules(&self) -> anyhow::Result<Option<String>> {
+    /// Puts the rules of the folder in force, where they are others than before.
+    async fn next_rules(&mut self) -> anyhow::Result<bool> {
         let (config, key) = (self.config.clone(), self.pseudonym_key.clone());
         let loaded = tokio::task::spawn_blocking(move || super::load_rules(&config, key)).await??;
         let Some(plan) = loaded.plan else { bail!("{}", first_error(&loaded.diagnostics)) };
         let digest = plan.digest.as_str().to_owned();
         if digest == self.digest {
-            return Ok(None);
+            return Ok(false);
         }
+        token_keys::fill(&plan.key_stores, &self.key_stores).await?;
         record_rules(&self.ledger, &plan).await?;
+        self.digest = digest;
+        self.key_stores = plan.key_stores.clone();
         self.gateway.activate(plan);
-        Ok(Some(digest))
+        Ok(true)
     }
 
     fn report_ends(&self) {

@@ -1,4 +1,4 @@
-//! Who is asking: a verified client certificate, an API key, or both where they agree.
+//! Who is asking: a verified client certificate, an API key or signed token, or both where they agree.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use crate::rules::{Contractor, Holder, Plan, Proof};
+use crate::rules::{self, Contractor, Holder, Plan, Proof};
+use crate::token::{Token, TokenError};
 use crate::transport::{ClientIdentity, NotTrusted, Peer};
 
 use super::Refusal;
@@ -54,15 +55,14 @@ impl Caller {
 /// Where no credential is shown, one is unknown or expired, or two contradict each other.
 pub fn authenticate(ruling: &Arc<Ruling>, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let plan = &ruling.plan;
-    let by_certificate = match peer.identity().map_err(|NotTrusted| Refusal::BadCredential)? {
-        Some(identity) => Some(certificate_holder(plan, identity)?),
-        None => None,
-    };
-    let by_key = match api_key(headers)? {
+    let identity = peer.identity().map_err(|NotTrusted| Refusal::BadCredential)?;
+    let by_certificate = identity.map(|identity| certificate_holder(plan, identity)).transpose()?;
+    let by_bearer = match bearer(headers)? {
+        Some(token) if Token::is_one(token) => Some(token_holder(plan, token, identity)?),
         Some(key) => Some(key_holder(plan, key)?),
         None => None,
     };
-    let holder = match (by_certificate, by_key) {
+    let holder = match (by_certificate, by_bearer) {
         (Some(certificate), Some(key)) if !certificate.same_contractor(key) => {
             return Err(Refusal::BadCredential);
         }
@@ -95,7 +95,7 @@ fn agreed(first: Option<Holder>, second: Option<Holder>) -> Result<Option<Holder
 }
 
 /// The one bearer token (RFC 6750, section 2.1), if there is one.
-fn api_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -109,6 +109,30 @@ fn api_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
         }
         _ => Err(Refusal::BadCredential),
     }
+}
+
+fn token_holder(plan: &Plan, token: &[u8], identity: Option<&ClientIdentity>) -> Result<Holder, Refusal> {
+    let certificate = identity.map(|identity| &identity.fingerprint);
+    verified(plan, token, certificate).map_err(|error| {
+        tracing::info!(why = %error, "a token was refused");
+        Refusal::BadCredential
+    })
+}
+
+fn verified(plan: &Plan, token: &[u8], certificate: Option<&[u8; 32]>) -> Result<Holder, TokenError> {
+    let token = Token::read(token)?;
+    let (issuer, subject) = token.names().ok_or(TokenError::Unknown)?;
+    let holders = plan.token_holders(issuer, subject);
+    let known = holders.first().ok_or(TokenError::Unknown)?;
+    // Where no audience fits, any rule says so.
+    let held = holders.iter().find(|held| token.is_for(&held.rule.audience)).unwrap_or(known);
+    let keys = held.keys.keys().ok_or(TokenError::NoKeys)?;
+    let verdict = token.verify(&held.rule, &keys, certificate, rules::now());
+    if verdict == Err(TokenError::Key) {
+        // The issuer may have begun to sign with another one. This request does not wait for it.
+        held.keys.want();
+    }
+    verdict.map(|()| held.holder)
 }
 
 fn key_holder(plan: &Plan, key: &[u8]) -> Result<Holder, Refusal> {

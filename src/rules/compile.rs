@@ -1,21 +1,33 @@
 //! From what the files say to the plan: credentials, heads, tasks; what contradicts itself is reported.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Report, Source};
+use crate::diagnostic::{self, Diagnostic, Report};
 use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
+use crate::token::{KeyStore, Source, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
-use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task, Told};
+use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task, TokenHolder, Told};
 use super::route::RouteCompiler;
 use super::template::Router;
 
 /// Compiles the files of a directory. The plan is there only where no file has an error.
-pub fn compile(files: Vec<(Arc<Source>, RuleFile)>, surroundings: &Surroundings) -> (Plan, Vec<Diagnostic>) {
+pub fn compile(
+    files: Vec<(Arc<diagnostic::Source>, RuleFile)>,
+    surroundings: &Surroundings,
+) -> (Plan, Vec<Diagnostic>) {
     let digest =
         RulesDigest::of(files.iter().map(|(source, _)| (source.name.as_str(), source.text.as_str())));
-    let mut plan = Plan { digest, contractors: Vec::new(), holders: HashMap::new(), api_keys: Vec::new() };
+    let mut plan = Plan {
+        digest,
+        contractors: Vec::new(),
+        holders: HashMap::new(),
+        api_keys: Vec::new(),
+        tokens: HashMap::new(),
+        key_stores: Vec::new(),
+    };
     let mut found = Vec::new();
     let mut ids = BTreeMap::new();
     for (source, file) in files {
@@ -24,7 +36,7 @@ pub fn compile(files: Vec<(Arc<Source>, RuleFile)>, surroundings: &Surroundings)
             let help = format!("{other} has this id too; each contractor has one file");
             report.error(&file.id.span, &file.id.key, "is taken", help);
         }
-        plan.add_credentials(&file, &mut report);
+        plan.add_credentials(&file, &surroundings.home, &mut report);
         let contractor = contractor(file, surroundings, &mut report);
         plan.contractors.push(Arc::new(contractor));
         found.append(&mut report.found);
@@ -33,7 +45,7 @@ pub fn compile(files: Vec<(Arc<Source>, RuleFile)>, surroundings: &Surroundings)
 }
 
 impl Plan {
-    fn add_credentials(&mut self, file: &RuleFile, report: &mut Report) {
+    fn add_credentials(&mut self, file: &RuleFile, home: &Path, report: &mut Report) {
         let mut ids = BTreeSet::new();
         for (credential, written) in file.credentials.iter().enumerate() {
             if !ids.insert(&written.id.value) {
@@ -47,7 +59,7 @@ impl Plan {
             let holder = Holder { contractor: self.contractors.len(), credential };
             let proof = &written.proof;
             let taken = match &proof.value {
-                Proof::Token => false,
+                Proof::Token(rule) => self.add_token(rule, holder, home),
                 Proof::ApiKey(hash) => {
                     let taken = self.holder_of_key(hash).is_some();
                     self.api_keys.push((*hash, holder));
@@ -64,6 +76,28 @@ impl Plan {
                 );
             }
         }
+    }
+}
+
+impl Plan {
+    /// True where another credential takes the same tokens.
+    fn add_token(&mut self, rule: &TokenRule, holder: Holder, home: &Path) -> bool {
+        let mut rule = rule.clone();
+        match &mut rule.source {
+            Source::File(path) => *path = home.join(&path),
+            Source::Https { ca, .. } => *ca = home.join(&ca),
+        }
+        let known = self.key_stores.iter().find(|store| *store.source() == rule.source);
+        let keys = known.cloned().unwrap_or_else(|| {
+            let store = Arc::new(KeyStore::new(rule.source.clone()));
+            self.key_stores.push(Arc::clone(&store));
+            store
+        });
+        let names = (rule.issuer.clone(), rule.subject.clone());
+        let holders = self.tokens.entry(names).or_default();
+        let taken = holders.iter().any(|other| other.rule.audience == rule.audience);
+        holders.push(TokenHolder { rule, keys, holder });
+        taken
     }
 }
 

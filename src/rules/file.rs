@@ -6,6 +6,7 @@ use regex::Regex;
 use crate::diagnostic::table::At;
 use crate::filter::{Condition, Kinds, Path, Shape};
 use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
+use crate::token::TokenRule;
 
 use super::access::Access;
 use super::template::PathTemplate;
@@ -49,8 +50,8 @@ pub enum Proof {
     Fingerprint([u8; 32]),
     /// SHA-256 of an API key.
     ApiKey([u8; 32]),
-    /// A signed token. Read and kept, but nothing verifies it yet, so it opens nothing.
-    Token,
+    /// A signed token.
+    Token(TokenRule),
 }
 
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod query;
 mod read;
 mod route;
 mod template;
+mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 
 pub use access::{Access, Hours};
 pub use file::{Limits, Method, Proof};
-pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task};
+pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task, TokenHolder};
 pub use query::{Query, QueryFault};
 pub use template::{MalformedPath, PathTemplate, RequestPath};
 
@@ -102,6 +103,11 @@ pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded
     diagnostics.sort_by_key(|diagnostic| (diagnostic.source.name.clone(), diagnostic.span.start));
     let plan = (!has_errors(&diagnostics)).then_some(plan);
     Loaded { plan, diagnostics }
+}
+
+/// Seconds since 1970-01-01T00:00:00Z.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 /// Agreements begin and end with the day in UTC.

@@ -1,6 +1,7 @@
 //! What the rules mean, ready to be asked: look-up tables, compiled filters, and a digest.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ use crate::model::{
     Basis, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey, TaskId,
     TransferMechanism,
 };
+use crate::token::{KeyStore, TokenRule};
 
 use super::access::Access;
 use super::file::{Limits, Method, Proof};
@@ -25,6 +27,8 @@ pub struct Surroundings {
     pub upstreams: BTreeMap<String, String>,
     /// Makes contractors' names for customers.
     pub pseudonym_key: SubjectKey,
+    /// What paths in rule files are relative to.
+    pub home: PathBuf,
 }
 
 /// All rules of a directory, compiled. Immutable: a request keeps the plan that it began with.
@@ -34,6 +38,18 @@ pub struct Plan {
     pub contractors: Vec<Arc<Contractor>>,
     pub(super) holders: HashMap<Proof, Holder>,
     pub(super) api_keys: Vec<([u8; 32], Holder)>,
+    /// By issuer and subject.
+    pub(super) tokens: HashMap<(String, String), Vec<TokenHolder>>,
+    /// The keys of issuers, one store for each source. The plan is made without them.
+    pub key_stores: Vec<Arc<KeyStore>>,
+}
+
+/// Whose credential a token is, and what it is held against.
+#[derive(Debug)]
+pub struct TokenHolder {
+    pub rule: TokenRule,
+    pub keys: Arc<KeyStore>,
+    pub holder: Holder,
 }
 
 /// Whose credential it is.
@@ -128,6 +144,11 @@ impl Plan {
             }
         }
         found
+    }
+
+    /// Who may hold a token that says it is from `issuer` and about `subject`.
+    pub fn token_holders(&self, issuer: &str, subject: &str) -> &[TokenHolder] {
+        self.tokens.get(&(issuer.to_owned(), subject.to_owned())).map_or(&[], Vec::as_slice)
     }
 
     pub fn contractor(&self, holder: Holder) -> &Arc<Contractor> {

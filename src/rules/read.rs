@@ -10,6 +10,7 @@ use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, Tra
 use super::access::Access;
 use super::file::{Agreement, Credential, Field, Limits, Method, Proof, Route, RuleFile, Task, Written};
 use super::template::PathTemplate;
+use super::tokens;
 
 const TRANSFORMS: &[&str] =
     &["last4", "mask", "initials", "email-domain", "year", "truncate", "pseudonym", "redact", "rewrite-url"];
@@ -79,7 +80,7 @@ fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
         table.get("mtls_san").map(|v| v.parse(report, san)),
         table.get("mtls_sha256").map(|v| v.parse(report, |text| sha256(text).map(Proof::Fingerprint))),
         table.get("api_key_sha256").map(|v| v.parse(report, |text| sha256(text).map(Proof::ApiKey))),
-        table.get("jwt").map(|v| token(&v, report)),
+        table.get("jwt").map(|v| tokens::read(&v, report)),
     ];
     let mut given = proofs.into_iter().flatten();
     let Some(proof) = given.next() else {
@@ -97,22 +98,6 @@ fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
         );
     }
     Some(Credential { id: id?, proof: proof? })
-}
-
-fn token(value: &Value, report: &mut Report) -> Option<At<Proof>> {
-    value.read_table(report, |table, report| {
-        for key in ["issuer", "audience", "subject", "jwks"] {
-            text(table, report, key, "\"…\"");
-        }
-        Some(())
-    })?;
-    report.warning(
-        &value.span(),
-        value.key(),
-        "is not verified by this version",
-        "it opens nothing; give the contractor a certificate or an API key as well",
-    );
-    Some(value.at(Proof::Token))
 }
 
 fn san(text: &str) -> Result<Proof, &'static str> {

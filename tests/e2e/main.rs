@@ -21,6 +21,7 @@ mod refusals;
 mod retention;
 mod streaming;
 mod text;
+mod tokens;
 mod upstreams;
 mod verify;
 mod witness;

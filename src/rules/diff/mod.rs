@@ -213,6 +213,6 @@ fn kind(proof: &Proof) -> &'static str {
     match proof {
         Proof::SanUri(_) | Proof::SanDns(_) | Proof::Fingerprint(_) => "the certificate",
         Proof::ApiKey(_) => "the API key",
-        Proof::Token => "the signed token",
+        Proof::Token(_) => "the signed token",
     }
 }
