@@ -87,6 +87,15 @@ pub fn load_keys(config: &Config) -> Result<Keys, KeyError> {
     Ok(Keys { subjects, pseudonyms })
 }
 
+/// The key that names customers for contractors, where there is one.
+pub fn known_pseudonym_key(config: &Config) -> Option<SubjectKey> {
+    let files = &config.ledger;
+    files
+        .pseudonym_key
+        .exists()
+        .then(|| ledger::pseudonym_key(&files.pseudonym_key, &files.subject_key).ok())?
+}
+
 /// Opens the ledger for writing.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 
 mod reference;
 
-use fieldgate::filter::{Fault, Filter, MAX_DEPTH};
+use fieldgate::filter::{Fault, Filter, MAX_DEPTH, explain};
 use proptest::prelude::*;
 use reference::generate::{self, Body};
 use reference::rule::{Kind, Query, Rule, Selector, Step};
@@ -84,6 +84,28 @@ fn tokens(text: &str) -> Vec<String> {
     found
 }
 
+/// The scalars of a text that are not names, as they are written.
+fn scalars(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut current, mut quoted, mut escaped) = (String::new(), false, false);
+    for character in text.chars() {
+        if quoted {
+            current.push(character);
+            quoted = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+        } else if character == ':' {
+            current.clear();
+        } else if "{}[], \n\r\t".contains(character) {
+            found.extend((!current.is_empty()).then(|| std::mem::take(&mut current)));
+        } else {
+            quoted = character == '"';
+            current.push(character);
+        }
+    }
+    found.extend((!current.is_empty()).then_some(current));
+    found
+}
+
 fn is_subsequence(part: &[String], whole: &[String]) -> bool {
     let mut rest = whole.iter();
     part.iter().all(|token| rest.any(|other| other == token))
@@ -118,6 +140,15 @@ proptest! {
     #[test]
     fn the_filter_and_the_reference_agree(text in text(generate::body()), rule in generate::rule()) {
         check(&text, &rule)?;
+    }
+
+    #[test]
+    fn an_explanation_says_what_the_filter_does(text in text(generate::body()), rule in generate::rule()) {
+        let Ok(filter) = rule.compile() else { return Ok(()) };
+        let Ok(explanation) = explain(&filter, &rule.selection(), text.as_bytes()) else { return Ok(()) };
+        let reduced = explanation.reduced.clone().unwrap_or_default();
+        let leaving: Vec<&str> = explanation.leaving().collect();
+        prop_assert_eq!(scalars(&String::from_utf8(reduced).unwrap()), leaving, "{}\n{:?}", text, rule);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `fieldgate diff`.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,11 +68,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     if let Some(config) = config.filter(|_| arguments.ledger) {
         look_back(&config, arguments.days, &mut lines)?;
     }
-    match arguments.format {
+    let text = match arguments.format {
         Form::Table => table(&lines, arguments.days),
-        Form::Json => lines.iter().for_each(|line| println!("{}", object(line))),
+        Form::Json => lines.iter().map(|line| format!("{}\n", object(line))).collect(),
         Form::Markdown => markdown(&lines, arguments.days),
-    }
+    };
+    anstream::stdout().write_all(text.as_bytes())?;
     let widens = lines.iter().any(|line| line.change.effect.needs_review());
     Ok(if widens { Answer::No } else { Answer::Yes })
 }
@@ -166,9 +169,9 @@ fn place(change: &Change) -> String {
         .join(" · ")
 }
 
-fn table(lines: &[Line], days: i64) {
+fn table(lines: &[Line], days: i64) -> String {
     if lines.is_empty() {
-        return println!("Nothing is different.");
+        return "Nothing is different.\n".to_owned();
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -178,8 +181,8 @@ fn table(lines: &[Line], days: i64) {
         let what = format!("{}{meaning}", line.change.what);
         table.add_row([line.change.effect.as_str().to_owned(), place(&line.change), what]);
     }
-    table.to_string().lines().for_each(|line| anstream::println!("{}", coloured(line)));
-    println!("{}", totals(lines));
+    let lined: String = table.to_string().lines().map(|line| coloured(line) + "\n").collect();
+    lined + &totals(lines) + "\n"
 }
 
 /// Colours the word that a line begins with.
@@ -212,12 +215,12 @@ fn object(line: &Line) -> serde_json::Value {
     })
 }
 
-fn markdown(lines: &[Line], days: i64) {
-    println!("### What contractors may see: {}", totals(lines));
+fn markdown(lines: &[Line], days: i64) -> String {
+    let mut out = format!("### What contractors may see: {}\n\n", totals(lines));
     if lines.is_empty() {
-        return println!("\nNothing is different.");
+        return out + "Nothing is different.\n";
     }
-    println!("\n| | where | what |\n| --- | --- | --- |");
+    out += "| | where | what |\n| --- | --- | --- |\n";
     for line in lines {
         let meaning = meaning(line, days).map(|text| format!(" ({text})")).unwrap_or_default();
         let what = cell(&format!("{}{meaning}", line.change.what));
@@ -227,8 +230,9 @@ fn markdown(lines: &[Line], days: i64) {
         } else {
             effect.as_str().to_owned()
         };
-        println!("| {effect} | {} | {what} |", cell(&place(&line.change)));
+        let _ = writeln!(out, "| {effect} | {} | {what} |", cell(&place(&line.change)));
     }
+    out
 }
 
 /// Text of a rule file must not end its cell, or become markup.

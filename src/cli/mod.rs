@@ -9,6 +9,7 @@
 mod certs;
 mod check;
 mod diff;
+mod explain;
 mod key;
 mod ledger;
 mod serve;
@@ -45,6 +46,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Check configuration and rules, without a network
     Check(check::Arguments),
+    /// Show what a contractor would get from a JSON text, and why each value stays or goes
+    ///
+    /// Exit code 1 where the contractor would be refused.
+    Explain(explain::Arguments),
     /// Compare two states of the rules: who can see what more or less
     ///
     /// Exit code 1 where something widens, or may widen: what cannot be decided from the rules alone counts as
@@ -100,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).map(|()| Answer::Yes),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),

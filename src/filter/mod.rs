@@ -31,6 +31,7 @@ mod body;
 mod condition;
 mod construction;
 mod decision;
+mod explain;
 mod frame;
 mod grammar;
 mod index;
@@ -53,6 +54,7 @@ mod value;
 mod walk;
 
 pub use condition::Condition;
+pub use explain::{Explained, Explanation, Fate, explain};
 pub use grammar::MAX_DEPTH;
 pub use path::{Origin, Path, PathError};
 pub use reduction::{Format, Part, Reduction, Verdict};

@@ -228,6 +228,37 @@ impl<'r, 'b> Nodes<'r, 'b> for Looking<'_, 'r, 'b> {
     }
 }
 
+/// The nodes that a path selects, each once; those of a part that has no one meaning are left out. For
+/// explanations: what decides on a record only counts, see [`look`].
+pub(super) fn nodes<'r, 'b>(
+    path: &'r Path,
+    tree: &Tree<'b>,
+    node: NodeId,
+    body: &Body<'r, 'b>,
+) -> Vec<NodeId> {
+    let mut list = vec![node];
+    for step in &path.steps {
+        let mut next = Vec::new();
+        for &node in &list {
+            let inner = tree.subtree(node).take(if step.descendant { usize::MAX } else { 1 });
+            for node in inner {
+                let taken = (0..).zip(tree.children(node)).filter(|(index, child)| {
+                    let place = (*index, tree.length(node));
+                    // A name without a text stands as an empty one; it is none.
+                    let named = tree.is_clear(node) || tree.name(*child) != Some("");
+                    let takes = |selector| takes(selector, tree, *child, place, body) == Some(true);
+                    named && step.selectors.iter().any(takes)
+                });
+                next.extend(taken.map(|(_, child)| child));
+            }
+        }
+        next.sort_unstable();
+        next.dedup();
+        list = next;
+    }
+    list
+}
+
 /// The whole node list in the order of the RFC, one node as often as it is selected; `None` where it is
 /// not certain, or longer than 2^16. What runs in production only counts, see [`look`].
 #[cfg(test)]

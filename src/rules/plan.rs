@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::civil::Date;
 
-use crate::filter::{FieldCount, Filter};
+use crate::filter::{FieldCount, Filter, Selection};
 use crate::model::{
     Basis, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey, TaskId,
     TransferMechanism,
@@ -103,6 +103,8 @@ pub struct Route {
     pub query: Vec<String>,
     /// Reduces a response.
     pub filter: Filter,
+    /// What the filter was made from, for explanations.
+    pub selection: Selection,
     /// Checks a request body; `None`: the route takes no body.
     pub accept: Option<Filter>,
     /// What the filter's fields are called, in its order.

@@ -88,6 +88,7 @@ impl RouteCompiler<'_> {
             upstream: written.upstream.value,
             query: written.query,
             filter: filter.ok()?,
+            selection,
             accept,
             fields: labels,
             drift: Told::default(),

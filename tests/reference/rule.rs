@@ -86,13 +86,17 @@ impl fmt::Debug for Rule {
 impl Rule {
     /// Some rules are never loaded: two treatments of one value, or too many selectors at one place.
     pub fn compile(&self) -> Result<Filter, SelectionError> {
+        Filter::compile(&self.selection())
+    }
+
+    pub fn selection(&self) -> Selection {
         let path = |query: &Query| Path::parse(&query.text()).unwrap();
-        Filter::compile(&Selection {
+        Selection {
             records: self.records.as_ref().map(path),
             subject: self.subject.as_ref().map(path),
             when: self.when.as_ref().map(|when| Condition::parse(&when.text()).unwrap()),
             disclose: self.disclose.iter().map(|(query, kind)| (path(query), kind.treatment())).collect(),
-        })
+        }
     }
 
     /// Within the filter's limits: one `..` on each way, and 512 bytes of text.

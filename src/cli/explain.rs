@@ -1,0 +1,210 @@
+//! `fieldgate explain`.
+
+use std::fmt::Write;
+use std::io::{Read, Write as _};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::app;
+use crate::diagnostic::print::{print_diagnostics, summary};
+use crate::filter::{Explained, Explanation, Fate, explain};
+use crate::model::SubjectKey;
+use crate::rules::{Contractor, RequestPath, Route};
+
+use super::{Answer, ConfigPath};
+
+/// Columns of each half, where the terminal does not say.
+const HALF: usize = 58;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The contractor's id
+    contractor: String,
+    /// The path that it calls, such as /orders/504499
+    path: String,
+    /// What the upstream answers: a file, or `-` for standard input
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    input: String,
+    /// The task, where several serve the path
+    #[arg(long, value_name = "ID")]
+    task: Option<String>,
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    method: String,
+    #[command(flatten)]
+    config: ConfigPath,
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    format: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// What the upstream answers beside what leaves, with the reason
+    Table,
+    /// The reduced body alone
+    Body,
+    /// For programs: each value and what becomes of it
+    Json,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    let config = arguments.config.load()?;
+    // Real pseudonyms, where there are keys already; nothing is made for an explanation.
+    let key = app::known_pseudonym_key(&config).unwrap_or(SubjectKey::new(&[0; SubjectKey::LENGTH]));
+    let loaded = app::load_rules(&config, key).context("the rules cannot be read")?;
+    let Some(plan) = loaded.plan else {
+        print_diagnostics(&loaded.diagnostics);
+        bail!("the rules have {}", summary(&loaded.diagnostics));
+    };
+    let contractor = plan.contractors.iter().find(|known| known.id.as_str() == arguments.contractor);
+    let contractor = contractor.with_context(|| {
+        let ids: Vec<&str> = plan.contractors.iter().map(|known| known.id.as_str()).collect();
+        format!("there is no contractor {}; there are: {}", arguments.contractor, ids.join(", "))
+    })?;
+    let Some(route) = route(contractor, arguments)? else {
+        anstream::eprintln!(
+            "{} has no route for {} {}: 404",
+            contractor.id,
+            arguments.method,
+            arguments.path
+        );
+        return Ok(Answer::No);
+    };
+    let body = read(&arguments.input)?;
+    let explanation = match explain(&route.filter, &route.selection, &body) {
+        Ok(explanation) => explanation,
+        Err(fault) => {
+            anstream::eprintln!("{} would get 502: {fault}", contractor.id);
+            return Ok(Answer::No);
+        }
+    };
+    let text = match arguments.format {
+        Form::Table => table(contractor, route, &explanation),
+        Form::Body => reduced(&explanation) + "\n",
+        Form::Json => format!("{}\n", object(contractor, route, &explanation)),
+    };
+    anstream::stdout().write_all(text.as_bytes())?;
+    Ok(if explanation.reduced.is_some() { Answer::Yes } else { Answer::No })
+}
+
+fn route<'c>(contractor: &'c Contractor, arguments: &Arguments) -> anyhow::Result<Option<&'c Route>> {
+    let path = arguments.path.split('?').next().unwrap_or_default();
+    let Ok(path) = RequestPath::parse(path) else { bail!("{} is not a path", arguments.path) };
+    let routes = contractor.routes_for(&path).into_iter().map(|index| &contractor.routes[index]);
+    let fits = |route: &&Route| {
+        let task = &contractor.tasks[route.task].id;
+        route.methods.iter().any(|method| method.as_str() == arguments.method)
+            && arguments.task.as_ref().is_none_or(|wanted| wanted == task.as_str())
+    };
+    let fitting: Vec<&Route> = routes.filter(fits).collect();
+    if fitting.len() > 1 {
+        let tasks: Vec<&str> = fitting.iter().map(|route| contractor.tasks[route.task].id.as_str()).collect();
+        bail!("several tasks serve this path; name one with --task: {}", tasks.join(", "));
+    }
+    Ok(fitting.first().copied())
+}
+
+fn read(input: &str) -> anyhow::Result<Vec<u8>> {
+    if input == "-" {
+        let mut body = Vec::new();
+        std::io::stdin().read_to_end(&mut body)?;
+        return Ok(body);
+    }
+    std::fs::read(input).with_context(|| input.to_owned())
+}
+
+fn reduced(explanation: &Explanation) -> String {
+    explanation.reduced.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned()
+}
+
+/// Why, in a few words.
+fn reason(route: &Route, value: &Explained) -> String {
+    let path = |field: usize| route.fields[field].path.as_str();
+    let transform =
+        |field: usize| route.fields[field].treatment.unwrap_or("card numbers and the like are masked");
+    match &value.fate {
+        Fate::Container => String::new(),
+        Fate::Kept(field) => path(*field).to_owned(),
+        Fate::Changed(field, _) => format!("{} ({})", path(*field), transform(*field)),
+        Fate::Withheld(field) => format!("{} takes no such value", transform(*field)),
+        Fate::Drifted(field) => format!("not what {} is said to be", path(*field)),
+        Fate::Unlisted => "no rule lists it".to_owned(),
+        Fate::Condition => "the record's condition does not hold".to_owned(),
+    }
+}
+
+fn table(contractor: &Contractor, route: &Route, explanation: &Explanation) -> String {
+    use anstyle::AnsiColor::{Green, Red, Yellow};
+    let mut out = String::new();
+    let task = &contractor.tasks[route.task];
+    let (dim, bold) = (anstyle::Style::new().dimmed(), anstyle::Style::new().bold());
+    let _ =
+        writeln!(out, "{bold}{}{bold:#} · {} · {}", contractor.name, task.purpose, route.template.as_str());
+    let _ = writeln!(out, "{bold}{:HALF$}  LEAVES{bold:#}", "THE UPSTREAM");
+    for value in &explanation.values {
+        let left = fitted(&line(value, &value.text));
+        let (right, style) = match &value.fate {
+            Fate::Container => (String::new(), dim),
+            Fate::Kept(_) => (line(value, &value.text), Green.on_default()),
+            Fate::Changed(_, to) => (line(value, to), Yellow.on_default()),
+            _ => ("·".to_owned(), Red.on_default()),
+        };
+        let why = reason(route, value);
+        let why = if why.is_empty() { why } else { format!("  {dim}{why}{dim:#}") };
+        let _ = writeln!(out, "{left:HALF$}  {style}{}{style:#}{why}", right.trim_start());
+    }
+    let _ = match explanation.reduced {
+        Some(_) => writeln!(out, "\n{bold}{}{bold:#}", reduced(explanation)),
+        None => writeln!(out, "\n{bold}404: the condition does not hold, so nothing leaves{bold:#}"),
+    };
+    out
+}
+
+/// One line, indented, with its name; control characters of the upstream never reach the terminal.
+fn line(value: &Explained, text: &str) -> String {
+    let mut line = "  ".repeat(value.depth);
+    if let Some(name) = &value.name {
+        let _ = write!(line, "{name}: ");
+    }
+    line.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
+    line
+}
+
+fn fitted(text: &str) -> String {
+    if text.chars().count() <= HALF {
+        return text.to_owned();
+    }
+    text.chars().take(HALF - 1).chain(['…']).collect()
+}
+
+fn object(contractor: &Contractor, route: &Route, explanation: &Explanation) -> serde_json::Value {
+    let mut at: Vec<String> = Vec::new();
+    let values = explanation.values.iter().filter_map(|value| {
+        at.truncate(value.depth);
+        let step = match (&value.name, value.index) {
+            (Some(name), _) => format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")),
+            (None, Some(index)) => format!("[{index}]"),
+            (None, None) => "$".to_owned(),
+        };
+        at.push(step);
+        let (fate, to) = match &value.fate {
+            Fate::Container => return None,
+            Fate::Kept(_) => ("kept", None),
+            Fate::Changed(_, to) => ("changed", Some(to)),
+            Fate::Withheld(_) => ("withheld", None),
+            Fate::Drifted(_) => ("drifted", None),
+            Fate::Unlisted => ("unlisted", None),
+            Fate::Condition => ("condition", None),
+        };
+        Some(json!({ "path": at.concat(), "fate": fate, "to": to, "why": reason(route, value) }))
+    });
+    let values: Vec<serde_json::Value> = values.collect();
+    json!({
+        "contractor": contractor.id.as_str(),
+        "task": contractor.tasks[route.task].id.as_str(),
+        "route": route.template.as_str(),
+        "reduced": explanation.reduced.as_deref().map(String::from_utf8_lossy),
+        "values": values,
+    })
+}

@@ -1,0 +1,85 @@
+//! What `fieldgate explain` shows.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const ORDER: &str = r#"{"order_id":7,"carrier":"parcelco","status":"ready_to_ship","customer":{"id":"c-1"},"recipient":{"name":"Anna\u001b[2J","phone":"+31 6 1234 5678"},"shipping_address":{"city":{"name":"Lyon"}}}"#;
+
+fn explain(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+    command.arg("explain").args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn house(order: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("rules")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("rules/parcelco.toml", include_str!("../rules/parcelco.toml"));
+    write("fieldgate.toml", "jurisdiction = \"US\"\n[upstream.orders]\nurl = \"http://127.0.0.1:1\"\n");
+    write("order.json", order);
+    folder
+}
+
+#[test]
+fn each_value_has_its_reason_and_the_reduced_body_is_the_filters() {
+    let house = house(ORDER);
+    let output =
+        explain(house.path(), &["parcelco", "/orders/7", "--input", "order.json", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fates: Vec<_> = said["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| format!("{} {}", value["path"].as_str().unwrap(), value["fate"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        fates,
+        [
+            "$['order_id'] kept",
+            "$['carrier'] unlisted",
+            "$['status'] unlisted",
+            "$['customer']['id'] changed",
+            "$['recipient']['name'] kept",
+            "$['recipient']['phone'] changed",
+            "$['shipping_address']['city'] drifted",
+            "$['shipping_address']['city']['name'] drifted",
+        ]
+    );
+    let reduced: Value = serde_json::from_str(said["reduced"].as_str().unwrap()).unwrap();
+    assert_eq!(reduced["recipient"]["phone"], "5678");
+    let body = explain(house.path(), &["parcelco", "/orders/7", "--input", "order.json", "--format", "body"]);
+    assert_eq!(String::from_utf8(body.stdout).unwrap().trim_end(), said["reduced"].as_str().unwrap());
+    let table = explain(house.path(), &["parcelco", "/orders/7", "--input", "order.json"]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("phone: \"5678\"  @.recipient.phone (last4)"), "{table}");
+    assert!(!table.contains('\u{1b}'), "an upstream's text steers the terminal");
+}
+
+#[test]
+fn what_would_be_refused_ends_with_1_and_says_how() {
+    for (order, path, said) in [
+        (ORDER.replace("ready_to_ship", "packed"), "/orders/7", "404: the condition does not hold"),
+        (ORDER.replace("\"carrier\"", "\"status\""), "/orders/7", "502: a member name occurs twice"),
+        (ORDER.to_owned(), "/customers/1", "404"),
+    ] {
+        let house = house(&order);
+        let output = explain(house.path(), &["parcelco", path, "--input", "order.json"]);
+        let text = [output.stdout, output.stderr].concat();
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        assert!(String::from_utf8_lossy(&text).contains(said), "{}", String::from_utf8_lossy(&text));
+    }
+    let house = house(ORDER);
+    assert_eq!(
+        explain(house.path(), &["nobody", "/orders/7", "--input", "order.json"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        explain(house.path(), &["parcelco", "/orders/7", "--input", "none.json"]).status.code(),
+        Some(2)
+    );
+}
