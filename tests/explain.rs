@@ -83,3 +83,44 @@ fn what_would_be_refused_ends_with_1_and_says_how() {
         Some(2)
     );
 }
+
+fn check(folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fieldgate")).arg("check").current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn a_saved_fixture_is_run_by_check_and_a_rule_that_breaks_it_is_an_error() {
+    let house = house(ORDER);
+    let save = |name: &str| {
+        explain(
+            house.path(),
+            &["parcelco", "/orders/7", "--input", "order.json", "--save", name, "--format", "body"],
+        )
+    };
+    assert_eq!(save("one-order").status.code(), Some(0));
+    assert_eq!(save("one-order").status.code(), Some(2), "it is there already");
+    assert_eq!(save("../out").status.code(), Some(2));
+    let packed = ORDER.replace("ready_to_ship", "packed");
+    std::fs::write(house.path().join("order.json"), packed).unwrap();
+    assert_eq!(save("not-ours").status.code(), Some(1));
+    assert!(!house.path().join("rules/fixtures/not-ours/expected.json").exists());
+    let good = check(house.path());
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    assert!(String::from_utf8_lossy(&good.stdout).contains("fixtures: 2; 0 errors"), "{good:?}");
+
+    let rules = house.path().join("rules/parcelco.toml");
+    let text = std::fs::read_to_string(&rules).unwrap();
+    for (changed, said) in [
+        (text.replacen("  \"@.recipient.name\",\n", "", 1), "is not what leaves"),
+        (text.replacen("ready_to_ship", "packed", 1), "nothing leaves: the condition does not hold"),
+        (
+            text.replacen("path     = \"/orders/{order_id}\"", "path     = \"/order/{order_id}\"", 1),
+            "parcelco has no route for GET /orders/7",
+        ),
+    ] {
+        std::fs::write(&rules, changed).unwrap();
+        let broken = check(house.path());
+        assert_eq!(broken.status.code(), Some(1), "{said}");
+        assert!(String::from_utf8_lossy(&broken.stderr).contains(said), "{broken:?}");
+    }
+}

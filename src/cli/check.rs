@@ -8,7 +8,7 @@ use crate::config;
 use crate::diagnostic::print::{print_diagnostics, summary};
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::model::SubjectKey;
-use crate::rules::Plan;
+use crate::rules::{Plan, fixture};
 
 use super::{Answer, ConfigPath, Format};
 
@@ -46,20 +46,33 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         diagnostics.extend(rules.diagnostics);
         plan = rules.plan;
     }
+    let mut fixtures = 0;
+    if let (Some(config), Some(plan)) = (&config, &plan) {
+        let (count, found) = fixture::run(&config.rules, plan).context("a fixture cannot be read")?;
+        fixtures = count;
+        diagnostics.extend(found);
+    }
     match arguments.format {
         Format::Json => diagnostics.iter().try_for_each(print_line)?,
         Format::Table => {
             print_diagnostics(&diagnostics);
-            println!("{}{}", plan.as_ref().map(contents).unwrap_or_default(), summary(&diagnostics));
+            println!(
+                "{}{}",
+                plan.as_ref().map(|plan| contents(plan, fixtures)).unwrap_or_default(),
+                summary(&diagnostics)
+            );
         }
     }
     Ok(if has_errors(&diagnostics) { Answer::No } else { Answer::Yes })
 }
 
-fn contents(plan: &Plan) -> String {
+fn contents(plan: &Plan, fixtures: usize) -> String {
     let tasks: usize = plan.contractors.iter().map(|contractor| contractor.tasks.len()).sum();
     let routes: usize = plan.contractors.iter().map(|contractor| contractor.routes.len()).sum();
-    format!("contractors: {}, tasks: {tasks}, routes: {routes}; ", plan.contractors.len())
+    format!(
+        "contractors: {}, tasks: {tasks}, routes: {routes}, fixtures: {fixtures}; ",
+        plan.contractors.len()
+    )
 }
 
 fn print_line(diagnostic: &Diagnostic) -> anyhow::Result<()> {

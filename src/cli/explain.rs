@@ -11,7 +11,8 @@ use crate::app;
 use crate::diagnostic::print::{print_diagnostics, summary};
 use crate::filter::{Explained, Explanation, Fate, explain};
 use crate::model::SubjectKey;
-use crate::rules::{Contractor, RequestPath, Route};
+use crate::rules::fixture::{self, Call, NoRoute};
+use crate::rules::{Contractor, Route};
 
 use super::{Answer, ConfigPath};
 
@@ -32,6 +33,9 @@ pub(super) struct Arguments {
     task: Option<String>,
     #[arg(long, value_name = "METHOD", default_value = "GET")]
     method: String,
+    /// Keep this as an example, rules/fixtures/NAME, that `check` runs
+    #[arg(long, value_name = "NAME", value_parser = fixture_name)]
+    save: Option<String>,
     #[command(flatten)]
     config: ConfigPath,
     #[arg(long, value_enum, default_value_t = Form::Table)]
@@ -50,26 +54,28 @@ enum Form {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
-    // Real pseudonyms, where there are keys already; nothing is made for an explanation.
-    let key = app::known_pseudonym_key(&config).unwrap_or(SubjectKey::new(&[0; SubjectKey::LENGTH]));
+    // Real pseudonyms, where there are keys already; nothing is made for an explanation. A fixture must come
+    // out the same wherever it is run.
+    let known = app::known_pseudonym_key(&config).filter(|_| arguments.save.is_none());
+    let key = known.unwrap_or(SubjectKey::new(&[0; SubjectKey::LENGTH]));
     let loaded = app::load_rules(&config, key).context("the rules cannot be read")?;
     let Some(plan) = loaded.plan else {
         print_diagnostics(&loaded.diagnostics);
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
-    let contractor = plan.contractors.iter().find(|known| known.id.as_str() == arguments.contractor);
-    let contractor = contractor.with_context(|| {
-        let ids: Vec<&str> = plan.contractors.iter().map(|known| known.id.as_str()).collect();
-        format!("there is no contractor {}; there are: {}", arguments.contractor, ids.join(", "))
-    })?;
-    let Some(route) = route(contractor, arguments)? else {
-        anstream::eprintln!(
-            "{} has no route for {} {}: 404",
-            contractor.id,
-            arguments.method,
-            arguments.path
-        );
-        return Ok(Answer::No);
+    let call = Call {
+        contractor: arguments.contractor.clone(),
+        path: arguments.path.clone(),
+        method: arguments.method.clone(),
+        task: arguments.task.clone(),
+    };
+    let (contractor, route) = match call.route(&plan) {
+        Ok(found) => found,
+        Err(error @ NoRoute::Route(..)) => {
+            anstream::eprintln!("{error}: 404");
+            return Ok(Answer::No);
+        }
+        Err(error) => return Err(error.into()),
     };
     let body = read(&arguments.input)?;
     let explanation = match explain(&route.filter, &route.selection, &body) {
@@ -85,24 +91,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         Form::Json => format!("{}\n", object(contractor, route, &explanation)),
     };
     anstream::stdout().write_all(text.as_bytes())?;
+    if let Some(name) = &arguments.save {
+        let folder = fixture::save(&config.rules, name, &call, &body, explanation.reduced.as_deref())?;
+        anstream::eprintln!("saved as {}", folder.display());
+    }
     Ok(if explanation.reduced.is_some() { Answer::Yes } else { Answer::No })
 }
 
-fn route<'c>(contractor: &'c Contractor, arguments: &Arguments) -> anyhow::Result<Option<&'c Route>> {
-    let path = arguments.path.split('?').next().unwrap_or_default();
-    let Ok(path) = RequestPath::parse(path) else { bail!("{} is not a path", arguments.path) };
-    let routes = contractor.routes_for(&path).into_iter().map(|index| &contractor.routes[index]);
-    let fits = |route: &&Route| {
-        let task = &contractor.tasks[route.task].id;
-        route.methods.iter().any(|method| method.as_str() == arguments.method)
-            && arguments.task.as_ref().is_none_or(|wanted| wanted == task.as_str())
-    };
-    let fitting: Vec<&Route> = routes.filter(fits).collect();
-    if fitting.len() > 1 {
-        let tasks: Vec<&str> = fitting.iter().map(|route| contractor.tasks[route.task].id.as_str()).collect();
-        bail!("several tasks serve this path; name one with --task: {}", tasks.join(", "));
+fn fixture_name(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !text.is_empty() && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("letters, digits, - and _")
     }
-    Ok(fitting.first().copied())
 }
 
 fn read(input: &str) -> anyhow::Result<Vec<u8>> {

@@ -12,6 +12,7 @@ mod access;
 mod compile;
 pub mod diff;
 mod file;
+pub mod fixture;
 mod link;
 mod plan;
 mod query;
