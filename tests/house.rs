@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("secrets", &[]),
     ("model", &[]),
     ("diagnostic", &[]),
@@ -13,7 +13,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("ledger", &["model", "secrets"]),
     ("rules", &["model", "diagnostic", "filter"]),
     ("transport", &["model", "secrets"]),
-    ("proxy", &["model", "filter", "ledger", "rules", "transport"]),
+    ("signals", &["model"]),
+    ("proxy", &["model", "filter", "ledger", "rules", "transport", "signals"]),
     ("witness", &["ledger", "transport"]),
     ("config", &["model", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),

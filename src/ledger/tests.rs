@@ -316,6 +316,7 @@ fn disclosure(customers: u64) -> Draft {
             status: 200,
             bytes: 1,
             records: super::RecordCounts { released: customers, withheld: 0, without_subject: 0 },
+            canaries: 0,
             members_withheld: 0,
             fields: vec![],
             stream: None,
