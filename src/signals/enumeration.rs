@@ -45,9 +45,13 @@ impl Walk {
         if numbers.len() < SEQUENTIAL_NUMBERS {
             return None;
         }
-        let steps = || numbers.windows(2).map(|pair| pair[1] - pair[0]);
-        let count = |step: u64| steps().filter(|other| *other == step).count();
-        let (count, step) = (1..=SEQUENTIAL_STEP).map(|step| (count(step), step)).max()?;
+        // How often each step occurs; no two numbers are the same.
+        let mut steps = [0; SEQUENTIAL_STEP + 1];
+        for pair in numbers.windows(2) {
+            let step = usize::try_from(pair[1] - pair[0]).ok().and_then(|step| steps.get_mut(step));
+            step.into_iter().for_each(|count| *count += 1);
+        }
+        let (step, count) = (0..).zip(steps).max_by_key(|(_, count)| *count)?;
         let is_sequence = count * 100 >= (numbers.len() - 1) * SEQUENTIAL_PERCENT;
         is_sequence.then_some(Sequence { numbers: numbers.len(), step })
     }

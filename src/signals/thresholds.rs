@@ -12,7 +12,7 @@ pub const SEQUENTIAL_NUMBERS: usize = 20;
 /// … so many per cent follow each other …
 pub const SEQUENTIAL_PERCENT: usize = 80;
 /// … by one and the same step, up to this one.
-pub const SEQUENTIAL_STEP: u64 = 10;
+pub const SEQUENTIAL_STEP: usize = 10;
 /// Numbers that are looked at, for each credential and route: the last ones.
 pub const NUMBERS: usize = 64;
 
