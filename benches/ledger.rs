@@ -206,6 +206,7 @@ fn draft(task: usize) -> Draft {
             status: 200,
             bytes: 199,
             records: RecordCounts { released: 1, withheld: 0, without_subject: 0 },
+            canaries: 0,
             members_withheld: 9,
             fields: vec![
                 field("@.order_id", None),

@@ -217,6 +217,7 @@ fn draft(number: u64) -> Draft {
             status: 200,
             bytes: 199,
             records: RecordCounts { released: 1, withheld: 0, without_subject: 0 },
+            canaries: 0,
             members_withheld: 9,
             fields: vec![field("@.order_id"), field("@.recipient.name"), field(contact)],
             stream: None,

@@ -20,14 +20,14 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Secret};
 use crate::ledger::{self, Draft, KeyError, Ledger, Started, Suspensions, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
-use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream};
+use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream, Watch};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
 use crate::transport::{self, Doorway, Listener, Timeouts};
@@ -43,10 +43,17 @@ pub struct Server {
     ledger: Arc<Ledger>,
     control: Control,
     upkeep: Upkeep,
+    watching: Watching,
     /// Submits heads to witnesses, where there are some.
     following: Option<JoinHandle<()>>,
     /// Requests that may be in work at once.
     requests: usize,
+}
+
+/// The detectors of signals at work. They stop where this is dropped.
+struct Watching {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
 }
 
 /// The keys that customers are named by.
@@ -147,7 +154,9 @@ impl Server {
         })?;
         let digest = plan.digest.as_str().to_owned();
         let key_stores = plan.key_stores.clone();
-        let gateway = Arc::new(Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, body));
+        let (watcher, watch) = proxy::watch(Arc::clone(&ledger));
+        let gateway = Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, watcher, body);
+        let gateway = Arc::new(gateway);
         let upkeep = Upkeep {
             config: config.clone(),
             pseudonym_key: keys.pseudonyms.clone(),
@@ -159,7 +168,9 @@ impl Server {
             hangup: upkeep::hangup(),
         };
         let following = follower.map(|follower| tokio::spawn(follower.run()));
-        Ok(Server { listener, gateway, ledger, control, upkeep, following, requests: limits.requests })
+        let watching = Watching::new(watch);
+        let requests = limits.requests;
+        Ok(Server { listener, gateway, ledger, control, upkeep, watching, following, requests })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -192,9 +203,24 @@ impl Server {
             following.abort();
             let _ = following.await;
         }
+        self.watching.end().await;
         // The last holder waits for the writer, which writes what is queued.
         drop(self.ledger);
         tracing::info!("stopped");
+    }
+}
+
+impl Watching {
+    fn new(watch: Watch) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move { _ = stopped.await };
+        Watching { task: tokio::spawn(watch.run(stopped)), stop }
+    }
+
+    /// Waits until what was told is in the ledger.
+    async fn end(self) {
+        drop(self.stop);
+        _ = self.task.await;
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
 //! | [`rules`] | rule files: what is written, what is meant, the compiled plan |
 //! | [`transport`] | sockets, TLS, client certificates, drain |
+//! | [`signals`] | events about requests in, what a reviewer should look at out |
 //! | [`proxy`] | the life of a request |
 //! | [`witness`] | heads to witnesses and cosignatures back; the witness as a server |
 //! | [`config`], [`authority`], [`app`], [`demo`], [`cli`] | the gateway file, certificates, the wiring, the demonstration, the commands |
@@ -67,6 +68,7 @@ pub mod model;
 pub mod proxy;
 pub mod rules;
 pub mod secrets;
+pub mod signals;
 #[doc = include_str!("threats.md")]
 pub mod threats {}
 pub mod token;

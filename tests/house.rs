@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("secrets", &[]),
     ("model", &[]),
     ("diagnostic", &[]),
@@ -14,7 +14,8 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("token", &[]),
     ("rules", &["model", "diagnostic", "filter", "token"]),
     ("transport", &["model", "secrets"]),
-    ("proxy", &["model", "filter", "ledger", "rules", "token", "transport"]),
+    ("signals", &["model"]),
+    ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals"]),
     ("witness", &["ledger", "transport"]),
     ("config", &["model", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),

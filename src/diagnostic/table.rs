@@ -227,6 +227,21 @@ impl<'t> Value<'t> {
         inside
     }
 
+    /// A string, or a whole number that stands for one.
+    pub fn name(&self, report: &mut Report) -> Option<String> {
+        match self.value.get_ref() {
+            DeValue::String(_) => self.text(report).map(str::to_owned),
+            DeValue::Integer(integer) if integer.radix() == 10 => {
+                let number: Option<i64> = integer.as_str().parse().ok();
+                if number.is_none() {
+                    report.error(&self.span(), &self.path, "is out of range", "write it in quotes");
+                }
+                number.map(|number| number.to_string())
+            }
+            _ => self.wrong_type(report, "a string in quotes, or a whole number"),
+        }
+    }
+
     pub fn boolean(&self, report: &mut Report) -> Option<bool> {
         match self.value.get_ref() {
             DeValue::Boolean(value) => Some(*value),

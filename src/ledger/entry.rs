@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Jurisdictions, SubjectPseudonym};
 
+mod signal;
+
+pub use signal::Signal;
+
 /// Version of the entry format.
 const VERSION: u32 = 1;
 
@@ -67,6 +71,9 @@ pub struct Disclosed<'a> {
     pub records: RecordCounts,
     /// Members and elements beside allowed ones that were left out.
     pub members_withheld: u64,
+    /// Records about planted customers; that there are some is written, not how many.
+    #[serde(rename = "canary", skip_serializing_if = "is_zero", serialize_with = "yes")]
+    pub canaries: u64,
     pub fields: Vec<FieldEntry<'a>>,
     /// Where the response is released in parts: which one this is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -262,7 +269,8 @@ struct NodeBody<'a, T> {
 struct Name(String);
 
 impl Draft {
-    /// A disclosure; with many subjects, also the entries that list the rest of them.
+    /// A disclosure; with many subjects, also the entries that list the rest of them; with a planted one, also
+    /// the signal about it.
     pub fn disclosure(mut entry: Disclosure) -> Draft {
         entry.subjects.sort_unstable();
         entry.subjects.dedup();
@@ -295,6 +303,9 @@ impl Draft {
                 subjects: &names(chunk),
             };
             parts.push(Part::new(chunk, &body));
+        }
+        if entry.disclosed.canaries > 0 {
+            parts.push(signal::of_canary(&entry, time));
         }
         Draft {
             parts,
@@ -383,6 +394,10 @@ fn names(subjects: &[SubjectPseudonym]) -> Vec<Name> {
 
 fn jurisdictions<S: serde::Serializer>(value: &Jurisdictions, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{} to {}", value.from, value.to))
+}
+
+fn yes<S: serde::Serializer>(_: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(true)
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -27,6 +27,15 @@ enum Undo {
     Subject((i64, String), SubjectPseudonym),
 }
 
+/// What became of a draft's subjects.
+#[derive(Clone, Copy, Debug)]
+pub struct Admitted {
+    /// Those that the contractor had not seen that day.
+    pub new: u64,
+    /// How many more there may be.
+    pub left: u64,
+}
+
 impl Known {
     pub fn new(day: i64) -> Self {
         Known { day, ..Known::default() }
@@ -41,10 +50,11 @@ impl Known {
         }
     }
 
-    /// Counts the draft's subjects for its day, and says how many more there may be; `None` (and nothing
-    /// counted) where they would be too many.
-    pub fn admit(&mut self, draft: &Draft) -> Option<u64> {
-        let Some(contractor) = draft.contractor.as_deref() else { return Some(u64::MAX) };
+    /// Counts the draft's subjects for its day; `None` (and nothing counted) where they would be too many.
+    pub fn admit(&mut self, draft: &Draft) -> Option<Admitted> {
+        let Some(contractor) = draft.contractor.as_deref() else {
+            return Some(Admitted { new: 0, left: u64::MAX });
+        };
         // A draft that was made before midnight counts for the day that its entry says. A clock that jumped
         // further back opens no day anew.
         let day = draft.time.div_euclid(MICROS_PER_DAY).clamp(self.day - 1, self.day);
@@ -54,7 +64,7 @@ impl Known {
         let seen = self.subjects.get(&key).unwrap_or(&none);
         let new: HashSet<SubjectPseudonym> =
             all().filter(|subject| !seen.contains(*subject)).copied().collect();
-        let count = (seen.len() + new.len()) as u64;
+        let (count, added) = ((seen.len() + new.len()) as u64, new.len() as u64);
         if !new.is_empty() && count > draft.subjects_per_day {
             return None;
         }
@@ -62,7 +72,7 @@ impl Known {
             self.undo.extend(new.iter().map(|subject| Undo::Subject(key.clone(), *subject)));
             self.subjects.entry(key).or_default().extend(new);
         }
-        Some(draft.subjects_per_day.saturating_sub(count))
+        Some(Admitted { new: added, left: draft.subjects_per_day.saturating_sub(count) })
     }
 
     /// The number of the contractor's next entry.

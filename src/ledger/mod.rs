@@ -49,6 +49,7 @@ mod query;
 mod receipt;
 mod space;
 mod state;
+mod state_file;
 mod suspensions;
 #[cfg(test)]
 mod tests;
@@ -64,7 +65,7 @@ pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
-    Refused, Request, Started, StreamPart,
+    Refused, Request, Signal, Started, StreamPart,
 };
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
@@ -79,6 +80,7 @@ pub use proof::{Proof, ProofError};
 pub use prune::{Class, Pruned, Pruning, RetentionLock, plan};
 pub use query::{Order, Page, Query, Row, Search};
 pub use receipt::{own_entry, receipt};
+pub use state_file::StateFile;
 pub use suspensions::{Suspension, SuspensionAction, SuspensionEvent, Suspensions};
 pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use view::View;

@@ -122,7 +122,14 @@ fn newest(search: &Search) -> Result<HashSet<u64>, StoreError> {
     let mut newest = HashSet::new();
     for contractor in search.contractors()? {
         let query = Query { contractor: Some(contractor), ..Query::default() };
-        newest.extend(search.page(&query, 1)?.rows.first().map(|row| row.position));
+        search.each(&query, Order::NewestFirst, |position, leaf| {
+            // What the company's own people did with a contractor is not one of its entries.
+            if View::parse(leaf).is_ok_and(|entry| entry.sequence.is_none()) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            newest.insert(position);
+            Ok::<_, StoreError>(ControlFlow::Break(()))
+        })?;
     }
     Ok(newest)
 }

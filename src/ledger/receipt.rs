@@ -17,8 +17,9 @@ pub fn own_entry(path: &Path, contractor: &str, id: &str, part: u64) -> Result<O
     for position in search.with_id(id)? {
         let Some(leaf) = search.log().entry(position)? else { continue };
         let Ok(entry) = View::parse(&leaf) else { continue };
-        // Further entries about the same part list customers only.
-        let is_part = entry.stream.map_or(1, |stream| stream.part) == part && entry.kind != "subjects";
+        // Further entries about the same part list customers only. What a reviewer looks at is not for it.
+        let is_part = entry.stream.map_or(1, |stream| stream.part) == part
+            && matches!(entry.kind.as_ref(), "disclosure" | "refusal");
         if is_part && entry.contractor.as_deref() == Some(contractor) {
             return Ok(Some(position));
         }

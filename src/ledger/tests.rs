@@ -299,6 +299,11 @@ fn customer(number: u64) -> crate::model::SubjectPseudonym {
 
 /// A response about so many customers.
 fn disclosure(customers: u64) -> Draft {
+    disclosure_with(customers, 0)
+}
+
+/// The same, with so many planted ones among them.
+fn disclosure_with(customers: u64, canaries: u64) -> Draft {
     let country = |code| crate::model::Country::new(code).unwrap();
     Draft::disclosure(super::Disclosure {
         id: uuid::Uuid::now_v7().to_string(),
@@ -316,6 +321,7 @@ fn disclosure(customers: u64) -> Draft {
             status: 200,
             bytes: 1,
             records: super::RecordCounts { released: customers, withheld: 0, without_subject: 0 },
+            canaries,
             members_withheld: 0,
             fields: vec![],
             stream: None,
@@ -324,6 +330,26 @@ fn disclosure(customers: u64) -> Draft {
         subjects: (0..customers).map(customer).collect(),
         subjects_per_day: u64::MAX,
     })
+}
+
+#[tokio::test]
+async fn the_signal_about_a_planted_customer_stands_behind_all_entries_of_its_response() {
+    let desk = Desk::new();
+    let ledger = desk.open();
+    begin(&ledger).await;
+    let receipt = ledger.record(disclosure_with(1200, 2)).await.unwrap();
+    assert_eq!((receipt.position(), receipt.new_subjects()), (1, 1200));
+    assert_eq!(ledger.record(disclosure(1201)).await.unwrap().new_subjects(), 1);
+    drop(ledger);
+    let log = Log::open(&desk.path()).unwrap();
+    let leaves: Vec<Vec<u8>> = (1..6).map(|position| log.entry(position).unwrap().unwrap()).collect();
+    let entries: Vec<_> = leaves.iter().map(|leaf| super::View::parse(leaf).unwrap()).collect();
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.kind.as_ref()).collect();
+    assert_eq!(kinds, ["disclosure", "subjects", "subjects", "signal", "disclosure"]);
+    assert!(entries[0].canary && !entries[4].canary);
+    assert_eq!((entries[3].outcome(), entries[3].details()), ("canary", Some("records 2".to_owned())));
+    assert_eq!(entries[3].entries, [entries[0].id.as_ref()]);
+    desk.assert_clean();
 }
 
 const ALL: [super::Class; 1] =
@@ -404,7 +430,13 @@ async fn the_gateway_does_not_bring_back_what_was_deleted_and_counts_on() {
     planned().execute(&desk.path(), &super::ledger_folder(&desk.path())).unwrap();
     // The block is the one that the gateway fills.
     record(&ledger, 10).await;
-    sealed(&ledger, 312).await;
+    // Entries that name a contractor and do not count among its own, to the end of the next bundle.
+    for _ in 0..200 {
+        let event = serde_json::json!({ "contractor": "parcelco", "action": "suspended" });
+        let id = uuid::Uuid::now_v7().to_string();
+        ledger.record(Draft::own(super::OwnKind::Suspension, id, &event)).await.unwrap();
+    }
+    sealed(&ledger, 512).await;
     drop(ledger);
     drop(desk.open());
     assert!(planned().is_empty(), "found again by what it was");

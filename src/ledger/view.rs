@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct View<'a> {
-    /// `disclosure`, `subjects`, `refusal`, `rules`, `started`, `access`, `prune`, `key`, `hold` …
+    /// `disclosure`, `subjects`, `refusal`, `rules`, `started`, `signal`, `access`, `prune`, `key`, `hold` …
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -54,6 +54,8 @@ pub struct View<'a> {
     pub bytes: Option<u64>,
     pub records: Option<Records>,
     pub members_withheld: Option<u64>,
+    /// The disclosure is about a planted customer.
+    pub canary: bool,
     #[serde(borrow)]
     pub fields: Vec<Field<'a>>,
     pub stream: Option<Stream>,
@@ -67,6 +69,14 @@ pub struct View<'a> {
     /// Keyed names of customers, 32 hexadecimal digits each.
     #[serde(borrow)]
     pub subjects: Vec<Cow<'a, str>>,
+    /// What a reviewer should look at, such as `enumeration`.
+    #[serde(borrow)]
+    pub signal: Option<Cow<'a, str>>,
+    /// What it is, in numbers.
+    pub details: Option<serde_json::Value>,
+    /// Ids of the requests behind it.
+    #[serde(borrow)]
+    pub entries: Vec<Cow<'a, str>>,
     /// Who used the ledger, and what for (own access).
     #[serde(borrow)]
     pub by: Option<Cow<'a, str>>,
@@ -113,13 +123,22 @@ impl<'a> View<'a> {
         serde_json::from_slice(leaf)
     }
 
-    /// What became of the request: `disclosed`, or the code of the refusal; the kind for other entries.
+    /// What became of the request: `disclosed`, or the code of the refusal; the name of a signal; the kind for
+    /// other entries.
     pub fn outcome(&self) -> &str {
         match self.kind.as_ref() {
             "disclosure" => "disclosed",
             "refusal" => self.code.as_deref().unwrap_or("refused"),
+            "signal" => self.signal.as_deref().unwrap_or("signal"),
             other => other,
         }
+    }
+
+    /// What a signal says, in words: `numbers 20, pattern sequential, step 1`.
+    pub fn details(&self) -> Option<String> {
+        let members = self.details.as_ref()?.as_object()?.iter();
+        let told = members.map(|(name, value)| format!("{name} {}", plain(value)));
+        Some(told.collect::<Vec<_>>().join(", "))
     }
 
     /// The country that the data went to.
@@ -130,5 +149,13 @@ impl<'a> View<'a> {
     /// The country that the data came from.
     pub fn from_country(&self) -> Option<&str> {
         self.jurisdictions.as_deref()?.split_once(" to ").map(|(from, _)| from)
+    }
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
     }
 }

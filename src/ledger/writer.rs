@@ -18,7 +18,7 @@ use super::files;
 use super::index::Index;
 use super::journal::{Journal, MAX_ENTRY, Sync, Tail};
 use super::keeper::Keeper;
-use super::known::Known;
+use super::known::{Admitted, Known};
 use super::lock::WriterLock;
 use super::log;
 use super::note::Signer;
@@ -40,7 +40,7 @@ const RETRY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Receipt {
     position: u64,
-    subjects_left: u64,
+    subjects: Admitted,
 }
 
 impl Receipt {
@@ -51,7 +51,12 @@ impl Receipt {
 
     /// Distinct subjects that the contractor may still see today.
     pub fn subjects_left(&self) -> u64 {
-        self.subjects_left
+        self.subjects.left
+    }
+
+    /// Subjects of this entry that the contractor had not seen that day.
+    pub fn new_subjects(&self) -> u64 {
+        self.subjects.new
     }
 }
 
@@ -416,13 +421,13 @@ fn stage(journal: &mut Journal, known: &mut Known, draft: &Draft) -> Result<Rece
         tracing::error!("an entry is too large for the ledger");
         return Err(RecordError::Unavailable);
     }
-    let subjects_left = known.admit(draft).ok_or(RecordError::SubjectLimit)?;
+    let subjects = known.admit(draft).ok_or(RecordError::SubjectLimit)?;
     let position = journal.next();
     for part in &draft.parts {
         let sequence = draft.contractor.as_deref().map(|contractor| known.next_sequence(contractor));
         journal.stage(&part.leaf(journal.next(), sequence));
     }
-    Ok(Receipt { position, subjects_left })
+    Ok(Receipt { position, subjects })
 }
 
 fn answer_all(answers: Vec<(Answer, Result<Receipt, RecordError>)>) {

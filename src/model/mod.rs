@@ -13,5 +13,7 @@ pub use names::{
     Basis, ContractorId, Country, CredentialId, InvalidName, Jurisdictions, RequestId, RulesDigest, TaskId,
     TransferMechanism,
 };
-pub use subject::{KeyEpoch, Pseudonymiser, Subject, SubjectKey, SubjectKeys, SubjectPseudonym, Subjects};
+pub use subject::{
+    Canaries, KeyEpoch, Pseudonymiser, Subject, SubjectKey, SubjectKeys, SubjectPseudonym, Subjects,
+};
 pub use units::{ByteSize, InvalidUnit, Rate, parse_duration, parse_period};

@@ -1,5 +1,6 @@
 //! Customers: their identifiers in the upstream, and the keyed names that stand for them elsewhere.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,6 +59,36 @@ impl fmt::Debug for Subjects {
 impl fmt::Debug for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Subject({} bytes)", self.0.len())
+    }
+}
+
+/// Customers that do not exist, planted among the others: nobody has a reason to look at one. As personal as
+/// any other, and `Debug` shows how many there are.
+#[derive(Clone, Default)]
+pub struct Canaries(HashSet<String>);
+
+impl Canaries {
+    /// Adds one, as the upstream names it; false where it is there already.
+    pub fn add(&mut self, id: String) -> bool {
+        self.0.insert(id)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many of the subjects are planted ones.
+    pub fn count(&self, subjects: &Subjects) -> u64 {
+        if self.0.is_empty() {
+            return 0;
+        }
+        subjects.iter().filter(|subject| self.0.contains(subject.0)).count() as u64
+    }
+}
+
+impl fmt::Debug for Canaries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Canaries({})", self.0.len())
     }
 }
 
@@ -214,6 +245,9 @@ mod tests {
         assert_eq!(format!("{subjects:?}"), "Subjects(1)");
         assert_eq!(subjects.iter().collect::<Vec<_>>(), [subject]);
         assert_eq!(format!("{subject:?}"), "Subject(7 bytes)");
+        let mut canaries = Canaries::default();
+        assert!(canaries.add("c-10234".into()) && !canaries.add("c-10234".into()));
+        assert_eq!((format!("{canaries:?}"), canaries.count(&subjects)), ("Canaries(1)".into(), 1));
         assert_eq!(format!("{:?}", SubjectKey::new(&[7; 32])), "SubjectKey(secret)");
     }
 }

@@ -56,8 +56,19 @@ impl Permit {
         &self.contractor().tasks[self.route().task]
     }
 
+    /// Index into the contractor's routes.
+    pub fn route_index(&self) -> usize {
+        self.route
+    }
+
+    /// A number of the path, by which it shows whether somebody asks for one thing after the other.
+    pub fn number(&self) -> Option<u64> {
+        self.route().template.number(&self.path)
+    }
+
     pub fn refused(&self, refusal: Refusal) -> Refused {
-        Refused { refusal, task: Some(self.route().task), route: Some(self.route) }
+        let number = self.number();
+        Refused { refusal, task: Some(self.route().task), route: Some(self.route), number }
     }
 }
 
@@ -79,8 +90,11 @@ pub fn authorize(caller: &Caller, head: &Parts) -> Result<Permit, Refused> {
     }
     let candidates = of_task(contractor, candidates, &head.headers)?;
     let route = of_method(contractor, &candidates, &head.method)?;
-    let refused =
-        |refusal| Refused { refusal, task: Some(contractor.routes[route].task), route: Some(route) };
+    let refused = |refusal| Refused {
+        task: Some(contractor.routes[route].task),
+        route: Some(route),
+        ..Refused::from(refusal)
+    };
     check_agreement(contractor).map_err(refused)?;
     check_access(caller, &contractor.tasks[contractor.routes[route].task]).map_err(refused)?;
     if !accepts_json(&head.headers) {

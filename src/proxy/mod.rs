@@ -25,7 +25,9 @@ mod reduce;
 mod refusal;
 mod respond;
 mod ruling;
+mod sighting;
 mod suspended;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +41,9 @@ pub use edge::edge;
 pub use forward::Upstream;
 pub use refusal::Refusal;
 pub use respond::Outgoing;
+pub use sighting::Watcher;
 pub use suspended::Suspended;
+pub use watch::{Watch, watch};
 
 use crate::ledger::Ledger;
 use crate::model::{KeyEpoch, RequestId};
@@ -66,6 +70,7 @@ pub struct Gateway {
     ledger: Arc<Ledger>,
     receipts: Receipts,
     epoch: Arc<ArcSwap<KeyEpoch>>,
+    watcher: Arc<Watcher>,
     body: BodyLimits,
 }
 
@@ -85,17 +90,21 @@ impl Gateway {
         upstreams: HashMap<String, Upstream>,
         ledger: Arc<Ledger>,
         epoch: Arc<ArcSwap<KeyEpoch>>,
+        watcher: Arc<Watcher>,
         body: BodyLimits,
     ) -> Self {
-        let ruling = ArcSwap::from_pointee(Ruling::new(plan));
+        let ruling = Arc::new(Ruling::new(plan));
+        watcher.rules(&ruling);
+        let ruling = ArcSwap::from(ruling);
         let receipts = Receipts::new(Arc::clone(&ledger));
-        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, body }
+        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, watcher, body }
     }
 
     /// Puts other rules in force. Requests in work keep those that they began with.
     pub fn activate(&self, plan: Plan) {
-        let ruling = self.ruling.load().followed_by(plan);
-        self.ruling.store(Arc::new(ruling));
+        let ruling = Arc::new(self.ruling.load().followed_by(plan));
+        self.watcher.rules(&ruling);
+        self.ruling.store(ruling);
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
@@ -114,6 +123,7 @@ impl Gateway {
         }
         if let Some(answer) = self.receipts.answer(&caller, &head).await {
             forward::drain(&head, body, self.body);
+            self.watcher.other(&caller, id);
             return match answer {
                 Ok(receipt) => respond::give(receipt),
                 Err(refusal) => respond::refuse(refusal, id),
@@ -137,6 +147,7 @@ impl Gateway {
         refused: Refused,
     ) -> Response<Outgoing> {
         self.record_refusal(id, caller, head, &refused).await;
+        self.watcher.refused(caller, id, &refused);
         respond::refuse(refused.refusal, id)
     }
 
@@ -163,6 +174,7 @@ impl Gateway {
             ledger: Arc::clone(&self.ledger),
             epoch: self.epoch.load_full(),
             suspended: Arc::clone(&self.suspended),
+            watcher: Arc::clone(&self.watcher),
             id,
         };
         record::record(recorder, permit, disclosure).await
@@ -194,10 +206,12 @@ pub struct Refused {
     /// Indexes into the contractor's tasks and routes.
     task: Option<usize>,
     route: Option<usize>,
+    /// A number of the path; for the detectors only.
+    number: Option<u64>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Refused { refusal, task: None, route: None }
+        Refused { refusal, task: None, route: None, number: None }
     }
 }

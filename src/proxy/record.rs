@@ -17,7 +17,7 @@ use super::limits::{Lease, until_tomorrow};
 use super::parts::{self, Parts};
 use super::reduce::Disclosure;
 use super::refusal::Limited;
-use super::{Refusal, Refused, Suspended};
+use super::{Refusal, Refused, Suspended, Watcher};
 
 /// A disclosure with its entry on the disk. Only [`record`] makes one.
 pub struct Recorded {
@@ -70,6 +70,7 @@ pub struct Recorder {
     /// Names the subjects of the whole response.
     pub epoch: Arc<KeyEpoch>,
     pub suspended: Arc<Suspended>,
+    pub watcher: Arc<Watcher>,
     pub id: RequestId,
 }
 
@@ -110,15 +111,29 @@ impl Recorder {
 
     async fn write(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Receipt, Refusal> {
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
-        self.ledger.record(draft(&self.epoch, self.id, permit, disclosure)).await.map_err(|error| match error
-        {
+        let subjects = disclosure.tally().map(|tally| &tally.subjects);
+        let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));
+        let draft = draft(&self.epoch, self.id, permit, disclosure, canaries);
+        let receipt = self.ledger.record(draft).await.map_err(|error| match error {
             RecordError::Unavailable => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,
             RecordError::SubjectLimit => Refusal::SubjectLimit(Limited {
                 wait: until_tomorrow(),
                 rate: permit.rate().map(|rate| Box::new(rate.clone().with_subjects(0))),
             }),
-        })
+        })?;
+        if canaries > 0 {
+            self.alert(permit, &receipt);
+        }
+        self.watcher.disclosed(permit, self.id, disclosure, &receipt);
+        Ok(receipt)
+    }
+
+    /// Tells the log of a planted customer; the ledger has it with the disclosure.
+    fn alert(&self, permit: &Permit, receipt: &Receipt) {
+        let Parties { contractor, credential } = parties(permit.caller());
+        let (disclosure, entry) = (self.id, receipt.position());
+        tracing::warn!(code = "canary", contractor, credential, %disclosure, entry, "a planted customer was disclosed");
     }
 
     /// Writes that a response ended after so many parts and is not whole.
@@ -143,7 +158,7 @@ impl Recorder {
     }
 }
 
-fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosure) -> Draft {
+fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosure, canaries: u64) -> Draft {
     let (contractor, task, route) = (permit.contractor(), permit.task(), permit.route());
     let tally = disclosure.tally();
     let counts = tally.map(|tally| tally.fields.as_slice()).unwrap_or_default();
@@ -177,6 +192,7 @@ fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosu
                 without_subject: tally.map_or(0, |tally| tally.without_subject),
             },
             members_withheld: tally.map_or(0, |tally| tally.members_withheld),
+            canaries,
             fields: fields.collect(),
             stream: disclosure.part.map(|part| ledger::StreamPart { part: part.number, last: part.last }),
         },

@@ -119,6 +119,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
         },
         endings: file.credentials.iter().map(|_| Told::default()).collect(),
         credentials: file.credentials.into_iter().map(|credential| credential.id.value).collect(),
+        canaries: file.canaries,
         tasks: Vec::new(),
         routes: Vec::new(),
         router: Router::default(),
@@ -165,6 +166,15 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
             &expires.key,
             "is past: every request is refused",
             "renew the agreement or remove the contractor",
+        );
+    }
+    let mut routes = file.tasks.iter().flat_map(|task| &task.routes);
+    if !file.canaries.is_empty() && routes.all(|route| route.subject.is_none()) {
+        report.warning(
+            &file.id.span,
+            &file.id.key,
+            "has `canaries`, and no route names a `subject`",
+            "add subject = \"@.customer.id\" to the routes: by that a planted customer is recognised",
         );
     }
     if file.credentials.is_empty() {

@@ -5,7 +5,7 @@ use regex::Regex;
 
 use crate::diagnostic::table::At;
 use crate::filter::{Condition, Kinds, Path, Shape};
-use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
+use crate::model::{Basis, Canaries, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 use crate::token::TokenRule;
 
 use super::access::Access;
@@ -20,6 +20,8 @@ pub struct RuleFile {
     pub contact: String,
     pub agreement: Agreement,
     pub credentials: Vec<Credential>,
+    /// Planted customers.
+    pub canaries: Canaries,
     pub tasks: Vec<Task>,
 }
 

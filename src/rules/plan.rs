@@ -9,7 +9,7 @@ use jiff::civil::Date;
 
 use crate::filter::{FieldCount, Filter, Selection};
 use crate::model::{
-    Basis, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey, TaskId,
+    Basis, Canaries, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey, TaskId,
     TransferMechanism,
 };
 use crate::token::{KeyStore, TokenRule};
@@ -68,6 +68,8 @@ pub struct Contractor {
     pub jurisdictions: Jurisdictions,
     pub agreement: Agreement,
     pub credentials: Vec<CredentialId>,
+    /// Planted customers: who sees one has looked where there is nothing to do.
+    pub canaries: Canaries,
     /// For each credential, when the log was last told that its certificate ends soon.
     pub(super) endings: Vec<Told>,
     pub tasks: Vec<Task>,

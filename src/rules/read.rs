@@ -5,7 +5,7 @@ use regex::{Regex, RegexBuilder};
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Report, Source};
 use crate::filter::{Condition, Kinds, Path, PathError, Pattern, Shape, Type};
-use crate::model::{Basis, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
+use crate::model::{Basis, Canaries, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 
 use super::access::Access;
 use super::file::{Agreement, Credential, Field, Limits, Method, Proof, Route, RuleFile, Task, Written};
@@ -42,6 +42,7 @@ fn contractor(table: &mut Table, report: &mut Report) -> Option<RuleFile> {
         .require(report, "agreement", "a table [contractor.agreement]")
         .and_then(|value| value.read_table(report, agreement));
     let credentials = table.tables(report, "credential", credential);
+    let canaries = canaries(table, report);
     Some(RuleFile {
         id: id?,
         name: name?,
@@ -50,8 +51,27 @@ fn contractor(table: &mut Table, report: &mut Report) -> Option<RuleFile> {
         contact: contact?,
         agreement: agreement?,
         credentials,
+        canaries,
         tasks: Vec::new(),
     })
+}
+
+/// The planted customers, each once. What is wrong is shown at the table and named by its key: a line of these
+/// ids must not get into a log.
+fn canaries(table: &mut Table, report: &mut Report) -> Canaries {
+    let mut canaries = Canaries::default();
+    let Some(value) = table.get("canaries") else { return canaries };
+    let before = report.found.len();
+    for written in value.list(report).unwrap_or_default() {
+        let Some(id) = written.name(report) else { continue };
+        if !canaries.add(id) {
+            let help = "list each planted customer once; a text and a number of the same digits are one";
+            report.error(&written.span(), written.key(), "is listed twice", help);
+        }
+    }
+    let head = table.at(()).span;
+    report.found.iter_mut().skip(before).for_each(|found| found.span = head.clone());
+    canaries
 }
 
 fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {

@@ -77,6 +77,18 @@ impl PathTemplate {
         self.segments.len() == other.segments.len() && self.segments.iter().zip(&other.segments).all(same)
     }
 
+    /// A number that changes by as much as the numbers that the parameters of `path` end with, be it one of
+    /// them or another; `None` where no parameter ends with a digit.
+    pub fn number(&self, path: &RequestPath) -> Option<u64> {
+        let parameters = self.segments.iter().zip(&path.0);
+        let mut numbers = parameters.filter_map(|(segment, value)| match segment {
+            Segment::Parameter(_) => trailing_number(value),
+            Segment::Literal(_) => None,
+        });
+        let first = numbers.next()?;
+        Some(numbers.fold(first, u64::wrapping_add))
+    }
+
     /// Whether `path` is one of this template's, its parameters as the rule wants them.
     pub fn accepts(&self, path: &RequestPath, parameters: &Parameters) -> bool {
         self.segments.len() == path.0.len()
@@ -85,6 +97,12 @@ impl PathTemplate {
                 Segment::Parameter(name) => parameters.accept(name, value),
             })
     }
+}
+
+/// The number that a text ends with, by its last 18 digits.
+fn trailing_number(text: &str) -> Option<u64> {
+    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).take(18).count();
+    text[text.len() - digits..].parse().ok()
 }
 
 fn segment(text: &str) -> Result<Segment, String> {
@@ -234,6 +252,16 @@ mod tests {
         assert_eq!(path.0, ["a b", "%61", "café"]);
         assert_eq!(path.encode(), "/a%20b/%2561/caf%C3%A9");
         assert_eq!(RequestPath::parse("/%6frders").unwrap().encode(), "/orders");
+    }
+
+    #[test]
+    fn the_number_of_a_path_follows_each_parameter() {
+        let template = PathTemplate::parse("/v2/{customer}/orders/{order}").unwrap();
+        let number = |raw: &str| template.number(&RequestPath::parse(raw).unwrap());
+        assert_eq!(number("/v2/c-10797/orders/3"), Some(10_800));
+        assert_eq!(number("/v2/anna/orders/o-0007"), Some(7));
+        assert_eq!(number("/v2/anna/orders/7-a"), None);
+        assert_eq!(number("/v2/é1/orders/99999999999999999999999999"), Some(10u64.pow(18)));
     }
 
     #[test]

@@ -73,7 +73,7 @@ async fn without_its_entry_nothing_is_told() {
     // With it, it is told without a gateway too.
     std::fs::rename(house.path("away"), house.path("ledger/signing.key")).unwrap();
     assert!(text(&house.ledger(&["account", "c-1", "--by", "anna"])).contains("2 disclosures"));
-    assert_eq!(house.entries().last().unwrap()["kind"], "access");
+    assert_eq!(house.told().last().unwrap()["kind"], "access");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn an_export_is_whole_has_its_manifest_and_is_an_entry() {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &csv);
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!((&manifest["rows"], &manifest["sha256"]), (&3.into(), &hash.into()));
-    assert_eq!(house.entries().last().unwrap()["action"], "export");
+    assert_eq!(house.told().last().unwrap()["action"], "export");
     // Nothing is written over.
     let again = house.ledger(&[&arguments[..], &[path.to_str().unwrap()]].concat());
     assert_eq!(again.status.code(), Some(2));

@@ -22,7 +22,7 @@ async fn the_entry_says_who_got_what_why_and_from_where_to_where() {
     let house = House::new().await;
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     house.get(&house.parcelco(), "/orders/1").await;
-    let entry = house.entries().pop().unwrap();
+    let entry = house.told().pop().unwrap();
     for (key, value) in [
         ("kind", "disclosure"),
         ("contractor", "parcelco"),
@@ -66,7 +66,7 @@ async fn a_page_holds_only_the_records_whose_condition_holds() {
         response.body,
         r#"{"data":[{"order_id":1,"recipient":{"name":"Anna Jansen"}},{"order_id":3,"recipient":{"name":"Anna Jansen"}}],"next":"/orders?cursor=o3&limit=3"}"#
     );
-    let entry = house.entries().pop().unwrap();
+    let entry = house.told().pop().unwrap();
     assert_eq!(entry["records"], serde_json::json!({"released": 2, "withheld": 1, "without_subject": 0}));
     assert_eq!(entry["subjects_total"], 2);
     house.assert_clean();
@@ -77,9 +77,9 @@ async fn a_response_about_very_many_subjects_spans_several_entries() {
     let house = House::with(&crate::support::CONFIG.replace("64KiB", "4MiB"), &[("parcelco", RULES)]).await;
     let orders: Vec<String> = (0..1201).map(|id| order(id, "parcelco", "ready_to_ship")).collect();
     house.upstream.on("/orders", Answer::json(format!("{{\"data\":[{}]}}", orders.join(","))));
-    let before = house.entries().len();
+    let before = house.told().len();
     let response = house.send_unknown(&house.parcelco(), Method::GET, "/orders", "").await;
-    let entries = house.entries();
+    let entries = house.told();
     let parts = &entries[before..];
     assert_eq!(parts.len(), 3);
     assert_eq!(parts[0]["subjects_total"], 1201);
@@ -95,7 +95,7 @@ async fn head_is_get_without_the_body() {
     let response = house.send(&house.parcelco(), Method::HEAD, "/orders/1", "").await;
     assert_eq!((response.status.as_u16(), response.body.as_str()), (200, ""));
     assert!(house.upstream.requests()[0].starts_with("GET /orders/1 "));
-    assert_eq!(house.entries().pop().unwrap()["method"], "HEAD");
+    assert_eq!(house.told().pop().unwrap()["method"], "HEAD");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn refused(house: &House, client: &crate::support::Client) -> (u16, String
 async fn a_certificate_opens_its_contractors_tasks() {
     let house = house().await;
     assert_eq!(house.get(&house.parcelco(), "/orders/1").await.status, 200);
-    assert_eq!(house.entries().pop().unwrap()["credential"], "parcelco-gateway");
+    assert_eq!(house.told().pop().unwrap()["credential"], "parcelco-gateway");
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn an_api_key_opens_its_contractors_tasks() {
     let house = house().await;
     let client = house.client(None).with("authorization", "bearer test");
     assert_eq!(house.get(&client, "/orders/1").await.status, 200);
-    assert_eq!(house.entries().pop().unwrap()["credential"], "parcelco-batch");
+    assert_eq!(house.told().pop().unwrap()["credential"], "parcelco-batch");
     assert_eq!(
         house.get(&house.parcelco().with("authorization", "Bearer test"), "/orders/1").await.status,
         200

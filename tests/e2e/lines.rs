@@ -40,7 +40,7 @@ async fn lines_are_reduced_one_by_one_and_withheld_ones_vanish() {
         assert_eq!(response.headers["content-type"], "application/x-ndjson", "{label}");
         assert_eq!(response.headers["content-length"], response.body.len().to_string());
         assert_eq!(response.body, format!("{}\n{}\n", reduced(1), reduced(3)));
-        let entry = house.entries().pop().unwrap();
+        let entry = house.told().pop().unwrap();
         assert_eq!((&entry["records"]["released"], &entry["records"]["withheld"]), (&json!(2), &json!(2)));
         assert_eq!((entry.get("stream"), &entry["subjects_total"]), (None, &json!(2)));
     }

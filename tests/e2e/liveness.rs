@@ -127,7 +127,7 @@ async fn what_is_in_work_is_finished_before_the_gateway_stops() {
     let began = Instant::now();
     assert!(house.wait().success());
     assert!(began.elapsed() < SOON);
-    assert_eq!(house.entries().pop().unwrap()["id"], id);
+    assert_eq!(house.told().pop().unwrap()["id"], id);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::support::{Answer, CONFIG, Client, House, RULES, order};
 async fn refused(house: &House, client: &Client, method: Method, target: &str, body: &str) -> (u16, String) {
     let response = house.send(client, method, target, body).await;
     let code = response.code();
-    let entry = house.entries().pop().unwrap();
+    let entry = house.told().pop().unwrap();
     assert_eq!((&entry["kind"], &entry["code"]), (&"refusal".into(), &code.as_str().into()), "{entry}");
     assert_eq!(entry["status"], response.status.as_u16());
     (response.status.as_u16(), code)
@@ -125,5 +125,5 @@ async fn several_tasks_on_one_path_are_told_apart_by_the_header() {
     );
     let response = house.get(&house.parcelco().with("fieldgate-task", "count-orders"), "/orders/1").await;
     assert!(response.status == 200 && !response.body.contains("Anna"), "{response:?}");
-    assert_eq!(house.entries().pop().unwrap()["task"], "count-orders");
+    assert_eq!(house.told().pop().unwrap()["task"], "count-orders");
 }

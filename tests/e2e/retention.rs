@@ -198,5 +198,5 @@ async fn a_deleted_index_is_made_anew_from_the_entries() {
     house.open();
     assert_eq!(found(&house), before);
     house.send_unknown(&house.parcelco(), http::Method::GET, "/orders/1", "").await;
-    assert_eq!(house.entries().last().unwrap()["sequence"], OLD + 1);
+    assert_eq!(house.told().last().unwrap()["sequence"], OLD + 1);
 }

@@ -95,7 +95,7 @@ async fn a_small_list_stays_one_entry_with_its_length() {
     house.upstream.on("/orders", Answer::json(format!("{{\"data\":[{}]}}", list((0..20).map(record)))));
     let response = house.get(&house.parcelco(), "/orders").await;
     assert_eq!(response.headers["content-length"], response.body.len().to_string());
-    let entry = house.entries().pop().unwrap();
+    let entry = house.told().pop().unwrap();
     assert_eq!((entry.get("stream"), &entry["records"]["released"]), (None, &json!(20)));
 }
 
@@ -149,7 +149,7 @@ async fn over_http_2_a_fault_in_the_middle_resets_the_stream() {
         assert_eq!(output.status.code(), Some(92), "{what}: {:?}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(!text.contains(PLANTED) && !text.contains("problem"), "{what}");
-        let id = house.entries().pop().unwrap()["id"].as_str().unwrap().to_owned();
+        let id = house.told().pop().unwrap()["id"].as_str().unwrap().to_owned();
         let entries = house.entries_of(&id);
         assert!(output.stdout.len() as u64 <= sum(&entries, "/bytes"), "{what}");
         assert_parts_then_refusal(&entries, code, what);
@@ -166,7 +166,7 @@ async fn a_fault_before_the_first_part_is_a_refusal_and_nothing_else() {
         house.upstream.on("/orders", beginning(0..9, &go, fault));
         let response = house.get(&house.parcelco(), "/orders").await;
         assert_eq!(response.code(), code, "{what}");
-        let entry = house.entries().pop().unwrap();
+        let entry = house.told().pop().unwrap();
         assert_eq!((&entry["kind"], entry.get("after_parts")), (&json!("refusal"), None), "{what}");
     }
     house.assert_clean();

@@ -24,7 +24,7 @@ async fn note(house: &House, body: &str) -> (String, Value) {
     house.upstream.on("/notes/1", Answer::json(body));
     let response = house.get(&house.parcelco(), "/notes/1").await;
     assert_eq!(response.status, 200, "{response:?}");
-    (response.body, house.entries().pop().unwrap()["fields"].take())
+    (response.body, house.told().pop().unwrap()["fields"].take())
 }
 
 const PAYMENT: &str = "basis = \"contract\"\npayment = true";

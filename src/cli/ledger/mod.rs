@@ -98,7 +98,8 @@ struct Filter {
     /// About this customer, as the upstream names it; needs the subject keys
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
-    /// With this outcome: disclosed, or the code of a refusal, such as not-found
+    /// With this outcome: disclosed, the code of a refusal, such as not-found, or the name of a signal, such as
+    /// canary
     #[arg(long, value_name = "CODE")]
     outcome: Option<String>,
     /// On this legal basis: contract, consent, legal-obligation
@@ -107,7 +108,8 @@ struct Filter {
     /// To this country (ISO 3166-1 alpha-2)
     #[arg(long, value_name = "CODE")]
     country: Option<String>,
-    /// Of this kind: disclosure, subjects, refusal, rules, started, access, key, hold, prune
+    /// Of this kind: disclosure, subjects, refusal, signal, rules, started, access, key, hold, prune,
+    /// suspension
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 }

@@ -72,7 +72,7 @@ fn classes(retention: Retention, at: i64) -> [Class; 3] {
     [
         Class {
             name: "disclosures",
-            kinds: &["disclosure", "subjects"],
+            kinds: &["disclosure", "subjects", "signal"],
             until: until(retention.disclosures),
         },
         Class { name: "refusals", kinds: &["refusal"], until: until(retention.refusals) },

@@ -1,5 +1,6 @@
 //! Entries for the drill: of contractors that do not exist, and of all kinds that a gateway writes.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::model::{Country, Jurisdictions, SubjectPseudonym};
 
 use super::super::entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, Parties, RecordCounts, Refused, Request, Started,
+    ActivatedRules, Disclosed, Disclosure, Draft, Parties, RecordCounts, Refused, Request, Signal, Started,
     StreamPart,
 };
 use super::super::note::Signer;
@@ -24,7 +25,7 @@ const ROUNDS: u64 = 40;
 /// Entries of a ledger that is made for the drill, about.
 const LEDGER: u64 = 3000;
 /// Entries of one round, about.
-const PER_ROUND: u64 = 8;
+const PER_ROUND: u64 = 9;
 
 /// An entry without its numbers, and which contractor it is about.
 type Numberless = (Draft, Option<usize>);
@@ -103,6 +104,7 @@ impl Sample {
             (single(two), Some(two)),
             (self.disclosure(id(), one, 20, number, None), Some(one)),
             (single(two), Some(two)),
+            (self.signal(one), Some(one)),
         ];
         if number % 8 == 3 {
             drafts.push((self.disclosure(id(), one, MANY, number, None), Some(one)));
@@ -140,6 +142,7 @@ impl Sample {
                 status: 200,
                 bytes: 64 * subjects as u64,
                 records: RecordCounts { released: subjects as u64, withheld: 0, without_subject: 0 },
+                canaries: 0,
                 members_withheld: 0,
                 fields: Vec::new(),
                 stream,
@@ -148,6 +151,14 @@ impl Sample {
             subjects: (0..subjects).map(name).collect(),
             subjects_per_day: u64::MAX,
         })
+    }
+
+    fn signal(&self, contractor: usize) -> Draft {
+        let Parties { contractor, credential } = self.parties(contractor);
+        let credential = Some(credential);
+        let (task, route, entries) = (Some("drill"), Some("/drill"), vec![id()]);
+        let (signal, details) = ("enumeration", &HashMap::from([("numbers", 20)]));
+        Draft::signal(id(), &Signal { signal, contractor, credential, task, route, details, entries })
     }
 
     fn refusal(&self, contractor: usize) -> Draft {

@@ -38,11 +38,12 @@ enum Source {
     Outcome,
     Fields,
     Text(for<'a> fn(&'a View<'a>) -> Option<&'a str>),
+    Owned(fn(&View) -> Option<String>),
     Count(for<'a> fn(&'a View<'a>) -> Option<u64>),
 }
 
 /// The columns in their order. Readers may rely on names; new ones come last.
-pub(super) static COLUMNS: [Column; 29] = [
+pub(super) static COLUMNS: [Column; 33] = [
     column("number", Source::Number),
     column("time", Source::Time),
     column("kind", Source::Text(|view| Some(&view.kind))),
@@ -72,6 +73,10 @@ pub(super) static COLUMNS: [Column; 29] = [
     column("by", Source::Text(|view| view.by.as_deref())),
     column("action", Source::Text(|view| view.action.as_deref())),
     column("reason", Source::Text(|view| view.reason.as_deref())),
+    column("canary", Source::Text(|view| view.canary.then_some("yes"))),
+    column("signal", Source::Text(|view| view.signal.as_deref())),
+    column("details", Source::Owned(|view| view.details())),
+    column("requests", Source::Owned(|view| Some(view.entries.join(" ")))),
 ];
 
 const fn column(name: &'static str, source: Source) -> Column {
@@ -84,7 +89,7 @@ impl Column {
         match self.source {
             Source::Number | Source::Count(_) => Kind::Count,
             Source::Time => Kind::Time,
-            Source::Outcome | Source::Fields | Source::Text(_) => Kind::Text,
+            Source::Outcome | Source::Fields | Source::Text(_) | Source::Owned(_) => Kind::Text,
         }
     }
 
@@ -97,6 +102,7 @@ impl Column {
             (Source::Time, Some((time, _))) => Cell::Time(*time),
             (Source::Fields, Some((_, view))) => text(fields(&view.fields).into()),
             (Source::Text(get), Some((_, view))) => get(view).map_or(Cell::Absent, |cell| text(cell.into())),
+            (Source::Owned(get), Some((_, view))) => get(view).map_or(Cell::Absent, |cell| text(cell.into())),
             (Source::Count(get), Some((_, view))) => get(view).map_or(Cell::Absent, Cell::Count),
         }
     }
@@ -135,7 +141,7 @@ fn masked(field: &Field) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{READ, STARTED};
+    use super::super::tests::{READ, SIGNAL, STARTED};
     use super::*;
 
     fn cell(leaf: Option<&'static str>, name: &str) -> String {
@@ -157,6 +163,14 @@ mod tests {
         assert_eq!(cell(Some(READ), "values_masked"), "Count(3)");
         assert_eq!(cell(Some(READ), "values_withheld"), "Count(1)");
         assert_eq!(cell(Some(READ), "members_withheld"), "Count(6)");
+    }
+
+    #[test]
+    fn a_signal_says_what_it_is_and_names_the_requests() {
+        assert_eq!(cell(Some(SIGNAL), "outcome"), r#"Text("enumeration")"#);
+        assert_eq!(cell(Some(SIGNAL), "details"), r#"Text("numbers 20, pattern sequential, step 1")"#);
+        assert_eq!(cell(Some(SIGNAL), "requests"), r#"Text("01a2 01a3")"#);
+        assert_eq!(cell(Some(READ), "signal"), "Absent");
     }
 
     #[test]

@@ -159,6 +159,7 @@ mod tests {
 
     pub(super) const READ: &str = r#"{"v":1,"kind":"disclosure","id":"01a2","time":1795610927181632,"contractor":"helpdesk","credential":"helpdesk-desk","method":"GET","route":"/tickets/{ticket_id}","rules":"36d5","task":"answer-ticket","purpose":"Answer, quickly","basis":"contract","agreement":"DPA-31","jurisdictions":"US to IE","transfer":"scc","upstream":"support","status":200,"bytes":307,"records":{"released":3,"withheld":2,"without_subject":0},"members_withheld":6,"fields":[{"path":"@['id','status']","disclosed":4,"withheld":0},{"path":"@.customer.phone","transform":"mask","disclosed":3,"withheld":1},{"path":"$.total","disclosed":1,"withheld":0}],"subjects_total":3,"parts":1,"subjects":["c3e6"],"index":6,"sequence":1}"#;
     pub(super) const REFUSED: &str = r#"{"v":1,"kind":"refusal","id":"01a3","time":1795610927206420,"contractor":"helpdesk","credential":"helpdesk-desk","method":"GET","route":null,"rules":"36d5","task":null,"status":404,"code":"not-found","cause":"no route","index":7,"sequence":2}"#;
+    pub(super) const SIGNAL: &str = r#"{"v":1,"kind":"signal","id":"01a4","time":1795610927306420,"signal":"enumeration","contractor":"helpdesk","credential":"helpdesk-desk","task":"answer-ticket","route":"/tickets/{ticket_id}","details":{"pattern":"sequential","numbers":20,"step":1},"entries":["01a2","01a3"],"index":8,"sequence":3}"#;
     pub(super) const STARTED: &str =
         r#"{"v":1,"kind":"started","id":"01a1","time":1795610914154869,"version":"0.1.0","index":0}"#;
 

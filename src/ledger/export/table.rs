@@ -76,9 +76,14 @@ fn cells(row: &Row) -> [String; 8] {
     ]
 }
 
-/// `200 disclosed`, `404 not-found`, or the kind.
+/// `200 disclosed`, `404 not-found`, `signal: enumeration (numbers 20)`, or the kind.
 fn outcome(view: &View) -> String {
+    if view.kind == "signal" {
+        let details = view.details().map(|details| format!(" ({details})")).unwrap_or_default();
+        return format!("signal: {}{details}", view.outcome());
+    }
     match view.status.filter(|_| matches!(view.kind.as_ref(), "disclosure" | "refusal")) {
+        Some(status) if view.canary => format!("{status} {}, canary", view.outcome()),
         Some(status) => format!("{status} {}", view.outcome()),
         None => view.outcome().to_owned(),
     }
@@ -100,7 +105,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Form;
-    use super::super::tests::{READ, REFUSED, STARTED, export};
+    use super::super::tests::{READ, REFUSED, SIGNAL, STARTED, export};
     use super::*;
 
     fn lines(entries: &[(u64, Option<&str>)]) -> Vec<String> {
@@ -122,6 +127,18 @@ mod tests {
                 "5 pruned",
             ]
         );
+    }
+
+    #[test]
+    fn signals_and_what_they_are_about_catch_the_eye() {
+        let touched = READ.replace("\"members_withheld\"", "\"canary\":true,\"members_withheld\"");
+        let lines = lines(&[(8, Some(SIGNAL)), (6, Some(&touched))]);
+        assert_eq!(
+            lines[1],
+            "8 2026-11-25T12:48:47.306Z helpdesk answer-ticket /tickets/{ticket_id} \
+             signal: enumeration (numbers 20, pattern sequential, step 1)"
+        );
+        assert!(lines[2].contains("200 disclosed, canary"), "{}", lines[2]);
     }
 
     #[test]

@@ -161,7 +161,8 @@ impl<'n> Story<'n> {
     }
 
     fn sequence(&mut self, at: u64, facts: &Facts, findings: &mut Findings) {
-        let is_numbered = matches!(facts.kind, Kind::Disclosure | Kind::Subjects | Kind::Refusal);
+        let is_numbered =
+            matches!(facts.kind, Kind::Disclosure | Kind::Subjects | Kind::Refusal | Kind::Signal);
         let (contractor, sequence) = match (facts.contractor, facts.sequence) {
             (Some(contractor), Some(sequence)) => (contractor, sequence),
             _ if is_numbered => {

@@ -7,8 +7,8 @@ use std::io::Write;
 use jiff::Timestamp;
 
 use self::schema::{
-    Actor, Api, Call, Class, Endpoint, Event, Field, HttpRequest, ManagedEntity, Metadata, Policy, Product,
-    Records, Request, Response, Service, Stream, Unmapped, Url, User,
+    Actor, Api, Call, Class, Endpoint, Event, Field, FindingInfo, HttpRequest, ManagedEntity, Metadata,
+    Policy, Product, Records, RelatedEvent, Request, Response, Service, Stream, Unmapped, Url, User,
 };
 use super::super::view::{self, View};
 use super::{ExportError, Row};
@@ -19,6 +19,8 @@ const PRODUCT: &str = "fieldgate";
 
 /// `severity_id` Informational: which refusals matter is for the reader's rules to say.
 const INFORMATIONAL: u32 = 1;
+const MEDIUM: u32 = 3;
+const HIGH: u32 = 4;
 
 /// An activity that its class has no number for; `activity_name` says which.
 const OTHER: u32 = 99;
@@ -67,7 +69,7 @@ fn event<'a>(row: &'a Row<'a>) -> Event<'a> {
         class_uid: activity.class_uid,
         class_name: activity.class_name,
         type_uid: activity.class_uid * 100 + activity.id,
-        severity_id: INFORMATIONAL,
+        severity_id: severity(row.view()),
         // The time of a pruned entry is gone, and the attribute required: zero is no time it could be.
         time: row.entry.as_ref().map_or(0, |(time, _)| time.as_millisecond()),
         message: message(row),
@@ -91,6 +93,8 @@ fn activity<'a>(view: Option<&'a View<'a>>) -> Activity<'a> {
         "started" => (6, 6002, "Application Lifecycle", (3, "Start")),
         // Rules are a policy on what contractors get, and it came into force.
         "rules" => (3, 3004, "Entity Management", (10, "Activate")),
+        // What a reviewer should look at.
+        "signal" => (2, 2004, "Detection Finding", (1, "Create")),
         "disclosure" | "refusal" => (6, 6003, "API Activity", method(view.method.as_deref())),
         // Someone read the ledger.
         "access" => (6, 6003, "API Activity", (2, "Read")),
@@ -115,17 +119,31 @@ fn method(method: Option<&str>) -> (u32, &str) {
     }
 }
 
-/// What is in the ledger was done, but for what was refused. Of a pruned entry it is not known.
+/// What is in the ledger was done, but for what was refused. Of a pruned entry it is not known. A finding is
+/// new: what becomes of it is not here.
 fn status(view: Option<&View>) -> (u32, &'static str) {
     match view.map(|view| view.kind.as_ref()) {
         None => (0, "Unknown"),
         Some("refusal") => (2, "Failure"),
+        Some("signal") => (1, "New"),
         Some(_) => (1, "Success"),
+    }
+}
+
+/// Nobody has a reason to look at a planted customer; the other signals can have one.
+fn severity(view: Option<&View>) -> u32 {
+    match view.and_then(|view| view.signal.as_deref()) {
+        None => INFORMATIONAL,
+        Some("canary") => HIGH,
+        Some(_) => MEDIUM,
     }
 }
 
 fn message(row: &Row) -> String {
     match row.view() {
+        Some(view) if view.kind == "signal" => {
+            format!("{}: {}", row.outcome(), view.details().unwrap_or_default())
+        }
         Some(view) if view.method.is_some() => format!("{}: {}", operation(view), row.outcome()),
         _ => row.outcome().to_owned(),
     }
@@ -166,6 +184,12 @@ fn class<'a>(view: &'a View<'a>) -> Class<'a> {
             let policy = Policy { name: "rules", uid, is_applied: true };
             let entity = ManagedEntity { kind: "Policy", type_id: 5, name: "rules", uid, policy };
             Class::Entity { actor: actor(view), entity }
+        }
+        "signal" => {
+            let related_events = view.entries.iter().map(|id| RelatedEvent { uid: id }).collect();
+            Class::Finding {
+                finding_info: FindingInfo { title: view.outcome(), uid: &view.id, related_events },
+            }
         }
         _ => Class::Api(Box::new(api(view))),
     }
@@ -220,6 +244,11 @@ fn unmapped<'a>(view: &'a View<'a>) -> Unmapped<'a> {
         fields: view.fields.iter().map(field).collect(),
         subjects_total: view.subjects_total,
         stream: view.stream.map(|of| Stream { part: of.part, last: of.last }),
+        canary: view.canary,
+        // Of other entries, these stand where OCSF has a place for them.
+        credential: view.credential.as_deref().filter(|_| view.signal.is_some()),
+        route: view.route.as_deref().filter(|_| view.signal.is_some()),
+        details: view.details.as_ref(),
         action: view.action.as_deref(),
         reason: view.reason.as_deref(),
     }

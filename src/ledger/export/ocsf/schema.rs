@@ -36,6 +36,7 @@ pub(super) enum Class<'a> {
     Api(Box<Api<'a>>),
     Lifecycle { app: Product },
     Entity { actor: Actor<'a>, entity: ManagedEntity<'a> },
+    Finding { finding_info: FindingInfo<'a> },
     Base {},
 }
 
@@ -47,6 +48,20 @@ pub(super) struct Api<'a> {
     pub src_endpoint: Endpoint<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_request: Option<HttpRequest<'a>>,
+}
+
+/// Detection Finding: `title` and `uid` are required, and of a related event its `uid`.
+#[derive(Serialize)]
+pub(super) struct FindingInfo<'a> {
+    pub title: &'a str,
+    pub uid: &'a str,
+    pub related_events: Vec<RelatedEvent<'a>>,
+}
+
+/// `uid` is the id that API Activity has as `metadata.correlation_uid`.
+#[derive(Serialize)]
+pub(super) struct RelatedEvent<'a> {
+    pub uid: &'a str,
 }
 
 #[derive(Serialize)]
@@ -193,6 +208,14 @@ pub(super) struct Unmapped<'a> {
     pub subjects_total: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<Stream>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<&'a serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

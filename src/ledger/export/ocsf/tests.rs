@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::Form;
-use super::super::tests::{READ, REFUSED, STARTED, export};
+use super::super::tests::{READ, REFUSED, SIGNAL, STARTED, export};
 
 fn event(number: u64, leaf: Option<&str>) -> Value {
     let line = export(Form::Ocsf, &[(number, leaf)]);
@@ -77,6 +77,39 @@ fn a_refusal_is_the_same_with_status_failure() {
     assert_eq!(event["api"]["operation"], "GET");
     assert_eq!(event["api"]["response"], json!({ "code": 404, "error": "not-found" }));
     assert_eq!(event["http_request"], json!({ "http_method": "GET" }));
+}
+
+#[test]
+fn a_signal_is_a_new_detection_finding() {
+    let event = event(8, Some(SIGNAL));
+    for (name, value) in [
+        ("category_uid", json!(2)),
+        ("class_uid", json!(2004)),
+        ("type_uid", json!(200_401)),
+        ("severity_id", json!(3)),
+        ("status_id", json!(1)),
+        ("status", json!("New")),
+        ("message", json!("enumeration: numbers 20, pattern sequential, step 1")),
+        (
+            "finding_info",
+            json!({
+                "title": "enumeration", "uid": "01a4",
+                "related_events": [{ "uid": "01a2" }, { "uid": "01a3" }],
+            }),
+        ),
+        (
+            "unmapped",
+            json!({
+                "kind": "signal", "contractor_sequence": 3, "contractor": "helpdesk",
+                "credential": "helpdesk-desk", "task": "answer-ticket", "route": "/tickets/{ticket_id}",
+                "details": { "pattern": "sequential", "numbers": 20, "step": 1 },
+            }),
+        ),
+    ] {
+        assert_eq!(event[name], value, "{name}");
+    }
+    let canary = SIGNAL.replace("enumeration", "canary");
+    assert_eq!(self::event(8, Some(&canary))["severity_id"], 4);
 }
 
 #[test]
