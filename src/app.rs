@@ -147,7 +147,8 @@ impl Server {
         })?;
         let digest = plan.digest.as_str().to_owned();
         let key_stores = plan.key_stores.clone();
-        let gateway = Arc::new(Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, body));
+        let gateway = Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, body);
+        let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()));
         let upkeep = Upkeep {
             config: config.clone(),
             pseudonym_key: keys.pseudonyms.clone(),
