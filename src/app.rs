@@ -269,6 +269,8 @@ pub fn log(filter: &str) -> anyhow::Result<tracing_appender::non_blocking::Worke
         .context("telemetry.log is not a log filter; write \"info\" or \"debug\"")?;
     // Whoever waits for the gateway must learn that it is ready, whatever else is logged.
     let filter = filter.add_directive("fieldgate::ready=info".parse()?);
+    // Below that, it writes down paths and header fields.
+    let filter = filter.add_directive("h2=info".parse()?);
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     tracing_subscriber::fmt()
         .json()
