@@ -156,7 +156,7 @@ impl Server {
         let key_stores = plan.key_stores.clone();
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger));
         let gateway = Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, watcher, body);
-        let gateway = Arc::new(gateway);
+        let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()));
         let upkeep = Upkeep {
             config: config.clone(),
             pseudonym_key: keys.pseudonyms.clone(),
@@ -294,6 +294,8 @@ pub fn log(filter: &str) -> anyhow::Result<tracing_appender::non_blocking::Worke
         .context("telemetry.log is not a log filter; write \"info\" or \"debug\"")?;
     // Whoever waits for the gateway must learn that it is ready, whatever else is logged.
     let filter = filter.add_directive("fieldgate::ready=info".parse()?);
+    // Below that, it writes down paths and header fields.
+    let filter = filter.add_directive("h2=info".parse()?);
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     tracing_subscriber::fmt()
         .json()

@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
-use crate::model::{ByteSize, Country, parse_duration};
+use crate::model::{ByteSize, Country, Host, parse_duration};
 use crate::transport::{ClientFiles, Coding, ServerFiles};
 
 pub use ledger::{Ledger, Retention, Witness};
@@ -46,6 +46,8 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct Listen {
     pub address: SocketAddr,
+    /// Names that requests may be for, without ports; any where there are none.
+    pub hosts: Vec<Host>,
     pub tls: ServerFiles,
 }
 
@@ -194,6 +196,7 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
         Some(value) => value.parse(report, address).map(|at| at.value),
         None => Some(SocketAddr::from(([0, 0, 0, 0], 8443))),
     };
+    let hosts = table.get("hosts").map_or_else(Vec::new, |value| hosts(&value, report));
     let certificate = path_or(table, report, "certificate", "certs/gateway.pem", home);
     let key = path_or(table, report, "key", "certs/gateway.key", home);
     let client_ca = table.get("client_ca").map(|value| path(&value, report, home));
@@ -210,6 +213,7 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
     let crl = crl.iter().filter_map(|value| path(value, report, home)).collect();
     Some(Listen {
         address: address?,
+        hosts,
         tls: ServerFiles { certificate: certificate?, key: key?, client_ca: client_ca.flatten(), crl },
     })
 }
@@ -357,6 +361,21 @@ fn body_size(value: &Value, report: &mut Report) -> Option<ByteSize> {
     value.parse(report, parse).map(|at| at.value)
 }
 
+/// An empty list would let all pass where it seems to let nothing pass.
+fn hosts(value: &Value, report: &mut Report) -> Vec<Host> {
+    let Some(list) = value.list(report) else { return Vec::new() };
+    if list.is_empty() {
+        report.error(&value.span(), value.key(), "is empty", "list the gateway's names, or remove the key");
+    }
+    list.iter().filter_map(|value| value.parse(report, host)).map(|at| at.value).collect()
+}
+
+fn host(text: &str) -> Result<Host, &'static str> {
+    Host::parse(text)
+        .filter(|host| host.port().is_none())
+        .ok_or("a name or an IP address without a port, such as \"gateway.example\" or \"[::1]\"")
+}
+
 /// Content codings, each once.
 fn encodings(value: &Value, report: &mut Report) -> Vec<Coding> {
     const WORDS: &[&str] = &["gzip", "deflate", "br", "zstd"];
@@ -406,6 +425,22 @@ mod tests {
         assert_eq!(config.ledger.path, Path::new("/etc/fieldgate/ledger/fieldgate.db"));
         assert_eq!(config.upstreams["orders"].url, "http://127.0.0.1:9001");
         assert_eq!(config.upstreams["orders"].max_body, ByteSize::mib(16));
+    }
+
+    #[test]
+    fn hosts_are_names_without_ports() {
+        let hosts = |list: &str| {
+            let found = parsed(&format!("{SMALL}[listen]\nhosts = {list}\n"));
+            found.map(|(config, _)| {
+                config.listen.hosts.iter().map(|host| host.name().to_owned()).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(hosts(r#"["Gateway.example", "[0::1]"]"#).unwrap(), ["gateway.example", "[::1]"]);
+        for wrong in
+            ["[]", "\"gateway.example\"", r#"["gateway.example:8443"]"#, r#"["https://a"]"#, r#"["*"]"#]
+        {
+            assert_eq!(hosts(wrong).unwrap_err().len(), 1, "{wrong}");
+        }
     }
 
     #[test]

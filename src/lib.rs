@@ -29,7 +29,8 @@
 //!
 //! 1. [`transport`] finishes the handshake. A client certificate that is shown was verified in it: no
 //!    session is resumed. What is known of the other end is a [`transport::Peer`].
-//! 2. `authenticate` turns the peer and an API key or token into a `Caller`: one contractor, one credential,
+//! 2. `hygiene` refuses what two servers could understand in two ways, and what is for another host.
+//!    `authenticate` turns the peer and an API key or token into a `Caller`: one contractor, one credential,
 //!    and the plan that this request is decided by to its end.
 //! 3. `authorize` finds task and route, checks agreement, method, query and limits, and gives a
 //!    `Permit`.

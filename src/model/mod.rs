@@ -5,10 +5,12 @@
 //!
 //! **Trusts** nobody. **Must not** import any other room. **Called by** all of them.
 
+mod host;
 mod names;
 mod subject;
 mod units;
 
+pub use host::Host;
 pub use names::{
     Basis, ContractorId, Country, CredentialId, InvalidName, Jurisdictions, RequestId, RulesDigest, TaskId,
     TransferMechanism,

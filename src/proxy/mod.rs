@@ -5,7 +5,8 @@
 //! **Guarantees.** Each stage takes what only the stage before it can make: a response is built from
 //! a `Recorded` or a [`Refusal`] and from nothing else, a `Recorded` holds the ledger's
 //! receipt, a `Refusal` has no field that could hold an upstream byte. So that nothing leaves
-//! unfiltered or unlogged is checked by the compiler.
+//! unfiltered or unlogged is checked by the compiler. A request that two servers could understand in two
+//! ways is refused before it is asked who sends it.
 //!
 //! **Trusts** `transport` for who is at the other end, `rules` for what that one may see.
 //!
@@ -17,6 +18,7 @@ mod authenticate;
 mod authorize;
 mod edge;
 mod forward;
+mod hygiene;
 mod limits;
 mod parts;
 mod receipt;
@@ -34,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 pub use edge::edge;
@@ -46,7 +48,7 @@ pub use suspended::Suspended;
 pub use watch::{Watch, watch};
 
 use crate::ledger::Ledger;
-use crate::model::{KeyEpoch, RequestId};
+use crate::model::{Host, KeyEpoch, RequestId};
 use crate::rules::Plan;
 use crate::transport::Peer;
 
@@ -72,6 +74,8 @@ pub struct Gateway {
     epoch: Arc<ArcSwap<KeyEpoch>>,
     watcher: Arc<Watcher>,
     body: BodyLimits,
+    /// Names that requests may be for; any where there are none.
+    hosts: Vec<Host>,
 }
 
 /// The bounds on a request's body.
@@ -97,7 +101,14 @@ impl Gateway {
         watcher.rules(&ruling);
         let ruling = ArcSwap::from(ruling);
         let receipts = Receipts::new(Arc::clone(&ledger));
-        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, watcher, body }
+        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, watcher, body, hosts: Vec::new() }
+    }
+
+    /// The gateway's own names: requests for others are misdirected. None by default, which lets all pass.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: Vec<Host>) -> Self {
+        self.hosts = hosts;
+        self
     }
 
     /// Puts other rules in force. Requests in work keep those that they began with.
@@ -110,12 +121,15 @@ impl Gateway {
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
         let Arrival { id, peer, request } = arrival;
         let (head, mut body) = request.into_parts();
-        let caller = match authenticate::authenticate(&self.ruling.load_full(), &peer, &head.headers) {
-            Ok(caller) => caller,
-            Err(refusal) => {
+        let fit = hygiene::check(&head, &self.hosts);
+        let caller = authenticate::authenticate(&self.ruling.load_full(), &peer, &head.headers);
+        let caller = match (fit, caller) {
+            (Ok(()), Ok(caller)) => caller,
+            (Ok(()), Err(refusal)) => {
                 forward::drain(&head, body, self.body);
                 return respond::refuse(refusal, id);
             }
+            (Err(unfit), caller) => return self.turn_away(id, caller.ok(), &head, body, unfit).await,
         };
         if self.suspended.contains(&caller.contractor().id) {
             forward::drain(&head, body, self.body);
@@ -149,6 +163,28 @@ impl Gateway {
         self.record_refusal(id, caller, head, &refused).await;
         self.watcher.refused(caller, id, &refused);
         respond::refuse(refused.refusal, id)
+    }
+
+    /// Refuses a request for its form. What a known contractor tries is written down all the same.
+    async fn turn_away(
+        &self,
+        id: RequestId,
+        caller: Option<Caller>,
+        head: &http::request::Parts,
+        body: Incoming,
+        unfit: hygiene::Unfit,
+    ) -> Response<Outgoing> {
+        let hygiene::Unfit { refusal, close } = unfit;
+        // A body whose end is in doubt is not read.
+        if !close {
+            forward::drain(head, body, self.body);
+        }
+        let response = match caller {
+            Some(caller) => self.refuse(id, &caller, head, refusal.into()).await,
+            None => respond::refuse(refusal, id),
+        };
+        // The requests of an HTTP/2 connection cannot run into each other.
+        if close && head.version < Version::HTTP_2 { respond::and_close(response) } else { response }
     }
 
     /// The stages after the caller is known.

@@ -32,6 +32,10 @@ pub enum Refusal {
     ContentTooLarge,
     UriTooLong,
     UnsupportedMediaType,
+    ExpectationFailed,
+    /// For a host that the gateway is not.
+    MisdirectedRequest,
+    HeaderFieldsTooLarge,
     RateLimited(Limited),
     SubjectLimit(Limited),
     UpstreamNotJson,
@@ -84,6 +88,9 @@ impl Refusal {
             Refusal::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::UriTooLong => StatusCode::URI_TOO_LONG,
             Refusal::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Refusal::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::HeaderFieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::RateLimited(_) | Refusal::SubjectLimit(_) => StatusCode::TOO_MANY_REQUESTS,
             Refusal::UpstreamNotJson
             | Refusal::UpstreamMalformed(_)
@@ -118,6 +125,9 @@ impl Refusal {
             Refusal::ContentTooLarge => "content-too-large",
             Refusal::UriTooLong => "uri-too-long",
             Refusal::UnsupportedMediaType => "unsupported-media-type",
+            Refusal::ExpectationFailed => "expectation-failed",
+            Refusal::MisdirectedRequest => "misdirected-request",
+            Refusal::HeaderFieldsTooLarge => "request-header-fields-too-large",
             Refusal::RateLimited(_) => "rate-limited",
             Refusal::SubjectLimit(_) => "subject-limit",
             Refusal::UpstreamNotJson => "upstream-not-json",
@@ -165,6 +175,9 @@ impl Refusal {
             Refusal::RequestTimeout => "The request took too long to arrive.",
             Refusal::ContentTooLarge => "The request body is too large.",
             Refusal::UriTooLong => "The request target is too long.",
+            Refusal::ExpectationFailed => "The only expectation is 100-continue.",
+            Refusal::MisdirectedRequest => "This is not the host that the request is for.",
+            Refusal::HeaderFieldsTooLarge => "The request has too many header fields.",
             Refusal::UnsupportedMediaType => "Send the body as application/json, without content coding.",
             Refusal::RateLimited(_) => "Too many requests; see Retry-After.",
             Refusal::SubjectLimit(_) => "You have seen as many distinct customers today as your task allows.",
@@ -209,6 +222,9 @@ impl Refusal {
             | Refusal::ContentTooLarge
             | Refusal::UriTooLong
             | Refusal::UnsupportedMediaType
+            | Refusal::ExpectationFailed
+            | Refusal::MisdirectedRequest
+            | Refusal::HeaderFieldsTooLarge
             | Refusal::RateLimited(_)
             | Refusal::SubjectLimit(_)
             | Refusal::UpstreamNotJson

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -163,6 +163,9 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
         | Refusal::ContentTooLarge
         | Refusal::UriTooLong
         | Refusal::UnsupportedMediaType
+        | Refusal::ExpectationFailed
+        | Refusal::MisdirectedRequest
+        | Refusal::HeaderFieldsTooLarge
         | Refusal::UpstreamNotJson
         | Refusal::UpstreamMalformed(_)
         | Refusal::UpstreamCoding(_)
@@ -176,6 +179,12 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
     // A structure of strings and numbers always serialises.
     let rest = serde_json::to_vec(&problem).unwrap_or_default().into();
     build(status, headers, Outgoing { rest, parts: None, _slot: None })
+}
+
+/// Ends an HTTP/1.1 connection behind this response.
+pub fn and_close(mut response: Response<Outgoing>) -> Response<Outgoing> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// The answer to HEAD: what GET would say, without its body (RFC 9110, section 9.3.2). hyper leaves the

@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::framing::ReadAlong;
 use super::{Doorway, Peer};
 
 /// How long to wait before the next `accept` when the system has no more sockets to give.
@@ -186,7 +187,7 @@ impl Connection {
         let address = peer.address;
         let in_work = Arc::new(InWork::default());
         let counted = Arc::clone(&in_work);
-        let service = service_fn(move |request| {
+        let service = move |request| {
             let guard = Handling::new(&counted);
             let answer = handler(Arc::clone(&peer), request);
             let in_work = Arc::clone(&counted);
@@ -195,12 +196,15 @@ impl Connection {
                 drop(guard);
                 Ok::<_, Infallible>(answer.map(|body| Watched::new(body, in_work)))
             }
-        });
-        let io = TokioIo::new(stream);
+        };
         let result = if http2 {
-            self.drive(http2_builder(&self.timeouts).serve_connection(io, service), &in_work).await
+            let http = http2_builder(&self.timeouts);
+            self.drive(http.serve_connection(TokioIo::new(stream), service_fn(service)), &in_work).await
         } else {
-            self.drive(http1_builder(&self.timeouts).serve_connection(io, service), &in_work).await
+            let (stream, doubts) = ReadAlong::new(stream, self.timeouts.header_size);
+            let service = service_fn(move |request| service(doubts.mark(request)));
+            let http = http1_builder(&self.timeouts);
+            self.drive(http.serve_connection(TokioIo::new(stream), service), &in_work).await
         };
         if let Err(error) = result {
             tracing::debug!(peer = %address, %error, "a connection ended early");

@@ -3,7 +3,8 @@
 //! **Guarantees.** TLS 1.3 and 1.2 only, and none only where `Listener::bind` is given none; a client certificate that is shown was verified against the
 //! client CA and its revocation lists in this very handshake: nothing is resumed, no early data is
 //! taken. On a connection that stays open it is verified again by the files of the day. Every wait has an end: handshake, request head, idle connection, drain. A coded body is decoded
-//! within fixed bounds of size, ratio and memory.
+//! within fixed bounds of size, ratio and memory. An HTTP/1.1 request whose end two servers could see in
+//! two places is marked [`Doubtful`], and so is all that follows it.
 //!
 //! **Trusts** rustls and hyper for the two protocols.
 //!
@@ -13,6 +14,7 @@
 
 mod decode;
 mod doorway;
+mod framing;
 mod identity;
 mod listener;
 mod outbound;
@@ -22,6 +24,7 @@ mod validity;
 
 pub use decode::{Coding, DecodeError, DecodeLimits, Decoder};
 pub use doorway::Doorway;
+pub use framing::Doubtful;
 pub use identity::{ClientIdentity, NotTrusted, Peer};
 pub use listener::{Drain, Listener, Timeouts};
 pub use outbound::{HttpClient, http_client};

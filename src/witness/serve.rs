@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use crate::ledger::witness::{Answer, MAX_REQUEST, Witness};
-use crate::transport::{Doorway, Listener, Timeouts};
+use crate::transport::{Doorway, Doubtful, Listener, Timeouts};
 
 /// Open connections; a log needs one.
 const CONNECTIONS: usize = 256;
@@ -72,6 +72,9 @@ impl Server {
 }
 
 async fn answer(witness: Arc<Witness>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.extensions().get::<Doubtful>().is_some() {
+        return plain(StatusCode::BAD_REQUEST);
+    }
     let path = request.uri().path();
     let origin = path.strip_prefix('/').and_then(|path| path.strip_suffix("/checkpoint"));
     let origin = origin.map(str::to_owned);

@@ -11,6 +11,7 @@ mod codings;
 mod crash;
 mod demonstration;
 mod disclosure;
+mod hygiene;
 mod identity;
 mod leaks;
 mod ledger;

@@ -420,4 +420,6 @@ async fn a_request_that_is_too_large_or_goes_elsewhere_is_refused_by_the_witness
     assert_eq!(ask("/0000/checkpoint", &[]).await, "404");
     assert_eq!(ask("/0000/checkpoint", &["-d", ""]).await, "405");
     assert_eq!(ask("/", &[]).await, "404");
+    let length = ["-H", "Content-Length: 0"];
+    assert_eq!(ask("/", &[length, length].concat()).await, "400", "its length is said twice");
 }

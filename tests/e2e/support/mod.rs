@@ -5,6 +5,7 @@ mod client;
 mod house;
 pub mod lists;
 mod upstream;
+pub mod wire;
 
 pub use client::{Arriving, Client, Response};
 pub use house::{CONFIG, House, RULES, entries_at, files_below};
