@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("secrets", &[]),
+    ("sandbox", &[]),
     ("model", &[]),
     ("diagnostic", &[]),
     ("filter", &["model"]),
@@ -16,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("transport", &["model", "secrets"]),
     ("proxy", &["model", "filter", "ledger", "rules", "token", "transport"]),
     ("witness", &["ledger", "transport"]),
-    ("config", &["model", "diagnostic", "ledger", "transport"]),
+    ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),
     (
         "app",
@@ -24,6 +25,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "model",
             "diagnostic",
             "secrets",
+            "sandbox",
             "ledger",
             "rules",
             "token",
@@ -33,12 +35,13 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "config",
         ],
     ),
-    ("demo", &["diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
+    ("demo", &["sandbox", "diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
     (
         "cli",
         &[
             "model",
             "secrets",
+            "sandbox",
             "diagnostic",
             "ledger",
             "rules",
