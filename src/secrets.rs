@@ -7,12 +7,38 @@
 //! **Trusts** the file system's modes, and root. **Must not** know what the secrets are for. **Called by** all
 //! rooms that have some.
 
+use std::fmt;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{Read, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
+
+/// What a secret's file holds. Overwritten when it is dropped; its debug form shows its length only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl From<Vec<u8>> for SecretBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        SecretBytes(Zeroizing::new(bytes))
+    }
+}
+
+impl Deref for SecretBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretBytes({} bytes)", self.0.len())
+    }
+}
 
 /// Why a secret cannot be read, or not be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +66,7 @@ impl SecretError {
 ///
 /// # Errors
 /// Where the file cannot be read, or others can read it too.
-pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+pub fn read(path: &Path) -> Result<SecretBytes, SecretError> {
     let io = |source| SecretError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
@@ -48,8 +74,8 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         return Err(SecretError::Exposed { path: path.to_owned(), mode: mode(&metadata) });
     }
     // With room for one byte more, it need not grow to see the end: what it grew out of would stay in memory.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
-    file.read_to_end(&mut bytes).map_err(io)?;
+    let mut bytes = SecretBytes::from(Vec::with_capacity(metadata.len() as usize + 1));
+    file.read_to_end(&mut bytes.0).map_err(io)?;
     Ok(bytes)
 }
 
@@ -245,11 +271,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_has_not_moved_in_memory() {
+    fn what_is_read_has_not_moved_in_memory_and_is_not_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         write(&path, &[7; 5000]).unwrap();
         let bytes = read(&path).unwrap();
-        assert_eq!((bytes.len(), bytes.capacity()), (5000, 5001));
+        assert_eq!((bytes.len(), bytes.0.capacity()), (5000, 5001));
+        assert_eq!(
+            format!("{bytes:?} {:?}", read(&path)),
+            "SecretBytes(5000 bytes) Ok(SecretBytes(5000 bytes))"
+        );
     }
 }

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use aws_lc_rs::{digest, rand};
-use zeroize::Zeroizing;
 
 use crate::model::{KeyEpoch, SubjectKey, SubjectKeys};
-use crate::secrets::{self, SecretError};
+use crate::secrets::{self, SecretBytes, SecretError};
 
 use super::note::{Signer, is_name};
 
@@ -162,15 +161,15 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 fn load_key(path: &Path) -> Result<SubjectKey, KeyError> {
     let bytes = load_or_make(path, random_key)?;
-    let key = <&[u8; SubjectKey::LENGTH]>::try_from(bytes.as_slice());
+    let key = <&[u8; SubjectKey::LENGTH]>::try_from(&*bytes);
     key.map(SubjectKey::new)
         .map_err(|_| KeyError::Damaged { path: path.to_owned(), what: "subject key of 32 bytes" })
 }
 
-fn random_key() -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let mut key = Zeroizing::new(vec![0; SubjectKey::LENGTH]);
+fn random_key() -> Result<SecretBytes, KeyError> {
+    let mut key = vec![0; SubjectKey::LENGTH];
     rand::fill(&mut key).map_err(|_| KeyError::NoRandomness)?;
-    Ok(key)
+    Ok(key.into())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
@@ -207,7 +206,7 @@ fn signing_key(path: &Path) -> Result<Ed25519KeyPair, KeyError> {
     let bytes = load_or_make(path, || {
         let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::NoRandomness)?;
         let document = pair.to_pkcs8().map_err(|_| KeyError::NoRandomness)?;
-        Ok(Zeroizing::new(document.as_ref().to_vec()))
+        Ok(document.as_ref().to_vec().into())
     })?;
     Ed25519KeyPair::from_pkcs8(&bytes)
         .map_err(|_| KeyError::Damaged { path: path.to_owned(), what: "signing key" })
@@ -215,8 +214,8 @@ fn signing_key(path: &Path) -> Result<Ed25519KeyPair, KeyError> {
 
 fn load_or_make(
     path: &Path,
-    make: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, KeyError>,
-) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    make: impl FnOnce() -> Result<SecretBytes, KeyError>,
+) -> Result<SecretBytes, KeyError> {
     match secrets::read(path) {
         Ok(bytes) => Ok(bytes),
         Err(error) if error.is_missing() => {

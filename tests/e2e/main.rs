@@ -19,6 +19,7 @@ mod lines;
 mod liveness;
 mod refusals;
 mod retention;
+mod sandbox;
 mod streaming;
 mod text;
 mod tokens;
