@@ -123,3 +123,61 @@ pub fn log(demand: Demand, enforced: &Enforced) {
         tracing::warn!(landlock, seccomp, core_dumps, no_new_privs, "sandbox");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::diagnostic::Source;
+
+    const TEXT: &str = r#"
+jurisdiction = "US"
+[listen]
+address = "127.0.0.1:8443"
+certificate = "tls/gateway.pem"
+key = "keys/gateway.key"
+client_ca = "ca/contractor-ca.pem"
+crl = ["crl/contractor-ca.crl"]
+[ledger]
+store = "sqlite:ledger/fieldgate.db"
+signing_key = "signing/signing.key"
+[upstream.orders]
+url = "http://127.0.0.1:9001"
+bearer = { file = "secrets/orders.token" }
+[upstream.support]
+url = "https://127.0.0.1/api"
+ca = "internal/ca.pem"
+client_certificate = "internal/gateway.pem"
+client_key = "client/gateway.key"
+[process]
+read = ["archive"]
+"#;
+
+    fn reach_of(text: &str, home: &Path) -> Reach {
+        let (config, _) = config::parse(&Source::new("fieldgate.toml", text), home).unwrap();
+        reach(&config).unwrap()
+    }
+
+    #[test]
+    fn what_the_configuration_names_is_in_reach_and_no_more() {
+        let home = tempfile::tempdir().unwrap();
+        let reach = reach_of(TEXT, home.path());
+        let paths = |names: &[&str]| names.iter().map(|name| home.path().join(name)).collect::<BTreeSet<_>>();
+        let read = ["archive", "ca", "client", "crl", "internal", "keys", "rules", "secrets", "tls"];
+        assert_eq!(reach.read, paths(&read));
+        assert_eq!(reach.write, paths(&["ledger", "signing"]));
+        assert!(home.path().join("signing").is_dir(), "a key can be made in it");
+        assert_eq!((reach.bind, reach.connect), ([8443].into(), Some([443, 9001].into())));
+        assert!(!reach.names);
+    }
+
+    #[test]
+    fn a_host_name_brings_the_resolver_into_reach() {
+        let home = tempfile::tempdir().unwrap();
+        let named = TEXT.replace("127.0.0.1/api", "support.internal:8000/api");
+        let reach = reach_of(&named, home.path());
+        assert!(reach.names);
+        assert_eq!(reach.connect, Some([8000, 9001].into()));
+    }
+}
