@@ -106,6 +106,34 @@ fn closed(path: &Path) {
     }
 }
 
+/// In the log, where the archive cannot be reached.
+const NOT_ARCHIVED: &str = "the ledger's archive and index cannot be kept";
+
+/// A gateway whose ledger has become a link to another place, and has an entry to be archived there.
+async fn house_with_its_ledger_elsewhere(sandbox: &str) -> House {
+    let mut house = house(sandbox).await;
+    house.open();
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    let client = house.parcelco();
+    house.get(&client, "/orders/1").await;
+    house.rest().await;
+    let (folder, elsewhere) = (house.path("ledger/fieldgate.tlog"), house.path("elsewhere"));
+    std::fs::rename(&folder, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+    house.send_unknown(&client, http::Method::GET, "/orders/1", "").await;
+    house
+}
+
+#[tokio::test]
+async fn what_a_link_leads_to_outside_its_folders_is_out_of_the_gateways_reach() {
+    let house = house_with_its_ledger_elsewhere("on").await;
+    house.logged(NOT_ARCHIVED).await;
+    // It is the sandbox that makes the difference.
+    let house = house_with_its_ledger_elsewhere("off").await;
+    house.rest().await;
+    assert!(!house.log().contains(NOT_ARCHIVED), "{}", house.log());
+}
+
 #[tokio::test]
 async fn a_sandbox_that_is_switched_off_is_said_to_be() {
     let mut house = house("off").await;
