@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 
@@ -17,6 +18,7 @@ use crate::config::{self, Config, Secret};
 use crate::ledger;
 use crate::sandbox::{self, Demand, Enforced, Reach};
 use crate::secrets::{self, SecretError};
+use crate::token::{KeyStore, Source};
 use crate::transport::ClientFiles;
 
 /// Refuses where a secret or the ledger is open to others, belongs to somebody else, or can be replaced.
@@ -56,11 +58,12 @@ fn secrets_of(upstream: &config::Upstream) -> Vec<&PathBuf> {
     key.into_iter().chain(bearer).collect()
 }
 
-/// What the gateway needs of this machine; the folders that it writes in are made where they are missing.
+/// What the gateway needs of this machine, with these keys for tokens; the folders that it writes in are made
+/// where they are missing.
 ///
 /// # Errors
 /// Where a folder cannot be made.
-pub fn reach(config: &Config) -> anyhow::Result<Reach> {
+pub fn reach(config: &Config, token_keys: &[Arc<KeyStore>]) -> anyhow::Result<Reach> {
     let mut reach = Reach {
         connect: Some(BTreeSet::new()),
         abstract_sockets: is_told_by_an_abstract_socket(),
@@ -79,6 +82,15 @@ pub fn reach(config: &Config) -> anyhow::Result<Reach> {
     }
     for witness in &config.ledger.witnesses {
         called(&mut reach, &witness.url, witness.tls.as_ref());
+    }
+    for keys in token_keys {
+        match keys.source() {
+            Source::File(path) => reach.read_file(path),
+            Source::Https { url, ca, .. } => {
+                reach.read_file(ca);
+                called(&mut reach, url, None);
+            }
+        }
     }
     let files = &config.ledger;
     for file in [&files.path, &files.signing_key, &files.subject_key, &files.pseudonym_key] {
@@ -127,9 +139,10 @@ pub fn log(demand: Demand, enforced: &Enforced) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
-    use crate::diagnostic::Source;
+    use crate::diagnostic;
 
     const TEXT: &str = r#"
 jurisdiction = "US"
@@ -155,8 +168,16 @@ read = ["archive"]
 "#;
 
     fn reach_of(text: &str, home: &Path) -> Reach {
-        let (config, _) = config::parse(&Source::new("fieldgate.toml", text), home).unwrap();
-        reach(&config).unwrap()
+        let (config, _) = config::parse(&diagnostic::Source::new("fieldgate.toml", text), home).unwrap();
+        let keys = [
+            Source::File(home.join("tokens/parcelco.jwks.json")),
+            Source::Https {
+                url: "https://127.0.0.1:8446/jwks".to_owned(),
+                ca: home.join("id/ca.pem"),
+                refresh: Duration::from_secs(600),
+            },
+        ];
+        reach(&config, &keys.map(|source| Arc::new(KeyStore::new(source)))).unwrap()
     }
 
     #[test]
@@ -164,11 +185,12 @@ read = ["archive"]
         let home = tempfile::tempdir().unwrap();
         let reach = reach_of(TEXT, home.path());
         let paths = |names: &[&str]| names.iter().map(|name| home.path().join(name)).collect::<BTreeSet<_>>();
-        let read = ["archive", "ca", "client", "crl", "internal", "keys", "rules", "secrets", "tls"];
+        let read =
+            ["archive", "ca", "client", "crl", "id", "internal", "keys", "rules", "secrets", "tls", "tokens"];
         assert_eq!(reach.read, paths(&read));
         assert_eq!(reach.write, paths(&["ledger", "signing"]));
         assert!(home.path().join("signing").is_dir(), "a key can be made in it");
-        assert_eq!((reach.bind, reach.connect), ([8443].into(), Some([443, 9001].into())));
+        assert_eq!((reach.bind, reach.connect), ([8443].into(), Some([443, 8446, 9001].into())));
         assert!(!reach.names);
     }
 
@@ -178,6 +200,6 @@ read = ["archive"]
         let named = TEXT.replace("127.0.0.1/api", "support.internal:8000/api");
         let reach = reach_of(&named, home.path());
         assert!(reach.names);
-        assert_eq!(reach.connect, Some([8000, 9001].into()));
+        assert_eq!(reach.connect, Some([8000, 8446, 9001].into()));
     }
 }

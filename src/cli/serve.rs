@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     };
     // Before the log and the runtime, which start threads.
     let demand = config.process.sandbox;
-    let enforced = process::confine(demand, &process::reach(&config)?)?;
+    let enforced = process::confine(demand, &process::reach(&config, &plan.key_stores)?)?;
     let _log = app::log(&config.log)?;
     process::log(demand, &enforced);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {

@@ -18,10 +18,11 @@ use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tracing_appender::non_blocking::WorkerGuard;
 
-use crate::app::{self, Server, process};
+use crate::app::{self, Keys, Server, process};
 use crate::authority::Authority;
 use crate::config::{self, Config};
 use crate::diagnostic::print::{print_diagnostics, summary};
+use crate::rules::Plan;
 use crate::sandbox;
 use shop::Shop;
 
@@ -71,11 +72,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     for upstream in config.upstreams.values_mut() {
         upstream.url = format!("http://{address}");
     }
-    let _log = confine(&config, arguments.traffic.then_some(&certificates))?;
+    sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
+    process::check_files(&config)?;
+    let (keys, plan) = load(&config)?;
+    let _log = confine(&config, &plan, arguments.traffic.then_some(&certificates))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shop = Arc::new(Shop::new(&format!("http://{address}")));
         tokio::spawn(upstream::serve(TcpListener::from_std(socket)?, Arc::clone(&shop)));
-        let server = start(&config).await?;
+        let server = Server::start(&config, plan, &keys).await?;
         let gateway = server.address()?;
         // Caught before the guide says how to end it.
         let stop = app::stop_signal()?;
@@ -94,12 +98,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     })
 }
 
-/// What is written from here on is private, and what is not needed from here on is out of reach. `clients` is
-/// the folder of the certificates that traffic is played with.
-fn confine(config: &Config, clients: Option<&PathBuf>) -> anyhow::Result<WorkerGuard> {
-    sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
-    process::check_files(config)?;
-    let mut reach = process::reach(config)?;
+/// What is not needed from here on is out of reach. `clients` is the folder of the certificates that traffic is
+/// played with.
+fn confine(config: &Config, plan: &Plan, clients: Option<&PathBuf>) -> anyhow::Result<WorkerGuard> {
+    let mut reach = process::reach(config, &plan.key_stores)?;
     if let Some(folder) = clients {
         reach.read.insert(folder.clone());
         match config.listen.address.port() {
@@ -116,14 +118,14 @@ fn confine(config: &Config, clients: Option<&PathBuf>) -> anyhow::Result<WorkerG
     Ok(guard)
 }
 
-async fn start(config: &Config) -> anyhow::Result<Server> {
+fn load(config: &Config) -> anyhow::Result<(Keys, Plan)> {
     let keys = app::load_keys(config)?;
     let loaded = app::load_rules(config, keys.pseudonyms.clone()).context("the rules cannot be read")?;
     let Some(plan) = loaded.plan else {
         print_diagnostics(&loaded.diagnostics);
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
-    Server::start(config, plan, &keys).await
+    Ok((keys, plan))
 }
 
 fn write_missing_files(folder: &Path) -> anyhow::Result<()> {
