@@ -8,6 +8,7 @@
 //! commands `serve` and `demo`.
 
 pub mod control;
+pub mod process;
 mod token_keys;
 mod upkeep;
 
@@ -23,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use crate::config::{self, Config, Secret};
 use crate::ledger::{self, Draft, KeyError, Ledger, Started, Suspensions, Witnessed};
@@ -263,22 +265,27 @@ fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upst
     match &upstream.bearer {
         None => Ok(made),
         Some(secret) => {
-            made.with_bearer(&read_secret(secret)?).context("the bearer token cannot stand in a header")
+            let bearer = read_secret(secret)?;
+            made.with_bearer(&bearer).context("the bearer token cannot stand in a header")
         }
     }
 }
 
 /// Reads a secret; an error names its place only.
-fn read_secret(secret: &Secret) -> anyhow::Result<String> {
+fn read_secret(secret: &Secret) -> anyhow::Result<Zeroizing<String>> {
     match secret {
         Secret::Environment(name) => {
-            std::env::var(name).with_context(|| format!("environment variable {name}"))
+            let text = std::env::var(name).ok();
+            // The error of a value that is no text would hold the value.
+            let text =
+                text.with_context(|| format!("environment variable {name} is not set, or not text"))?;
+            Ok(Zeroizing::new(text))
         }
         Secret::File(path) => {
-            let text = String::from_utf8(secrets::read(path)?);
-            // The error of a conversion would hold the secret.
-            let text = text.ok().with_context(|| format!("{} is not text", path.display()))?;
-            Ok(text.trim_end().to_owned())
+            let bytes = secrets::read(path)?;
+            let text =
+                str::from_utf8(&bytes).ok().with_context(|| format!("{} is not text", path.display()))?;
+            Ok(Zeroizing::new(text.trim_end().to_owned()))
         }
     }
 }

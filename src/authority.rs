@@ -6,13 +6,14 @@
 //! **Trusts** the folder that it works in. **Must not** be part of serving. **Called by** `certs` and
 //! `demo`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
+use zeroize::Zeroizing;
 
 use crate::secrets;
 
@@ -111,8 +112,8 @@ impl Authority {
         let mut params = params(common_name, CA_DAYS);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate()?;
-        self.write(name, &params.self_signed(&key)?, &key)
+        let key = Zeroizing::new(KeyPair::generate()?);
+        self.write(name, &params.self_signed(&*key)?, &key)
     }
 
     fn issue(
@@ -132,19 +133,21 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate()?;
-        self.write(name, &params.signed_by(&key, &issuer)?, &key)
+        let key = Zeroizing::new(KeyPair::generate()?);
+        self.write(name, &params.signed_by(&*key, &issuer)?, &key)
     }
 
     fn issuer(&self, name: &str) -> anyhow::Result<Issuer<'static, KeyPair>> {
-        let read = |path: PathBuf| {
-            std::fs::read_to_string(&path)
-                .with_context(|| format!("{}: run `fieldgate certs init` first", path.display()))
+        let (certificate, path) = (self.certificate(name), self.key(name));
+        let missing = |path: &Path| format!("{}: run `fieldgate certs init` first", path.display());
+        let pem = match secrets::read(&path) {
+            Err(error) if error.is_missing() => bail!(missing(&path)),
+            read => read?,
         };
-        let key = KeyPair::from_pem(&read(self.key(name))?)
-            .with_context(|| self.key(name).display().to_string())?;
-        Issuer::from_ca_cert_pem(&read(self.certificate(name))?, key)
-            .with_context(|| self.certificate(name).display().to_string())
+        let pem = str::from_utf8(&pem).ok().with_context(|| format!("{} is not text", path.display()))?;
+        let key = KeyPair::from_pem(pem).with_context(|| path.display().to_string())?;
+        let pem = std::fs::read_to_string(&certificate).with_context(|| missing(&certificate))?;
+        Issuer::from_ca_cert_pem(&pem, key).with_context(|| certificate.display().to_string())
     }
 
     /// Both files are there, or neither is.
@@ -166,7 +169,7 @@ impl Authority {
     }
 
     fn write(&self, name: &str, certificate: &Certificate, key: &KeyPair) -> anyhow::Result<Made> {
-        let (path, pem) = (self.key(name), key.serialize_pem());
+        let (path, pem) = (self.key(name), Zeroizing::new(key.serialize_pem()));
         secrets::write(&path, pem.as_bytes()).with_context(|| path.display().to_string())?;
         let path = self.certificate(name);
         std::fs::write(&path, certificate.pem()).with_context(|| path.display().to_string())?;

@@ -9,6 +9,7 @@
 //! **Called by** `app` and the commands.
 
 mod ledger;
+mod process;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use crate::model::{ByteSize, Country, Host, parse_duration};
 use crate::transport::{ClientFiles, Coding, ServerFiles};
 
 pub use ledger::{Ledger, Retention, Witness};
+pub use process::Process;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -39,6 +41,7 @@ pub struct Config {
     pub ledger: Ledger,
     pub upstreams: BTreeMap<String, Upstream>,
     pub limits: Limits,
+    pub process: Process,
     /// What is logged, as a filter of `tracing`: `info`, `debug`, `fieldgate::proxy=debug`.
     pub log: String,
 }
@@ -175,6 +178,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         None => Vec::new(),
     };
     let limits = top.table(report, "limits", |table, report| Some(Limits::read(table, report)));
+    let process = top.table(report, "process", |table, report| Some(process::read(table, report, home)));
     let log = top.table(report, "telemetry", |table, report| {
         table.get("log")?.parse(report, log_filter).map(|at| at.value)
     });
@@ -187,6 +191,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         ledger: ledger?,
         upstreams: upstreams.into_iter().collect(),
         limits: limits.unwrap_or_default(),
+        process: process.unwrap_or_default(),
         log: log.unwrap_or_else(|| "info".to_owned()),
     })
 }

@@ -13,6 +13,7 @@
 //! | room | holds |
 //! | --- | --- |
 //! | [`model`], [`diagnostic`], [`secrets`] | nouns; errors that point into files; files that only their owner reads |
+//! | [`sandbox`] | what the process can still do once it serves |
 //! | [`token`] | signed tokens, and the keys of their issuers |
 //! | [`filter`] | JSON text and compiled paths in, reduced JSON text out |
 //! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
@@ -68,6 +69,7 @@ pub mod ledger;
 pub mod model;
 pub mod proxy;
 pub mod rules;
+pub mod sandbox;
 pub mod secrets;
 pub mod signals;
 #[doc = include_str!("threats.md")]

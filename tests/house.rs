@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("secrets", &[]),
+    ("sandbox", &[]),
     ("model", &[]),
     ("diagnostic", &[]),
     ("filter", &["model"]),
@@ -17,7 +18,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("signals", &["model"]),
     ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals"]),
     ("witness", &["ledger", "transport"]),
-    ("config", &["model", "diagnostic", "ledger", "transport"]),
+    ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),
     (
         "app",
@@ -25,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "model",
             "diagnostic",
             "secrets",
+            "sandbox",
             "ledger",
             "rules",
             "token",
@@ -34,12 +36,13 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "config",
         ],
     ),
-    ("demo", &["diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
+    ("demo", &["sandbox", "diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
     (
         "cli",
         &[
             "model",
             "secrets",
+            "sandbox",
             "diagnostic",
             "ledger",
             "rules",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use aws_lc_rs::{digest, rand};
 use clap::Subcommand;
+use zeroize::Zeroizing;
 
 use crate::secrets;
 
@@ -36,9 +37,9 @@ enum Command {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let Command::New { id, out, format } = &arguments.command;
     let id = crate::model::CredentialId::new(id)?;
-    let mut random = [0; 32];
-    rand::fill(&mut random).ok().context("the operating system gives no random numbers")?;
-    let key = format!("fg_{}", hex(&random));
+    let mut random = Zeroizing::new([0; 32]);
+    rand::fill(random.as_mut()).ok().context("the operating system gives no random numbers")?;
+    let key = Zeroizing::new(["fg_", &Zeroizing::new(hex(random.as_ref()))].concat());
     let hash = hex(digest::digest(&digest::SHA256, key.as_bytes()).as_ref());
     let path = out.clone().unwrap_or_else(|| PathBuf::from("secrets").join(format!("{id}.key")));
     secrets::write(&path, key.as_bytes()).with_context(|| path.display().to_string())?;
@@ -54,6 +55,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     Ok(Answer::Yes)
 }
 
+/// In one piece of memory: nothing of a key is left where a text grew out of it.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+    }
+    text
 }

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, bail};
 
-use crate::app::{self, Server};
-
+use crate::app::{self, Server, process};
 use crate::diagnostic::Severity;
 use crate::diagnostic::print::{print_diagnostics, summary};
+use crate::sandbox;
 
 use super::{Answer, ConfigPath};
 
@@ -16,7 +16,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
     let config = arguments.config.load()?;
+    process::check_files(&config)?;
     let keys = app::load_keys(&config)?;
     let loaded = app::load_rules(&config, keys.pseudonyms.clone()).context("the rules cannot be read")?;
     // What a path costs is for who writes it.
@@ -26,7 +28,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let Some(plan) = loaded.plan else {
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
+    // Before the log and the runtime, which start threads.
+    let demand = config.process.sandbox;
+    let enforced = process::confine(demand, &process::reach(&config, &plan.key_stores)?)?;
     let _log = app::log(&config.log)?;
+    process::log(demand, &enforced);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let server = Server::start(&config, plan, &keys).await?;
         // Caught from now on: who sees the next line may at once send a signal.

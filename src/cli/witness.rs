@@ -1,11 +1,16 @@
 //! `fieldgate witness`.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::app;
+use anyhow::Context;
+
+use crate::app::{self, process};
 use crate::ledger::witness::Witness;
 use crate::ledger::{Verifier, cosigner};
+use crate::sandbox::{self, Demand, Reach};
+use crate::secrets;
 use crate::transport::{Doorway, ServerFiles};
 use crate::witness::Server;
 
@@ -34,19 +39,29 @@ pub(super) struct Arguments {
     /// The private key of the certificate, PEM
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+    /// What it cannot reach once it serves: on takes what the kernel offers, required does not start without
+    /// all of it
+    #[arg(long, value_name = "on|required|off", default_value = "on", value_parser = demand)]
+    sandbox: Demand,
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
+    sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
+    let secret = arguments.tls_key.iter().chain([&arguments.key]);
+    process::refuse(&secrets::faults(secret.map(AsRef::as_ref)))?;
+    let reach = reach(&arguments)?;
     let tls = match (arguments.tls_certificate, arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             Some(Doorway::open(ServerFiles { certificate, key, client_ca: None, crl: Vec::new() })?)
         }
         _ => None,
     };
+    let enforced = process::confine(arguments.sandbox, &reach)?;
     let signer = cosigner(&arguments.key, &arguments.name)?;
     let witness = Witness::open(signer, arguments.logs, arguments.state)?;
     println!("{}", witness.verifier());
     let _log = app::log("info")?;
+    process::log(arguments.sandbox, &enforced);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let server = Server::bind(arguments.listen, tls, witness).await?;
         // Caught from now on: who sees the next line may at once send a signal.
@@ -55,6 +70,22 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         server.run(stop).await;
         Ok(Answer::Yes)
     })
+}
+
+/// Its key and its memory of the ledgers; it calls nobody.
+fn reach(arguments: &Arguments) -> anyhow::Result<Reach> {
+    let mut reach = Reach { connect: Some(BTreeSet::new()), ..Reach::default() };
+    reach.bind.insert(arguments.listen.port());
+    secrets::make_folder_of(&arguments.key).with_context(|| arguments.key.display().to_string())?;
+    reach.write_beside(&arguments.key);
+    let inside = arguments.state.join("state");
+    secrets::make_folder_of(&inside).with_context(|| arguments.state.display().to_string())?;
+    reach.write_beside(&inside);
+    Ok(reach)
+}
+
+fn demand(word: &str) -> Result<Demand, String> {
+    Demand::parse(word).ok_or_else(|| format!("one of: {}", Demand::WORDS.join(", ")))
 }
 
 /// C2SP signed-note: a verifier key of type 0x01.

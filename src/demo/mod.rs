@@ -15,11 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tracing_appender::non_blocking::WorkerGuard;
 
-use crate::app::{self, Server};
+use crate::app::{self, Keys, Server, process};
 use crate::authority::Authority;
 use crate::config::{self, Config};
 use crate::diagnostic::print::{print_diagnostics, summary};
+use crate::rules::Plan;
+use crate::sandbox;
 use shop::Shop;
 
 /// The files that the demo needs and writes where they are missing.
@@ -62,17 +66,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(address) = arguments.listen {
         config.listen.address = address;
     }
-    let _log = app::log("warn")?;
+    let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
+    let socket = upstream::bind(wanted)?;
+    let address = socket.local_addr()?;
+    for upstream in config.upstreams.values_mut() {
+        upstream.url = format!("http://{address}");
+    }
+    sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
+    process::check_files(&config)?;
+    let (keys, plan) = load(&config)?;
+    let _log = confine(&config, &plan, arguments.traffic.then_some(&certificates))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
-        let socket = upstream::bind(wanted).await?;
-        let address = socket.local_addr()?;
-        for upstream in config.upstreams.values_mut() {
-            upstream.url = format!("http://{address}");
-        }
         let shop = Arc::new(Shop::new(&format!("http://{address}")));
-        tokio::spawn(upstream::serve(socket, Arc::clone(&shop)));
-        let server = start(&config).await?;
+        tokio::spawn(upstream::serve(TcpListener::from_std(socket)?, Arc::clone(&shop)));
+        let server = Server::start(&config, plan, &keys).await?;
         let gateway = server.address()?;
         // Caught before the guide says how to end it.
         let stop = app::stop_signal()?;
@@ -91,14 +98,34 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     })
 }
 
-async fn start(config: &Config) -> anyhow::Result<Server> {
+/// What is not needed from here on is out of reach. `clients` is the folder of the certificates that traffic is
+/// played with.
+fn confine(config: &Config, plan: &Plan, clients: Option<&PathBuf>) -> anyhow::Result<WorkerGuard> {
+    let mut reach = process::reach(config, &plan.key_stores)?;
+    if let Some(folder) = clients {
+        reach.read.insert(folder.clone());
+        match config.listen.address.port() {
+            // Known only when it listens.
+            0 => reach.connect = None,
+            port => reach.connect_to("localhost", port),
+        }
+        reach.names = true;
+    }
+    let demand = config.process.sandbox;
+    let enforced = process::confine(demand, &reach)?;
+    let guard = app::log("warn")?;
+    process::log(demand, &enforced);
+    Ok(guard)
+}
+
+fn load(config: &Config) -> anyhow::Result<(Keys, Plan)> {
     let keys = app::load_keys(config)?;
     let loaded = app::load_rules(config, keys.pseudonyms.clone()).context("the rules cannot be read")?;
     let Some(plan) = loaded.plan else {
         print_diagnostics(&loaded.diagnostics);
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
-    Server::start(config, plan, &keys).await
+    Ok((keys, plan))
 }
 
 fn write_missing_files(folder: &Path) -> anyhow::Result<()> {

@@ -18,8 +18,10 @@ use super::shop::Shop;
 
 /// # Errors
 /// Where the address is taken; the message names it.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+pub fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    let bound = std::net::TcpListener::bind(address);
+    let bound = bound.and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+    bound.with_context(|| {
         format!("the sample shop cannot listen on {address}; use --shop for another address")
     })
 }

@@ -492,6 +492,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // What a power cut takes of the index is made again from the entries.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+    // A file outside the ledger's folder would be out of reach, and would hold a part of the index.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use aws_lc_rs::{digest, rand};
 
 use crate::model::{KeyEpoch, SubjectKey, SubjectKeys};
-use crate::secrets::{self, SecretError};
+use crate::secrets::{self, SecretBytes, SecretError};
 
 use super::note::{Signer, is_name};
 
@@ -132,6 +132,16 @@ fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
+/// The files of the keys that [`subject_keys`] would read.
+pub fn subject_key_files(path: &Path) -> Vec<PathBuf> {
+    let known = |number: &u32| {
+        let file = epoch_file(path, *number);
+        *number == 1 || file.exists() || destroyed(&file).exists()
+    };
+    let files = (1..).take_while(known).map(|number| epoch_file(path, number));
+    files.filter(|file| file.exists()).collect()
+}
+
 fn epoch_file(path: &Path, number: u32) -> PathBuf {
     match number {
         1 => path.to_owned(),
@@ -151,15 +161,15 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 fn load_key(path: &Path) -> Result<SubjectKey, KeyError> {
     let bytes = load_or_make(path, random_key)?;
-    let key = <&[u8; SubjectKey::LENGTH]>::try_from(bytes.as_slice());
+    let key = <&[u8; SubjectKey::LENGTH]>::try_from(&*bytes);
     key.map(SubjectKey::new)
         .map_err(|_| KeyError::Damaged { path: path.to_owned(), what: "subject key of 32 bytes" })
 }
 
-fn random_key() -> Result<Vec<u8>, KeyError> {
+fn random_key() -> Result<SecretBytes, KeyError> {
     let mut key = vec![0; SubjectKey::LENGTH];
     rand::fill(&mut key).map_err(|_| KeyError::NoRandomness)?;
-    Ok(key)
+    Ok(key.into())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
@@ -196,13 +206,16 @@ fn signing_key(path: &Path) -> Result<Ed25519KeyPair, KeyError> {
     let bytes = load_or_make(path, || {
         let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::NoRandomness)?;
         let document = pair.to_pkcs8().map_err(|_| KeyError::NoRandomness)?;
-        Ok(document.as_ref().to_vec())
+        Ok(document.as_ref().to_vec().into())
     })?;
     Ed25519KeyPair::from_pkcs8(&bytes)
         .map_err(|_| KeyError::Damaged { path: path.to_owned(), what: "signing key" })
 }
 
-fn load_or_make(path: &Path, make: impl FnOnce() -> Result<Vec<u8>, KeyError>) -> Result<Vec<u8>, KeyError> {
+fn load_or_make(
+    path: &Path,
+    make: impl FnOnce() -> Result<SecretBytes, KeyError>,
+) -> Result<SecretBytes, KeyError> {
     match secrets::read(path) {
         Ok(bytes) => Ok(bytes),
         Err(error) if error.is_missing() => {

@@ -72,7 +72,8 @@ pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, pro
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{
-    KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer, subject_keys,
+    KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer,
+    subject_key_files, subject_keys,
 };
 pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};

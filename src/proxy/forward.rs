@@ -13,6 +13,7 @@ use hyper::body::{Body, Incoming};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::filter::{Format, Outcome};
 use crate::model::RequestId;
@@ -96,7 +97,8 @@ impl Upstream {
     /// # Errors
     /// Where it cannot stand in a header.
     pub fn with_bearer(mut self, secret: &str) -> Result<Self, http::header::InvalidHeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {secret}"))?;
+        let text = Zeroizing::new(format!("Bearer {secret}"));
+        let mut value = HeaderValue::from_str(&text)?;
         value.set_sensitive(true);
         self.bearer = Some(value);
         Ok(self)

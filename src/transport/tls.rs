@@ -8,7 +8,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use zeroize::Zeroize;
 
 use crate::secrets::{self, SecretError};
 
@@ -82,9 +84,7 @@ pub(super) fn terms(listen: &ServerFiles) -> Result<Terms, TlsError> {
         None => builder.with_no_client_auth(),
         Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
     };
-    let mut config = builder
-        .with_single_cert(certificates(&listen.certificate)?, private_key(&listen.key)?)
-        .map_err(|source| refused(&listen.certificate, source))?;
+    let mut config = builder.with_cert_resolver(identity(&listen.certificate, &listen.key)?);
     // A resumed session would bring back the client's certificate without looking at it again.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -115,9 +115,7 @@ pub fn client_config(tls: &ClientFiles) -> Result<ClientConfig, TlsError> {
         .with_root_certificates(roots(&tls.ca)?);
     match &tls.identity {
         None => Ok(builder.with_no_client_auth()),
-        Some((certificate, key)) => builder
-            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
-            .map_err(|source| refused(certificate, source)),
+        Some((certificate, key)) => Ok(builder.with_client_cert_resolver(identity(certificate, key)?)),
     }
 }
 
@@ -139,9 +137,22 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(certificates)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let pem = secrets::read(path)?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|source| TlsError::Pem { path: path.to_owned(), source })
+/// A certificate chain and its key, which must fit each other. Made here and not by rustls, which would leave
+/// the text of the key in memory.
+fn identity(certificate: &Path, key: &Path) -> Result<Arc<SingleCertAndKey>, TlsError> {
+    let chain = certificates(certificate)?;
+    let pem = secrets::read(key)?;
+    let mut der = PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
+    let signing = aws_lc_rs::sign::any_supported_type(&der);
+    der.zeroize();
+    let certified = CertifiedKey::new(chain, signing.map_err(|source| refused(key, source))?);
+    match certified.keys_match() {
+        // A key that does not tell its public half is tried by the handshake.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+        Err(source) => return Err(refused(certificate, source)),
+    }
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
 }
 
 fn refused(path: &Path, source: rustls::Error) -> TlsError {

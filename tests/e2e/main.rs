@@ -20,6 +20,7 @@ mod lines;
 mod liveness;
 mod refusals;
 mod retention;
+mod sandbox;
 mod signals;
 mod streaming;
 mod text;

@@ -52,7 +52,7 @@ const OLD: u64 = 700;
 /// A house whose ledger the first version wrote.
 async fn house_of_the_first_version() -> House {
     let house = House::closed(CONFIG, &[("parcelco", RULES)]).await;
-    std::fs::create_dir(house.path("ledger")).unwrap();
+    fieldgate::secrets::make_folder_of(&house.ledger_path()).unwrap();
     fieldgate::secrets::write(&house.path("ledger/subject.key"), &[7; 32]).unwrap();
     let mut database = rusqlite::Connection::open(house.ledger_path()).unwrap();
     database.execute_batch(FIRST_VERSION).unwrap();

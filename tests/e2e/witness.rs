@@ -51,8 +51,9 @@ impl Witness {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let key = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let line: serde_json::Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
-        assert_eq!(line["message"], "listening");
+        let mut lines_of_log = lines.by_ref().map(|line| serde_json::from_str(&line).unwrap());
+        let line: serde_json::Value =
+            lines_of_log.find(|line: &serde_json::Value| line["message"] == "listening").unwrap();
         std::thread::spawn(move || lines.for_each(drop));
         *self.process.lock().unwrap() = Some(child);
         (key, line["address"].as_str().unwrap().parse().unwrap())

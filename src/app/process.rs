@@ -1,0 +1,205 @@
+//! The gateway's own process: in what state its files must be, and what it gives up before it serves.
+//!
+//! **Guarantees.** All files that are open to others are named at once, each with the command that mends it.
+//! What the process can reach is what the configuration names, and the log says what was enforced.
+//!
+//! **Trusts** its configuration. **Must not** start a thread.
+//!
+//! **Called by** the commands that serve, before anything else.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::config::{self, Config, Secret};
+use crate::ledger;
+use crate::sandbox::{self, Demand, Enforced, Reach};
+use crate::secrets::{self, SecretError};
+use crate::token::{KeyStore, Source};
+use crate::transport::ClientFiles;
+
+/// Refuses where a secret or the ledger is open to others, belongs to somebody else, or can be replaced.
+///
+/// # Errors
+/// All that is wrong, one a line.
+pub fn check_files(config: &Config) -> anyhow::Result<()> {
+    let files = &config.ledger;
+    let epochs = ledger::subject_key_files(&files.subject_key);
+    let secret = [&config.listen.tls.key, &files.signing_key, &files.pseudonym_key].into_iter();
+    let secret = secret.chain(config.upstreams.values().flat_map(secrets_of)).chain(&epochs);
+    let mut faults = secrets::faults(secret.map(AsRef::as_ref));
+    faults.extend(secrets::private_faults(&files.path));
+    faults.extend(secrets::private_faults(&ledger::ledger_folder(&files.path)));
+    refuse(&faults)
+}
+
+/// # Errors
+/// Where there is one: all, one a line.
+pub fn refuse(faults: &[SecretError]) -> anyhow::Result<()> {
+    match faults {
+        [] => Ok(()),
+        [fault] => bail!("{fault}"),
+        faults => {
+            let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            bail!("{} files or folders are not as they must be:{}", faults.len(), lines.concat())
+        }
+    }
+}
+
+fn secrets_of(upstream: &config::Upstream) -> Vec<&PathBuf> {
+    let key = upstream.tls.as_ref().and_then(|tls| tls.identity.as_ref()).map(|(_, key)| key);
+    let bearer = match &upstream.bearer {
+        Some(Secret::File(path)) => Some(path),
+        Some(Secret::Environment(_)) | None => None,
+    };
+    key.into_iter().chain(bearer).collect()
+}
+
+/// What the gateway needs of this machine, with these keys for tokens; the folders that it writes in are made
+/// where they are missing.
+///
+/// # Errors
+/// Where a folder cannot be made.
+pub fn reach(config: &Config, token_keys: &[Arc<KeyStore>]) -> anyhow::Result<Reach> {
+    let mut reach = Reach {
+        connect: Some(BTreeSet::new()),
+        abstract_sockets: is_told_by_an_abstract_socket(),
+        ..Reach::default()
+    };
+    reach.read.insert(config.rules.clone());
+    reach.read.extend(config.process.read.iter().cloned());
+    reach.bind.insert(config.listen.address.port());
+    let tls = &config.listen.tls;
+    for file in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl) {
+        reach.read_file(file);
+    }
+    for upstream in config.upstreams.values() {
+        secrets_of(upstream).into_iter().for_each(|file| reach.read_file(file));
+        called(&mut reach, &upstream.url, upstream.tls.as_ref());
+    }
+    for witness in &config.ledger.witnesses {
+        called(&mut reach, &witness.url, witness.tls.as_ref());
+    }
+    for keys in token_keys {
+        match keys.source() {
+            Source::File(path) => reach.read_file(path),
+            Source::Https { url, ca, .. } => {
+                reach.read_file(ca);
+                called(&mut reach, url, None);
+            }
+        }
+    }
+    let files = &config.ledger;
+    for file in [&files.path, &files.signing_key, &files.subject_key, &files.pseudonym_key] {
+        secrets::make_folder_of(file).with_context(|| file.display().to_string())?;
+        reach.write_beside(file);
+    }
+    Ok(reach)
+}
+
+fn called(reach: &mut Reach, url: &str, tls: Option<&ClientFiles>) {
+    if let Some(tls) = tls {
+        reach.read_file(&tls.ca);
+        tls.identity.iter().for_each(|(certificate, _)| reach.read_file(certificate));
+    }
+    let Ok(url) = url.parse::<http::Uri>() else { return };
+    let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    reach.connect_to(url.host().unwrap_or_default(), url.port_u16().unwrap_or(usual));
+}
+
+/// Where the service manager's socket has no file (sd_notify(3)), it must stay in reach.
+fn is_told_by_an_abstract_socket() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| socket.as_bytes().starts_with(b"@"))
+}
+
+/// Gives up everything but `reach`.
+///
+/// # Errors
+/// Where a sandbox is required and not whole, or a thread runs already, which would stay free.
+pub fn confine(demand: Demand, reach: &Reach) -> anyhow::Result<Enforced> {
+    ensure!(sandbox::is_single_threaded(), "a thread runs before the process is confined");
+    Ok(sandbox::enforce(demand, reach)?)
+}
+
+/// Says what was enforced, in one line.
+pub fn log(demand: Demand, enforced: &Enforced) {
+    let (landlock, seccomp) = (enforced.landlock.to_string(), enforced.seccomp.to_string());
+    // What else holds: `sandbox::keep_to_itself` is an error where it does not.
+    let (core_dumps, no_new_privs) = ("off", true);
+    if enforced.is_whole() || demand == Demand::Off {
+        tracing::info!(landlock, seccomp, core_dumps, no_new_privs, "sandbox");
+    } else {
+        tracing::warn!(landlock, seccomp, core_dumps, no_new_privs, "sandbox");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::diagnostic;
+
+    const TEXT: &str = r#"
+jurisdiction = "US"
+[listen]
+address = "127.0.0.1:8443"
+certificate = "tls/gateway.pem"
+key = "keys/gateway.key"
+client_ca = "ca/contractor-ca.pem"
+crl = ["crl/contractor-ca.crl"]
+[ledger]
+store = "sqlite:ledger/fieldgate.db"
+signing_key = "signing/signing.key"
+[upstream.orders]
+url = "http://127.0.0.1:9001"
+bearer = { file = "secrets/orders.token" }
+[upstream.support]
+url = "https://127.0.0.1/api"
+ca = "internal/ca.pem"
+client_certificate = "internal/gateway.pem"
+client_key = "client/gateway.key"
+[process]
+read = ["archive"]
+"#;
+
+    fn reach_of(text: &str, home: &Path) -> Reach {
+        let (config, _) = config::parse(&diagnostic::Source::new("fieldgate.toml", text), home).unwrap();
+        let keys = [
+            Source::File(home.join("tokens/parcelco.jwks.json")),
+            Source::Https {
+                url: "https://127.0.0.1:8446/jwks".to_owned(),
+                ca: home.join("id/ca.pem"),
+                refresh: Duration::from_secs(600),
+            },
+        ];
+        reach(&config, &keys.map(|source| Arc::new(KeyStore::new(source)))).unwrap()
+    }
+
+    #[test]
+    fn what_the_configuration_names_is_in_reach_and_no_more() {
+        let home = tempfile::tempdir().unwrap();
+        let reach = reach_of(TEXT, home.path());
+        let paths = |names: &[&str]| names.iter().map(|name| home.path().join(name)).collect::<BTreeSet<_>>();
+        let read =
+            ["archive", "ca", "client", "crl", "id", "internal", "keys", "rules", "secrets", "tls", "tokens"];
+        assert_eq!(reach.read, paths(&read));
+        assert_eq!(reach.write, paths(&["ledger", "signing"]));
+        assert!(home.path().join("signing").is_dir(), "a key can be made in it");
+        assert_eq!((reach.bind, reach.connect), ([8443].into(), Some([443, 8446, 9001].into())));
+        assert!(!reach.names);
+    }
+
+    #[test]
+    fn a_host_name_brings_the_resolver_into_reach() {
+        let home = tempfile::tempdir().unwrap();
+        let named = TEXT.replace("127.0.0.1/api", "support.internal:8000/api");
+        let reach = reach_of(&named, home.path());
+        assert!(reach.names);
+        assert_eq!(reach.connect, Some([8000, 8446, 9001].into()));
+    }
+}
