@@ -107,7 +107,7 @@ fn client_verifier(ca: &Path, lists: &[PathBuf]) -> Result<Arc<dyn ClientCertVer
 /// How an upstream is called: its certificate must come from the named authority.
 ///
 /// # Errors
-/// As [`server_config`].
+/// Where a file cannot be read, is exposed, or does not fit.
 pub fn client_config(tls: &ClientFiles) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
