@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{self, Config, Secret};
 use crate::ledger::{self, Draft, KeyError, Ledger, Started, Suspensions, Witnessed};
@@ -29,7 +30,7 @@ use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
-use crate::transport::{self, Doorway, Listener, Timeouts};
+use crate::transport::{self, Capacity, Doorway, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
@@ -108,9 +109,15 @@ impl Server {
             drain: limits.drain_timeout,
             header_size: limits.header_size.0,
         };
-        let listener =
-            Listener::bind(config.listen.address, Some(Arc::clone(&doorway)), timeouts, limits.connections)
-                .await?;
+        let capacity = Capacity {
+            connections: limits.connections,
+            handshakes: limits.handshakes,
+            connections_per_address: limits.connections_per_address,
+            handshakes_per_address: limits.handshakes_per_address,
+        };
+        let socket = transport::bind(config.listen.address).await?;
+        let proxies = config.listen.proxies.clone();
+        let listener = Listener::new(socket, Some(Arc::clone(&doorway)), timeouts, capacity, proxies);
         let ledger = Arc::new(open_ledger(config)?);
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
@@ -246,7 +253,11 @@ pub fn log(filter: &str) -> anyhow::Result<tracing_appender::non_blocking::Worke
         .parse(filter)
         .context("telemetry.log is not a log filter; write \"info\" or \"debug\"")?;
     // Whoever waits for the gateway must learn that it is ready, whatever else is logged.
-    let filter = filter.add_directive("fieldgate::ready=info".parse()?);
+    let mut filter = filter.add_directive("fieldgate::ready=info".parse()?);
+    // Of what a stranger does, the HTTP/2 library says a line for each frame, if it is let.
+    if filter.max_level_hint().is_some_and(|level| level <= LevelFilter::INFO) {
+        filter = filter.add_directive("h2=error".parse()?);
+    }
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     tracing_subscriber::fmt()
         .json()

@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("rules", &["model", "diagnostic", "filter"]),
     ("transport", &["model", "secrets"]),
     ("proxy", &["model", "filter", "ledger", "rules", "transport"]),
-    ("witness", &["ledger", "transport"]),
+    ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),
     (
