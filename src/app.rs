@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
 
 use crate::config::{self, Config, Secret};
@@ -32,7 +33,7 @@ use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream, Watch};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
-use crate::transport::{self, Doorway, Listener, Timeouts};
+use crate::transport::{self, Capacity, Doorway, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
@@ -135,9 +136,15 @@ impl Server {
             drain: limits.drain_timeout,
             header_size: limits.header_size.0,
         };
-        let listener =
-            Listener::bind(config.listen.address, Some(Arc::clone(&doorway)), timeouts, limits.connections)
-                .await?;
+        let capacity = Capacity {
+            connections: limits.connections,
+            handshakes: limits.handshakes,
+            connections_per_address: limits.connections_per_address,
+            handshakes_per_address: limits.handshakes_per_address,
+        };
+        let socket = transport::bind(config.listen.address).await?;
+        let proxies = config.listen.proxies.clone();
+        let listener = Listener::new(socket, Some(Arc::clone(&doorway)), timeouts, capacity, proxies);
         let ledger = Arc::new(open_ledger(config)?);
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
@@ -301,8 +308,10 @@ pub fn log(filter: &str) -> anyhow::Result<tracing_appender::non_blocking::Worke
         .context("telemetry.log is not a log filter; write \"info\" or \"debug\"")?;
     // Whoever waits for the gateway must learn that it is ready, whatever else is logged.
     let filter = filter.add_directive("fieldgate::ready=info".parse()?);
-    // Below that, it writes down paths and header fields.
-    let filter = filter.add_directive("h2=info".parse()?);
+    // Of what a stranger does, the HTTP/2 library says a line for each frame, if it is let; and below info it
+    // writes down paths and header fields.
+    let quiet = filter.max_level_hint().is_some_and(|level| level <= LevelFilter::INFO);
+    let filter = filter.add_directive(if quiet { "h2=error" } else { "h2=info" }.parse()?);
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     tracing_subscriber::fmt()
         .json()

@@ -13,15 +13,17 @@ mod process;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
-use crate::model::{ByteSize, Country, Host, parse_duration};
+use crate::model::{ByteSize, Country, Host, Rate, parse_duration};
 use crate::transport::{ClientFiles, Coding, ServerFiles};
 
 pub use ledger::{Ledger, Retention, Witness};
@@ -52,6 +54,8 @@ pub struct Listen {
     /// Names that requests may be for, without ports; any where there are none.
     pub hosts: Vec<Host>,
     pub tls: ServerFiles,
+    /// Networks whose connections begin with a PROXY protocol header.
+    pub proxies: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +78,9 @@ pub enum Secret {
     File(PathBuf),
     Environment(String),
 }
+
+/// What one address may begin.
+const HANDSHAKES: Rate = Rate { count: NonZeroU32::new(20).unwrap(), per: Duration::from_secs(1) };
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $read:ident;)+) => {
@@ -100,8 +107,14 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Open connections; more wait to be accepted.
+    /// Open connections; more are closed at once.
     connections: usize = 10_000, count;
+    /// Of one IPv4 address, or of one /64 of IPv6.
+    connections_per_address: usize = 256, count;
+    /// TLS handshakes that have not ended; for one more, the oldest is given up.
+    handshakes: usize = 512, count;
+    /// As for connections; five seconds' worth can be saved up.
+    handshakes_per_address: Rate = HANDSHAKES, rate;
     /// Requests in work; more are refused (503 overloaded).
     requests: usize = 1024, count;
     /// For the TLS handshake.
@@ -216,10 +229,14 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
     }
     let crl = lists.and_then(|value| value.list(report)).unwrap_or_default();
     let crl = crl.iter().filter_map(|value| path(value, report, home)).collect();
+    let proxies = table.get("proxy_protocol").and_then(|value| value.list(report)).unwrap_or_default();
+    let proxies =
+        proxies.iter().filter_map(|value| value.parse(report, network)).map(|at| at.value).collect();
     Some(Listen {
         address: address?,
         hosts,
         tls: ServerFiles { certificate: certificate?, key: key?, client_ca: client_ca.flatten(), crl },
+        proxies,
     })
 }
 
@@ -324,6 +341,14 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an IP address and a port, such as \"0.0.0.0:8443\" or \"[::]:8443\"")
 }
 
+/// An address alone would leave open what it stands for.
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    const WRONG: &str = "a network of balancers, such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
+    let network: IpNet = text.parse().map_err(|_| WRONG)?;
+    // Bits behind the prefix are a slip: which of both was meant?
+    if network.trunc() == network && network.prefix_len() > 0 { Ok(network) } else { Err(WRONG) }
+}
+
 fn path_or(
     table: &mut Table,
     report: &mut Report,
@@ -351,6 +376,10 @@ fn path(value: &Value, report: &mut Report, home: &Path) -> Option<PathBuf> {
 
 fn duration(value: &Value, report: &mut Report) -> Option<Duration> {
     value.parse(report, parse_duration).map(|at| at.value)
+}
+
+fn rate(value: &Value, report: &mut Report) -> Option<Rate> {
+    value.parse(report, Rate::parse).map(|at| at.value)
 }
 
 fn size(value: &Value, report: &mut Report) -> Option<ByteSize> {

@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("transport", &["model", "secrets"]),
     ("signals", &["model"]),
     ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals"]),
-    ("witness", &["ledger", "transport"]),
+    ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
     ("authority", &["secrets"]),
     (

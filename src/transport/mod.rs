@@ -26,7 +26,7 @@ pub use decode::{Coding, DecodeError, DecodeLimits, Decoder};
 pub use doorway::Doorway;
 pub use framing::Doubtful;
 pub use identity::{ClientIdentity, NotTrusted, Peer};
-pub use listener::{Drain, Listener, Timeouts};
+pub use listener::{Capacity, Drain, Listener, Timeouts, bind};
 pub use outbound::{HttpClient, http_client};
 pub use tls::{ClientFiles, ServerFiles, TlsError, client_config};
 pub use validity::{Validity, validities};

@@ -13,10 +13,16 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use crate::ledger::witness::{Answer, MAX_REQUEST, Witness};
-use crate::transport::{Doorway, Doubtful, Listener, Timeouts};
+use crate::model::Rate;
+use crate::transport::{self, Capacity, Doorway, Doubtful, Listener, Timeouts};
 
-/// Open connections; a log needs one.
-const CONNECTIONS: usize = 256;
+/// A log needs one connection.
+const CAPACITY: Capacity = Capacity {
+    connections: 256,
+    handshakes: 64,
+    connections_per_address: 64,
+    handshakes_per_address: Rate::DEFAULT,
+};
 /// For the body of a request.
 const BODY: Duration = Duration::from_secs(10);
 const TIMEOUTS: Timeouts = Timeouts {
@@ -39,7 +45,8 @@ impl Server {
     /// # Errors
     /// Where the address cannot be had.
     pub async fn bind(address: SocketAddr, tls: Option<Arc<Doorway>>, witness: Witness) -> io::Result<Self> {
-        let listener = Listener::bind(address, tls, TIMEOUTS, CONNECTIONS).await?;
+        let socket = transport::bind(address).await?;
+        let listener = Listener::new(socket, tls, TIMEOUTS, CAPACITY, Vec::new());
         Ok(Self { listener, witness: Arc::new(witness) })
     }
 

@@ -1,30 +1,19 @@
 //! Every wait has an end, and a gateway that is told to stop finishes what it began.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::support::{Answer, CONFIG, House, RULES, order};
-
-/// Far above every limit that these tests set, far below every default.
-const SOON: Duration = Duration::from_secs(5);
+use crate::support::{Answer, CONFIG, House, RULES, SOON, order, until_closed};
 
 async fn impatient() -> House {
     let config = format!(
         "{CONFIG}\n[limits]\nhandshake_timeout = \"300ms\"\nheader_timeout = \"300ms\"\nidle_timeout = \"600ms\"\nbody_timeout = \"900ms\"\n"
     );
     House::with(&config, &[("parcelco", RULES)]).await
-}
-
-/// Reads until the other side closes; what came before.
-async fn until_closed(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
-    let mut bytes = Vec::new();
-    // An abrupt close is a close.
-    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("closed in time");
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[tokio::test]

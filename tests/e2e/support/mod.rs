@@ -2,6 +2,7 @@
 //! knows, no planted value, and one intact entry more in the ledger where the caller is known.
 
 mod client;
+pub mod h2_raw;
 mod house;
 pub mod lists;
 mod upstream;
@@ -9,7 +10,29 @@ pub mod wire;
 
 pub use client::{Arriving, Client, Response};
 pub use house::{CONFIG, House, RULES, entries_at, files_below};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
 pub use upstream::{Answer, StubUpstream};
+
+/// Far above every limit that tests set, far below every default.
+pub const SOON: Duration = Duration::from_secs(5);
+
+/// Reads until the other side closes; what came before.
+pub async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut bytes = Vec::new();
+    // An abrupt close is a close.
+    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("closed in time");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The gateway's resident memory, in KiB.
+pub fn memory(house: &House) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", house.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
 
 /// Stands in everything that must never leave the upstream.
 pub const PLANTED: &str = "PLANTED";
