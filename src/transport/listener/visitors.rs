@@ -101,8 +101,9 @@ impl Visitors {
     /// Where the address has had enough.
     pub fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Visit, TurnedAway> {
         let mut table = self.table();
-        let network = table.place(Network::of(address), &self.capacity, now);
-        table.entry(network).enter(&self.capacity, now)?;
+        let own = Network::of(address);
+        let network = table.place(own, &self.capacity, now);
+        table.entry(network).enter(&self.capacity, now, own.is_here())?;
         if table.unfinished.len() >= self.capacity.handshakes
             && let Some((_, oldest)) = table.unfinished.pop_first()
         {
@@ -159,14 +160,28 @@ impl Network {
     }
 }
 
+impl Network {
+    /// `127.0.0.1` or `::1`. Whoever calls from there is a balancer beside the gateway, and stands for many
+    /// clients.
+    fn is_here(self) -> bool {
+        self == Network::V4([127, 0, 0, 1]) || self == Network::V6([0; 8])
+    }
+}
+
 impl Entry {
     fn new(capacity: &Capacity, now: Instant) -> Self {
         Entry { connections: 0, unfinished: 0, left: capacity.at_once(), at: now }
     }
 
-    fn enter(&mut self, capacity: &Capacity, now: Instant) -> Result<(), TurnedAway> {
+    /// `free`: it is counted and not limited.
+    fn enter(&mut self, capacity: &Capacity, now: Instant, free: bool) -> Result<(), TurnedAway> {
         self.left = self.left_at(capacity, now);
         self.at = now;
+        if free {
+            self.connections += 1;
+            self.unfinished += 1;
+            return Ok(());
+        }
         if self.connections as usize >= capacity.connections_per_address {
             return Err(TurnedAway::Connections);
         }
@@ -266,6 +281,16 @@ mod tests {
         assert!(visitors.admit(v4(2), now).is_ok());
         here.pop();
         assert!(visitors.admit(v4(1), now).is_ok());
+    }
+
+    #[test]
+    fn a_balancer_beside_the_gateway_stands_for_many() {
+        let (visitors, now) = (Visitors::new(CAPACITY()), Instant::now());
+        for address in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+            let all: Vec<_> = (0..100).map(|_| visitors.admit(address, now).ok().unwrap()).collect();
+            drop(all);
+        }
+        assert!(visitors.table().known.values().all(|entry| entry.connections == 0 && entry.unfinished == 0));
     }
 
     #[test]
