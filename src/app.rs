@@ -27,13 +27,14 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
 
+use crate::admin::{Admin, Figures};
 use crate::config::{self, Config, Secret};
 use crate::ledger::{self, Draft, KeyError, Ledger, Started, Suspensions, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream, Watch};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
-use crate::transport::{self, Capacity, Doorway, Listener, Timeouts};
+use crate::transport::{self, Capacity, Doorway, Drain, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
@@ -46,6 +47,9 @@ pub struct Server {
     ledger: Arc<Ledger>,
     control: Control,
     upkeep: Upkeep,
+    admin: Option<Admin>,
+    /// Tells all that it is time to stop.
+    drain: (watch::Sender<bool>, Drain),
     watching: Watching,
     /// Submits heads to witnesses, where there are some.
     following: Option<JoinHandle<()>>,
@@ -164,8 +168,19 @@ impl Server {
         let digest = plan.digest.as_str().to_owned();
         let key_stores = plan.key_stores.clone();
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger));
-        let gateway = Gateway::new(plan, suspended, upstreams, Arc::clone(&ledger), epoch, watcher, body);
+        let gateway =
+            Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
         let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()));
+        let figures = Arc::new(Figures::default());
+        figures.rules_are_new();
+        let drain = watch::channel(false);
+        let admin = match config.admin {
+            None => None,
+            Some(address) => {
+                let (figures, ledger) = (Arc::clone(&figures), Arc::clone(&ledger));
+                Some(Admin::bind(address, figures, ledger, drain.1.clone()).await?)
+            }
+        };
         let upkeep = Upkeep {
             config: config.clone(),
             pseudonym_key: keys.pseudonyms.clone(),
@@ -174,12 +189,14 @@ impl Server {
             doorway,
             digest,
             key_stores,
+            suspended,
+            figures,
             hangup: upkeep::hangup(),
         };
         let following = follower.map(|follower| tokio::spawn(follower.run()));
         let watching = Watching::new(watch);
         let requests = limits.requests;
-        Ok(Server { listener, gateway, ledger, control, upkeep, watching, following, requests })
+        Ok(Server { listener, gateway, ledger, control, upkeep, admin, drain, watching, following, requests })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -190,10 +207,23 @@ impl Server {
         self.listener.address()
     }
 
+    /// Where the admin side listens, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.address().ok()
+    }
+
     /// Serves until `stop` is done, then drains.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let (tell, drain) = watch::channel(false);
+        let (tell, drain) = self.drain;
         let serving = self.listener.serve(proxy::edge(self.gateway, self.requests), drain);
+        // It answers as long as anything is served: who asks learns that the gateway drains.
+        let (_open, never) = watch::channel(false);
+        let admin = async {
+            match self.admin {
+                Some(admin) => admin.serve(never).await,
+                None => std::future::pending().await,
+            }
+        };
         let stopping = async {
             stop.await;
             tracing::info!("draining");
@@ -206,6 +236,7 @@ impl Server {
             () = stopping => {}
             () = self.control.serve() => {}
             () = self.upkeep.run() => {}
+            () = admin => {}
         }
         drop(self.control);
         if let Some(following) = self.following {

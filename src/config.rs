@@ -40,6 +40,8 @@ pub struct Config {
     /// The folder of the rule files.
     pub rules: PathBuf,
     pub listen: Listen,
+    /// Where the admin side listens, if there is to be one.
+    pub admin: Option<SocketAddr>,
     pub ledger: Ledger,
     pub upstreams: BTreeMap<String, Upstream>,
     pub limits: Limits,
@@ -171,17 +173,9 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         top.require(report, "jurisdiction", "\"US\"").and_then(|v| v.parse(report, Country::new));
     let rules = top.get("rules").map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
     let listen = top.table_or_empty(report, "listen", |table, report| listen(table, report, home));
-    if let Some(admin) = top.get("admin") {
-        admin.read_table(report, |table, report| {
-            table.require(report, "address", "\"127.0.0.1:8444\"")?.parse(report, address)
-        });
-        report.warning(
-            &admin.span(),
-            admin.key(),
-            "is not served by this version",
-            "use the command `fieldgate ledger query`",
-        );
-    }
+    let admin = top.table(report, "admin", |table, report| {
+        Some(table.require(report, "address", "\"127.0.0.1:8444\"")?.parse(report, own_address)?.value)
+    });
     let ledger = top.table_or_empty(report, "ledger", |table, report| ledger::read(table, report, home));
     let upstreams = match top.require(report, "upstream", "a table [upstream.orders]") {
         Some(value) => value.read_map(report, |name, value, report| {
@@ -201,6 +195,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         home: home.to_owned(),
         rules: rules?,
         listen: listen?,
+        admin,
         ledger: ledger?,
         upstreams: upstreams.into_iter().collect(),
         limits: limits.unwrap_or_default(),
@@ -347,6 +342,13 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
     let network: IpNet = text.parse().map_err(|_| WRONG)?;
     // Bits behind the prefix are a slip: which of both was meant?
     if network.trunc() == network && network.prefix_len() > 0 { Ok(network) } else { Err(WRONG) }
+}
+
+/// It has no TLS, so only this machine may reach it.
+fn own_address(text: &str) -> Result<SocketAddr, &'static str> {
+    const WRONG: &str =
+        "an address of this machine only and a port, such as \"127.0.0.1:8444\": the admin side has no TLS";
+    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or(WRONG)
 }
 
 fn path_or(

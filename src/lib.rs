@@ -21,6 +21,7 @@
 //! | [`transport`] | sockets, TLS, client certificates, drain |
 //! | [`signals`] | events about requests in, what a reviewer should look at out |
 //! | [`proxy`] | the life of a request |
+//! | [`admin`] | the admin side: health and figures |
 //! | [`witness`] | heads to witnesses and cosignatures back; the witness as a server |
 //! | [`config`], [`authority`], [`app`], [`demo`], [`cli`] | the gateway file, certificates, the wiring, the demonstration, the commands |
 //!
@@ -58,6 +59,7 @@
 //!
 //! [`threats`]: assets, actors, threats, controls, and the tests that prove them.
 
+pub mod admin;
 pub mod app;
 pub mod authority;
 pub mod cli;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("secrets", &[]),
     ("sandbox", &[]),
     ("model", &[]),
@@ -19,11 +19,13 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals"]),
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
+    ("admin", &["model", "ledger", "transport"]),
     ("authority", &["secrets"]),
     (
         "app",
         &[
             "model",
+            "admin",
             "diagnostic",
             "secrets",
             "sandbox",

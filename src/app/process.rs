@@ -72,6 +72,7 @@ pub fn reach(config: &Config, token_keys: &[Arc<KeyStore>]) -> anyhow::Result<Re
     reach.read.insert(config.rules.clone());
     reach.read.extend(config.process.read.iter().cloned());
     reach.bind.insert(config.listen.address.port());
+    reach.bind.extend(config.admin.map(|address| address.port()));
     let tls = &config.listen.tls;
     for file in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl) {
         reach.read_file(file);

@@ -13,11 +13,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::admin::Figures;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ledger::{ActivatedRules, Draft, Ledger};
 use crate::model::{RequestId, SubjectKey};
-use crate::proxy::Gateway;
+use crate::proxy::{Gateway, Suspended};
 use crate::rules::{self, Plan};
 use crate::token::KeyStore;
 use crate::transport::{Doorway, Validity, validities};
@@ -42,6 +43,8 @@ pub struct Upkeep {
     pub digest: String,
     /// The keys that they take tokens by.
     pub key_stores: Vec<Arc<KeyStore>>,
+    pub suspended: Arc<Suspended>,
+    pub figures: Arc<Figures>,
     /// Asks for a look at once. Without it, changes are still seen.
     pub hangup: Option<Signal>,
 }
@@ -93,6 +96,7 @@ impl Upkeep {
             }
             rules = seen;
             keys.look();
+            self.figures.set_suspended(self.suspended.count());
         }
     }
 
@@ -107,7 +111,9 @@ impl Upkeep {
     }
 
     fn renew_tls(&self) {
-        match self.doorway.renew() {
+        let renewed = self.doorway.renew();
+        self.figures.set_failed("tls", renewed.is_err());
+        match renewed {
             Ok(()) => {
                 tracing::info!("certificates and revocation lists were read anew");
                 self.report_ends();
@@ -120,9 +126,12 @@ impl Upkeep {
 
     /// Whether other rules came into force.
     async fn renew_rules(&mut self) -> bool {
-        match self.next_rules().await {
+        let renewed = self.next_rules().await;
+        self.figures.set_failed("rules", renewed.is_err());
+        match renewed {
             Ok(false) => false,
             Ok(true) => {
+                self.figures.rules_are_new();
                 tracing::info!(rules = %self.digest, "rules came into force");
                 true
             }
@@ -160,16 +169,18 @@ impl Upkeep {
         let certificates =
             [&files.certificate].into_iter().chain(&files.client_ca).chain(shown).chain(trusted);
         let paths: BTreeSet<&Path> = certificates.chain(&files.crl).map(PathBuf::as_path).collect();
-        for path in paths {
-            for Validity { what, name, days_left } in validities(path).unwrap_or_default() {
-                let file = path.display();
-                match days_left {
-                    ..0 => tracing::error!(%file, what, name, days_left, "has ended"),
-                    0..=SOON_DAYS => tracing::warn!(%file, what, name, days_left, "ends soon"),
-                    _ => {}
-                }
+        let all = |path: &Path| validities(path).unwrap_or_default().into_iter();
+        let ends =
+            paths.into_iter().flat_map(|path| all(path).map(move |end| (path.display().to_string(), end)));
+        let ends: Vec<(String, Validity)> = ends.collect();
+        for (file, Validity { what, name, days_left }) in &ends {
+            match days_left {
+                ..0 => tracing::error!(file, what, name, days_left, "has ended"),
+                0..=SOON_DAYS => tracing::warn!(file, what, name, days_left, "ends soon"),
+                _ => {}
             }
         }
+        self.figures.set_ends(ends.into_iter().map(|(file, end)| (file, end.what, end.name, end.days_left)));
     }
 }
 

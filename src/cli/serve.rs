@@ -37,6 +37,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         let server = Server::start(&config, plan, &keys).await?;
         // Caught from now on: who sees the next line may at once send a signal.
         let stop = app::stop_signal()?;
+        if let Some(address) = server.admin_address() {
+            tracing::info!(target: "fieldgate::ready", %address, "admin side");
+        }
         tracing::info!(target: "fieldgate::ready", address = %server.address()?, "listening");
         server.run(stop).await;
         Ok(Answer::Yes)

@@ -20,6 +20,11 @@ impl Suspended {
         self.0.load().contains(contractor.as_str())
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.load().len()
+    }
+
     /// Puts these in the place of those before: the next request sees it.
     pub fn replace(&self, contractors: impl IntoIterator<Item = String>) {
         self.0.store(Arc::new(contractors.into_iter().collect()));

@@ -1,0 +1,115 @@
+//! Figures for Prometheus, in the OpenMetrics text format (version 1.0.0).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What is known of the gateway from outside of requests.
+pub struct Figures {
+    registry: Registry,
+    ends: Family<End, Gauge>,
+    rules: Gauge,
+    failed: Family<Taken, Gauge>,
+    suspended: Gauge,
+    ledger: Gauge,
+}
+
+/// Something that ends on a day: a certificate or a revocation list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct End {
+    file: String,
+    what: String,
+    name: String,
+}
+
+/// What changes without a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Taken {
+    what: &'static str,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        let (ends, rules) = (Family::<End, Gauge>::default(), Gauge::default());
+        let failed = Family::<Taken, Gauge>::default();
+        let (suspended, ledger) = (Gauge::default(), Gauge::default());
+        let mut registry = Registry::with_prefix("fieldgate");
+        registry.register(
+            "certificate_days_left",
+            "Whole days until a certificate or revocation list ends; below zero where it has",
+            ends.clone(),
+        );
+        registry.register(
+            "rules_active_since_seconds",
+            "When the rules came into force, Unix time",
+            rules.clone(),
+        );
+        registry.register(
+            "reload_failed",
+            "1 where rules (`rules`) or certificates and lists (`tls`) have changed and cannot be taken in",
+            failed.clone(),
+        );
+        registry.register("suspended_contractors", "Contractors that get nothing for now", suspended.clone());
+        registry.register("ledger_healthy", "1 where disclosures can be recorded", ledger.clone());
+        let figures = Figures { registry, ends, rules, failed, suspended, ledger };
+        ["rules", "tls"].iter().for_each(|what| figures.set_failed(what, false));
+        figures
+    }
+}
+
+impl Figures {
+    /// Puts what ends in the place of what was known: file, kind, name, days.
+    pub fn set_ends(&self, ends: impl IntoIterator<Item = (String, &'static str, String, i64)>) {
+        self.ends.clear();
+        for (file, what, name, days) in ends {
+            self.ends.get_or_create(&End { file, what: what.to_owned(), name }).set(days);
+        }
+    }
+
+    /// Rules have come into force.
+    pub fn rules_are_new(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.rules.set(now as i64);
+    }
+
+    /// The last attempt to take changes in.
+    pub fn set_failed(&self, what: &'static str, failed: bool) {
+        self.failed.get_or_create(&Taken { what }).set(failed.into());
+    }
+
+    pub fn set_suspended(&self, contractors: usize) {
+        self.suspended.set(contractors as i64);
+    }
+
+    pub fn set_ledger(&self, healthy: bool) {
+        self.ledger.set(healthy.into());
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_as_openmetrics_and_old_ends_go() {
+        let figures = Figures::default();
+        figures.set_ends([("a.pem".into(), "certificate", "CN=\"x\"\n".into(), 3)]);
+        figures.set_ends([("b.pem".into(), "certificate", "CN=\"y\"\n".into(), -1)]);
+        figures.set_suspended(2);
+        let text = figures.text();
+        let line = r#"fieldgate_certificate_days_left{file="b.pem",what="certificate",name="CN=\"y\"\n"} -1"#;
+        assert!(text.contains(line) && !text.contains("a.pem"), "{text}");
+        assert!(text.contains("fieldgate_suspended_contractors 2\n") && text.ends_with("# EOF\n"), "{text}");
+    }
+}
