@@ -156,13 +156,14 @@ impl Server {
         record_start(&ledger, &plan).await?;
         let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };
         let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
-        let suspended = Suspensions::load(&config.ledger.path)?.contractors.into_keys();
-        let suspended = Arc::new(Suspended::new(suspended));
+        let suspensions = Suspensions::load(&config.ledger.path)?;
+        let suspended = Arc::new(Suspended::new(suspensions.contractors.keys().cloned()));
         let control = Control::new(Hands {
             ledger: Arc::clone(&ledger),
             files: config.ledger.clone(),
             epoch: Arc::clone(&epoch),
             suspended: Arc::clone(&suspended),
+            suspensions: Mutex::new(suspensions),
             turn: Mutex::default(),
         })?;
         let digest = plan.digest.as_str().to_owned();
@@ -214,6 +215,7 @@ impl Server {
 
     /// Serves until `stop` is done, then drains.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        let mut upkeep = self.upkeep.begin();
         let (tell, drain) = self.drain;
         let serving = self.listener.serve(proxy::edge(self.gateway, self.requests), drain);
         // It answers as long as anything is served: who asks learns that the gateway drains.
@@ -235,10 +237,10 @@ impl Server {
             () = serving => {}
             () = stopping => {}
             () = self.control.serve() => {}
-            () = self.upkeep.run() => {}
             () = admin => {}
         }
         drop(self.control);
+        upkeep.shutdown().await;
         if let Some(following) = self.following {
             following.abort();
             let _ = following.await;

@@ -155,6 +155,41 @@ fn a_whole_subtree_holds_what_was_listed_and_more() {
 }
 
 #[test]
+fn a_literal_route_that_is_gone_leaves_its_requests_to_a_wider_one() {
+    let lone = RULES.replacen(
+        "path     = \"/orders/{order_id}\"\nparams   = { order_id = \"[0-9]{1,12}\" }",
+        "path     = \"/orders/latest\"",
+        1,
+    );
+    assert_ne!(lone, RULES);
+    let both = format!(
+        "{lone}\n[[task.route]]\npath = \"/orders/{{order_id}}\"\nupstream = \"orders\"\ndisclose = [\"@.order_id\", \"@.customer.email\"]\n"
+    );
+    let begin = both.find("[[task.route]]").unwrap();
+    let end = begin + 1 + both[begin + 1..].find("[[task.route]]").unwrap();
+    let without = format!("{}{}", &both[..begin], &both[end..]);
+    let found = diff(&written(&both), &written(&without));
+    let found: Vec<_> = found.iter().map(|change| (change.effect, change.what.as_str())).collect();
+    assert_eq!(found, [(Effect::MayWiden, "the route is gone; /orders/{order_id} takes its requests now")]);
+}
+
+#[test]
+fn hours_that_open_by_a_minute_and_other_zones_are_seen() {
+    let hours =
+        |hours: &str| with("concurrent       = 32", &format!("concurrent       = 32\nhours = {hours}"));
+    let effect = |old: &str, new: &str| {
+        let found = diff(&written(&hours(old)), &written(&hours(new)));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].effect
+    };
+    let office = "{ from = \"08:00\", to = \"17:01\" }";
+    assert_eq!(effect(office, "{ from = \"08:00\", to = \"17:02\" }"), Effect::Widens);
+    assert_eq!(effect(office, "{ from = \"08:01\", to = \"17:01\" }"), Effect::Narrows);
+    let there = "{ from = \"09:00\", to = \"09:01\", zone = \"Europe/London\" }";
+    assert_eq!(effect(office, there), Effect::MayWiden);
+}
+
+#[test]
 fn new_and_lost_contractors_tasks_and_routes_are_said() {
     let none = Written::read(Vec::new()).unwrap();
     let all = diff(&none, &written(RULES));

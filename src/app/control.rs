@@ -73,7 +73,10 @@ pub struct Hands {
     pub files: config::Ledger,
     pub epoch: Arc<ArcSwap<KeyEpoch>>,
     pub suspended: Arc<Suspended>,
-    /// Orders are carried out one after the other.
+    /// What is in force, also where the file could not be written; and that such orders come one after the
+    /// other.
+    pub suspensions: Mutex<Suspensions>,
+    /// Keys change one after the other.
     pub turn: Mutex<()>,
 }
 
@@ -147,7 +150,6 @@ async fn answer(hands: &Hands, stream: UnixStream) -> std::io::Result<()> {
 
 impl Hands {
     async fn carry_out(&self, order: Order) -> Outcome {
-        let _turn = self.turn.lock().await;
         let outcome = match order {
             Order::Record { kind, event } => self.record(kind, event).await.map(Outcome::Recorded),
             Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
@@ -170,34 +172,34 @@ impl Hands {
     /// A suspension is in force before its entry is written, its end after that: whatever fails, the
     /// contractor stays suspended.
     async fn suspend(&self, event: SuspensionEvent) -> anyhow::Result<u64> {
-        let mut suspensions = Suspensions::load(&self.files.path)?;
+        let mut suspensions = self.suspensions.lock().await;
         let draft = Draft::own(OwnKind::Suspension, RequestId::new().to_string(), &event);
         let receipt = match event.action {
             SuspensionAction::Suspended => {
                 let since = jiff::Timestamp::now().as_microsecond();
                 let suspension = Suspension { since, by: event.by, reason: event.reason };
                 suspensions.contractors.insert(event.contractor, suspension);
-                self.put_in_force(&suspensions)?;
+                // First where it acts at once.
+                self.suspended.replace(suspensions.contractors.keys().cloned());
+                suspensions.store().context("in force until the gateway stops")?;
                 self.ledger.record(draft).await.context("in force, and its entry could not be written")?
             }
             SuspensionAction::Resumed => {
                 let receipt = self.ledger.record(draft).await?;
-                suspensions.contractors.remove(&event.contractor);
-                self.put_in_force(&suspensions)?;
+                let mut without = suspensions.clone();
+                without.contractors.remove(&event.contractor);
+                without.store()?;
+                *suspensions = without;
+                self.suspended.replace(suspensions.contractors.keys().cloned());
                 receipt
             }
         };
         Ok(receipt.position())
     }
 
-    fn put_in_force(&self, suspensions: &Suspensions) -> anyhow::Result<()> {
-        // First where it acts at once.
-        self.suspended.replace(suspensions.contractors.keys().cloned());
-        Ok(suspensions.store()?)
-    }
-
     /// The entry comes first: a key that nobody announced is never used.
     async fn rotate(&self, by: String) -> anyhow::Result<u32> {
+        let _turn = self.turn.lock().await;
         let keys = ledger::subject_keys(&self.files.subject_key, &self.files.path)?;
         let number = keys.current().number + 1;
         self.record(OwnKind::Key, json!({ "by": by, "action": "rotated", "epoch": number })).await?;
@@ -241,6 +243,7 @@ fn do_it(config: &Config, order: Order) -> anyhow::Result<Outcome> {
         files: config.ledger.clone(),
         epoch: Arc::new(ArcSwap::from_pointee(keys.current().clone())),
         suspended: Arc::default(),
+        suspensions: Mutex::new(Suspensions::load(&config.ledger.path)?),
         turn: Mutex::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

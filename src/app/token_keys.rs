@@ -1,7 +1,7 @@
 //! The keys that tokens are verified by: read from files and fetched from servers, before rules come into
 //! force and as long as they are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use crate::token::{KeySet, KeyStore, Source};
 use crate::transport::{self, ClientFiles};
 
-use super::upkeep::Look;
+use super::upkeep::{Look, Watched};
 
 /// For a whole fetch.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two fetches that tokens with unknown keys ask for.
+/// Between two fetches, whoever asks for one.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of a key set.
 const MAX_SIZE: usize = 1 << 20;
@@ -29,104 +29,112 @@ const MAX_SIZE: usize = 1 << 20;
 /// Where a file cannot be used. A server that does not answer is a warning: its tokens are refused until it
 /// does.
 pub async fn fill(stores: &[Arc<KeyStore>], before: &[Arc<KeyStore>]) -> anyhow::Result<()> {
+    let mut fetches = Vec::new();
     for store in stores {
         let known = before.iter().find(|known| known.source() == store.source());
         match (store.source(), known) {
-            (Source::File(path), _) => store.put(read(path)?),
+            (Source::File(path), _) => store.put(read(path.clone()).await?),
             (Source::Https { .. }, Some(known)) => store.inherit(known),
-            (Source::Https { url, ca, .. }, None) => renew(store, url, ca).await,
+            (Source::Https { url, ca, .. }, None) => fetches.push(renew(store, url, ca)),
         }
+    }
+    for fault in futures_util::future::join_all(fetches).await.into_iter().filter_map(Result::err) {
+        tracing::warn!(fault, "token keys cannot be fetched: their tokens are refused until they are");
     }
     Ok(())
 }
 
 /// Keeps the stores of the rules in force up to date.
 #[derive(Default)]
-pub struct KeyWatch(Vec<Watched>);
+pub struct KeyWatch(Vec<Kept>);
 
-struct Watched {
+struct Kept {
     store: Arc<KeyStore>,
-    seen: Look,
-    fetched: Instant,
-    fetching: Option<JoinHandle<()>>,
+    file: Watched,
+    tried: Instant,
+    fetching: Option<JoinHandle<Result<(), String>>>,
+    /// What was told of a server last.
+    fault: Option<String>,
 }
 
 impl KeyWatch {
-    /// The stores are filled.
+    /// The stores are filled. What changed since then is taken in by the first look.
     pub fn new(stores: &[Arc<KeyStore>]) -> Self {
-        let watched = stores.iter().map(|store| Watched {
+        let kept = stores.iter().map(|store| Kept {
             store: Arc::clone(store),
-            seen: look(store.source()),
-            fetched: Instant::now(),
+            file: Watched::default(),
+            tried: Instant::now(),
             fetching: None,
+            fault: None,
         });
-        KeyWatch(watched.collect())
+        KeyWatch(kept.collect())
     }
 
     /// Renews what has changed, what is due, and what somebody asked for.
-    pub fn look(&mut self) {
-        self.0.iter_mut().for_each(Watched::look);
+    pub async fn look(&mut self) {
+        for kept in &mut self.0 {
+            kept.look().await;
+        }
     }
 }
 
-impl Watched {
-    fn look(&mut self) {
-        match self.store.source() {
+impl Kept {
+    async fn look(&mut self) {
+        match self.store.source().clone() {
             Source::File(path) => {
-                let seen = look(self.store.source());
-                if seen == self.seen {
+                let looked = path.clone();
+                let Ok(look) = tokio::task::spawn_blocking(move || Look::at([looked])).await else { return };
+                if !self.file.is_due(look, false, std::time::Instant::now()) {
                     return;
                 }
-                self.seen = seen;
-                match read(path) {
-                    Ok(keys) => self.store.put(keys),
-                    Err(error) => {
-                        let error = format!("{error:#}");
-                        tracing::error!(error, "token keys cannot be read anew: those before stay in force");
-                    }
+                let outcome = read(path).await.map(|keys| self.store.put(keys));
+                if let Some(error) =
+                    self.file.tried(outcome.map_err(|error| format!("{error:#}")), std::time::Instant::now())
+                {
+                    tracing::error!(error, "token keys cannot be read anew: those before stay in force");
                 }
             }
             Source::Https { url, ca, refresh } => {
-                let waited = self.fetched.elapsed();
-                let due = waited >= *refresh || (waited >= PAUSE && self.store.was_wanted());
-                if !due || self.fetching.as_ref().is_some_and(|task| !task.is_finished()) {
+                self.hear().await;
+                let waited = self.tried.elapsed() >= PAUSE;
+                let old = self.store.age().is_none_or(|age| age >= refresh);
+                if self.fetching.is_some() || !waited || !(old || self.store.was_wanted()) {
                     return;
                 }
-                self.fetched = Instant::now();
-                let (store, url, ca) = (Arc::clone(&self.store), url.clone(), ca.clone());
+                self.tried = Instant::now();
+                let store = Arc::clone(&self.store);
                 self.fetching = Some(tokio::spawn(async move { renew(&store, &url, &ca).await }));
             }
         }
     }
-}
 
-fn look(source: &Source) -> Look {
-    match source {
-        Source::File(path) => Look::at([path.clone()]),
-        Source::Https { .. } => Look::default(),
+    /// Says what came of a fetch that has ended, where it is news.
+    async fn hear(&mut self) {
+        let Some(task) = self.fetching.take_if(|task| task.is_finished()) else { return };
+        let fault = task.await.unwrap_or_else(|_| Err("the fetch broke off".to_owned())).err();
+        if let Some(fault) = fault.as_ref().filter(|fault| self.fault.as_ref() != Some(fault)) {
+            tracing::warn!(fault, "token keys cannot be fetched: those before stay in force for a day");
+        }
+        self.fault = fault;
     }
 }
 
-async fn renew(store: &KeyStore, url: &str, ca: &Path) {
+async fn renew(store: &KeyStore, url: &str, ca: &Path) -> Result<(), String> {
     let fetched = match tokio::time::timeout(PATIENCE, fetch(url, ca)).await {
-        Ok(fetched) => fetched,
-        Err(_) => Err(anyhow::anyhow!("{url} does not answer")),
+        Ok(fetched) => fetched.map_err(|error| format!("{error:#}"))?,
+        Err(_) => return Err(format!("{url} does not answer")),
     };
-    match fetched {
-        Ok(keys) => {
-            let (used, unused) = keys.counts();
-            tracing::info!(url, used, unused, "token keys were fetched");
-            store.put(keys);
-        }
-        Err(error) => {
-            tracing::warn!(error = %format!("{error:#}"), "token keys cannot be fetched: those before stay in force");
-        }
-    }
+    let (used, unused) = fetched.counts();
+    tracing::debug!(url, used, unused, "token keys were fetched");
+    store.put(fetched);
+    Ok(())
 }
 
-fn read(path: &Path) -> anyhow::Result<KeySet> {
-    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-    KeySet::parse(&text).with_context(|| format!("the key set {}", path.display()))
+async fn read(path: PathBuf) -> anyhow::Result<KeySet> {
+    let named = path.clone();
+    let text = tokio::task::spawn_blocking(move || std::fs::read(path)).await?;
+    let text = text.with_context(|| named.display().to_string())?;
+    KeySet::parse(&text).with_context(|| format!("the key set {}", named.display()))
 }
 
 /// Redirects are not followed: the rule says where the keys are.

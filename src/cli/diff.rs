@@ -23,7 +23,8 @@ use super::{Answer, ConfigPath};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The rules as they are: a folder, or a git revision of the folder that the configuration names
+    /// The rules as they are: a folder, or a git revision of the folder that the configuration names; a folder
+    /// of that name goes first
     old: String,
     /// The rules as they would be: a folder, or a git revision
     new: String,

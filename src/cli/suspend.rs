@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::app::control::{self, Order};
 use crate::config::Config;
-use crate::ledger::{Suspension, SuspensionAction, SuspensionEvent, Suspensions};
+use crate::ledger::{Search, Suspension, SuspensionAction, SuspensionEvent, Suspensions};
 use crate::rules;
 
 use super::{Answer, ConfigPath, Format, moment, operator};
@@ -78,10 +78,12 @@ fn give(
     Ok(())
 }
 
-/// A slip must not pass for a suspension. Rules that cannot be read do not stand in the way of one.
+/// A slip must not pass for a suspension. Rules that cannot be read do not stand in the way of one, nor does a
+/// file that was taken away while a gateway still goes by it: then the ledger knows the contractor.
 fn check_id(config: &Config, contractor: &str) -> anyhow::Result<()> {
+    let seen = Search::open(&config.ledger.path).and_then(|search| search.contractors()).unwrap_or_default();
     match rules::contractor_ids(&config.rules) {
-        Some(known) if !known.iter().any(|id| id == contractor) => bail!(
+        Some(known) if !known.iter().chain(&seen).any(|id| id == contractor) => bail!(
             "there is no contractor {contractor} in {}; there are: {}",
             config.rules.display(),
             known.join(", ")

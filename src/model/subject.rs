@@ -64,7 +64,7 @@ impl fmt::Debug for Subject<'_> {
 
 /// Customers that do not exist, planted among the others: nobody has a reason to look at one. As personal as
 /// any other, and `Debug` shows how many there are.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Canaries(HashSet<String>);
 
 impl Canaries {

@@ -106,6 +106,9 @@ impl Watch {
         }
         self.write().await;
         self.keep().await;
+        if !self.waiting.is_empty() {
+            tracing::error!(signals = self.waiting.len(), "signals are lost: the ledger cannot be written");
+        }
     }
 
     fn take(&mut self, sighting: &Sighting) {
@@ -157,6 +160,10 @@ impl Watch {
 
     /// Puts what the detectors know on the disk, where it has changed.
     async fn keep(&mut self) {
+        // What was learned counts as told: it must not outlive a signal that is not in the ledger.
+        if !self.waiting.is_empty() {
+            return;
+        }
         let known = self.detectors.keep(now());
         if known == self.kept {
             return;

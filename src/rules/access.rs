@@ -69,6 +69,13 @@ fn networks(value: &Value, report: &mut Report) -> Vec<IpNet> {
 /// An address behind the prefix is most likely a slip, and would widen what is meant.
 fn whole(network: At<IpNet>, report: &mut Report) -> Option<IpNet> {
     let written = network.value;
+    if let IpNet::V6(mapped) = written
+        && mapped.addr().to_ipv4_mapped().is_some()
+    {
+        let help = "write the IPv4 network: addresses are compared in that form";
+        report.error(&network.span, &network.key, "is an IPv4 network in the form of IPv6", help);
+        return None;
+    }
     if written.addr() == written.network() {
         return Some(written);
     }
@@ -98,12 +105,16 @@ impl Hours {
         Some(Hours { days: days.unwrap_or([true; 7]), from: from.value, to: to.value, zone: zone? })
     }
 
+    pub fn is_in_zone_of(&self, other: &Hours) -> bool {
+        self.zone == other.zone
+    }
+
     /// How long until it is open; nothing where it is open now.
     pub fn opens_in(&self, now: Timestamp) -> Option<Duration> {
         let now = now.to_zoned_datetime(self.zone.clone());
         let today = now.date();
-        let yesterday = today.yesterday().ok()?;
-        if [yesterday, today].into_iter().any(|day| self.is_open(day, &now)) {
+        let days = [today.yesterday().ok(), Some(today)];
+        if days.into_iter().flatten().any(|day| self.is_open(day, &now)) {
             return None;
         }
         let next = (0..=7).filter_map(|ahead| today.checked_add(ahead.days()).ok());

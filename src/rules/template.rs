@@ -77,6 +77,16 @@ impl PathTemplate {
         self.segments.len() == other.segments.len() && self.segments.iter().zip(&other.segments).all(same)
     }
 
+    /// Each request that matches `other` matches this one too, as far as parameters take their values.
+    pub fn takes_requests_of(&self, other: &PathTemplate) -> bool {
+        let takes = |pair: (&Segment, &Segment)| match pair {
+            (Segment::Literal(a), Segment::Literal(b)) => a == b,
+            (Segment::Parameter(_), _) => true,
+            (Segment::Literal(_), Segment::Parameter(_)) => false,
+        };
+        self.segments.len() == other.segments.len() && self.segments.iter().zip(&other.segments).all(takes)
+    }
+
     /// A number that changes by as much as the numbers that the parameters of `path` end with, be it one of
     /// them or another; `None` where no parameter ends with a digit.
     pub fn number(&self, path: &RequestPath) -> Option<u64> {

@@ -119,9 +119,9 @@ fn https_url(text: &str) -> Result<String, &'static str> {
 }
 
 fn interval(text: &str) -> Result<Duration, &'static str> {
-    const WRONG: &str = "a time from 10s to 24h, such as \"10m\"";
+    const WRONG: &str = "a time from 10s to 12h, such as \"10m\"";
     let interval = parse_duration(text).map_err(|_| WRONG)?;
-    if (Duration::from_secs(10)..=Duration::from_secs(86_400)).contains(&interval) {
+    if (Duration::from_secs(10)..=Duration::from_secs(43_200)).contains(&interval) {
         Ok(interval)
     } else {
         Err(WRONG)

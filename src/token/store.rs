@@ -16,7 +16,7 @@ const STALE: Duration = Duration::from_secs(86_400);
 pub struct KeyStore {
     source: Source,
     held: ArcSwapOption<Held>,
-    /// A token named a key that is not in the set.
+    /// A token named a key that is not there.
     wanted: AtomicBool,
 }
 
@@ -55,6 +55,11 @@ impl KeyStore {
 
     pub fn put(&self, keys: KeySet) {
         self.held.store(Some(Arc::new(Held { keys, since: Instant::now() })));
+    }
+
+    /// How long the keys are there.
+    pub fn age(&self) -> Option<Duration> {
+        Some(self.held.load().as_ref()?.since.elapsed())
     }
 
     /// Takes the keys of another store of the same source.

@@ -45,7 +45,7 @@ impl Doorway {
     /// # Errors
     /// Where one cannot be read, is exposed, or does not fit.
     pub fn open(files: ServerFiles) -> Result<Arc<Self>, TlsError> {
-        let terms = terms(&files)?;
+        let terms = terms(&files, None).map_err(|(fault, _)| fault)?;
         let terms = ArcSwap::from_pointee(Numbered { number: 0, terms });
         Ok(Arc::new(Doorway { files, terms, began: Instant::now() }))
     }
@@ -58,12 +58,18 @@ impl Doorway {
     /// connection that is open.
     ///
     /// # Errors
-    /// As [`Doorway::open`]; what was read before stays in force.
+    /// As [`Doorway::open`]; in place of what cannot be read, what was read before stays in force.
     pub fn renew(&self) -> Result<(), TlsError> {
-        let terms = terms(&self.files)?;
-        let number = self.terms.load().number.wrapping_add(1);
-        self.terms.store(Arc::new(Numbered { number, terms }));
-        Ok(())
+        let before = self.terms.load();
+        let (terms, fault) = match terms(&self.files, Some(&before.terms)) {
+            Ok(terms) => (Some(terms), None),
+            Err((fault, terms)) => (terms.map(|terms| *terms), Some(fault)),
+        };
+        if let Some(terms) = terms {
+            let number = before.number.wrapping_add(1);
+            self.terms.store(Arc::new(Numbered { number, terms }));
+        }
+        fault.map_or(Ok(()), Err)
     }
 
     /// For one handshake: the next one may go by other terms.

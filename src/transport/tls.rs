@@ -66,31 +66,65 @@ pub(super) struct Terms {
     pub config: Arc<ServerConfig>,
     /// There where client certificates are asked for.
     pub verifier: Option<Arc<dyn ClientCertVerifier>>,
+    identity: Arc<SingleCertAndKey>,
 }
 
 /// What the listener speaks: TLS 1.3 and 1.2, HTTP/2 and HTTP/1.1.
 ///
 /// A client certificate is asked for where there is a client CA; who has none may still come with an
-/// API key.
+/// API key. Where there are terms `before`, a part that cannot be read is taken from them: a certificate that
+/// does not fit its key must not keep a revocation list out.
 ///
 /// # Errors
-/// Where a file cannot be read, is exposed, or does not fit.
-pub(super) fn terms(listen: &ServerFiles) -> Result<Terms, TlsError> {
+/// Where a file cannot be read, is exposed, or does not fit; with the terms that are left, if there are any.
+pub(super) fn terms(
+    listen: &ServerFiles,
+    before: Option<&Terms>,
+) -> Result<Terms, (TlsError, Option<Box<Terms>>)> {
+    let (mut verifier, mut shown) = (Ok(None), identity(&listen.certificate, &listen.key));
+    if let Some(ca) = &listen.client_ca {
+        verifier = client_verifier(ca, &listen.crl).map(Some);
+    }
+    let mut fault = None;
+    if let Some(before) = before {
+        verifier = verifier.or_else(|error| {
+            fault.get_or_insert(error);
+            Ok(before.verifier.clone())
+        });
+        shown = shown.or_else(|error| {
+            fault.get_or_insert(error);
+            Ok(Arc::clone(&before.identity))
+        });
+    }
+    let alone = |error| (error, None);
+    let (verifier, identity) = (verifier.map_err(alone)?, shown.map_err(alone)?);
+    let config = config(listen, verifier.clone(), Arc::clone(&identity)).map_err(alone)?;
+    let terms = Terms { config: Arc::new(config), verifier, identity };
+    match fault {
+        None => Ok(terms),
+        Some(fault) => Err((fault, Some(Box::new(terms)))),
+    }
+}
+
+fn config(
+    listen: &ServerFiles,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    identity: Arc<SingleCertAndKey>,
+) -> Result<ServerConfig, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|source| refused(&listen.certificate, source))?;
-    let verifier = listen.client_ca.as_ref().map(|ca| client_verifier(ca, &listen.crl)).transpose()?;
-    let builder = match &verifier {
+    let builder = match verifier {
         None => builder.with_no_client_auth(),
-        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
-    let mut config = builder.with_cert_resolver(identity(&listen.certificate, &listen.key)?);
+    let mut config = builder.with_cert_resolver(identity);
     // A resumed session would bring back the client's certificate without looking at it again.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Terms { config: Arc::new(config), verifier })
+    Ok(config)
 }
 
 /// Takes certificates of the authorities in `ca` that no list has revoked. Where there are lists, each issuer

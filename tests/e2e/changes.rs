@@ -179,6 +179,36 @@ async fn a_renewed_gateway_certificate_is_shown_and_a_damaged_one_leaves_the_las
 }
 
 #[tokio::test]
+async fn what_an_error_asks_for_is_seen_when_it_is_done_and_lists_do_not_wait_for_it() {
+    let house = house(&CONFIG.replace("[ledger]", WITH_LIST)).await;
+    let key = house.path("certs/gateway.key");
+    let mode =
+        |mode| std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o644);
+    house.logged("run: chmod 600").await;
+    // A certificate that cannot be used keeps no revocation out.
+    let client = house.parcelco();
+    assert_eq!(house.get(&client, "/orders/1").await.status, StatusCode::OK);
+    succeeds(&house.certs(&["revoke", "parcelco"]));
+    until(&house, &client, |response| response.status == StatusCode::UNAUTHORIZED).await;
+    mode(0o600);
+    house.logged("revocation lists were read anew").await;
+}
+
+#[tokio::test]
+async fn rules_that_wait_for_a_file_come_into_force_when_it_is_there() {
+    let house = house(CONFIG).await;
+    let jwt = "jwt = { issuer = \"i\", audience = \"a\", subject = \"s\", jwks = \"certs/late.json\" }\n";
+    let text =
+        RULES.replacen("[[task]]", &format!("[[contractor.credential]]\nid = \"late\"\n{jwt}[[task]]"), 1);
+    std::fs::write(house.path("rules/parcelco.toml"), text).unwrap();
+    house.logged("certs/late.json").await;
+    let key = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+    std::fs::write(house.path("certs/late.json"), key).unwrap();
+    house.logged("rules came into force").await;
+}
+
+#[tokio::test]
 async fn rules_that_change_decide_the_next_request_and_broken_ones_change_nothing() {
     let house = house(CONFIG).await;
     let client = house.parcelco();

@@ -174,6 +174,9 @@ fn contractor(before: &Side, after: &Side, log: &mut Log) {
     if from != to {
         log.note(Effect::Widens, format!("data goes to {to} instead of {from}"));
     }
+    if old.canaries != new.canaries {
+        log.note(Effect::Neutral, "the canaries are others");
+    }
     agreement(old, new, log);
     credentials(&old.credentials, &new.credentials, log);
     tasks::compare(before, after, log);

@@ -12,7 +12,7 @@ use super::super::file::{Limits, Route, Task};
 use super::{Effect, Log, Side, fields};
 
 /// Between two moments at which hours are compared.
-const STEP_SECONDS: i64 = 300;
+const STEP_SECONDS: i64 = 60;
 /// A week of winter and one of summer, as far as clocks change.
 const WEEKS: [i64; 2] = [1_768_176_000, 1_783_900_800];
 const WEEK_SECONDS: i64 = 604_800;
@@ -26,7 +26,11 @@ pub fn added(side: &Side, log: &mut Log) {
 pub fn compare(old: &Side, new: &Side, log: &mut Log) {
     for task in &old.1.tasks {
         if !new.1.tasks.iter().any(|known| known.id.value == task.id.value) {
-            log.at_task(task.id.value.as_str()).note(Effect::Narrows, "the task is gone");
+            let mut log = log.at_task(task.id.value.as_str());
+            log.note(Effect::Narrows, "the task is gone");
+            task.routes
+                .iter()
+                .for_each(|route| gone(new, route, &mut log.at_route(route.path.value.as_str())));
         }
     }
     for task in &new.1.tasks {
@@ -93,7 +97,11 @@ fn access(old: &Access, new: &Access, log: &mut Log) {
         log.note(Effect::of(wider), what);
     }
     if old.hours != new.hours {
-        log.note(Effect::of(opens_wider(old.hours.as_ref(), new.hours.as_ref())), "the hours are others");
+        let (before, after) = (old.hours.as_ref(), new.hours.as_ref());
+        let zones = before.zip(after).is_some_and(|(before, after)| !before.is_in_zone_of(after));
+        // Two zones that agree in two weeks may differ in a third.
+        let effect = if zones { Effect::MayWiden } else { Effect::of(opens_wider(before, after)) };
+        log.note(effect, "the hours are others");
     }
 }
 
@@ -111,7 +119,7 @@ fn opens_wider(old: Option<&Hours>, new: Option<&Hours>) -> bool {
 fn routes((old_side, old): (&Side, &Task), (new_side, new): (&Side, &Task), log: &mut Log) {
     for route in &old.routes {
         if !new.routes.iter().any(|known| is_same(known, route)) {
-            log.at_route(route.path.value.as_str()).note(Effect::Narrows, "the route is gone");
+            gone(new_side, route, &mut log.at_route(route.path.value.as_str()));
         }
     }
     for route in &new.routes {
@@ -131,6 +139,22 @@ fn is_same(one: &Route, other: &Route) -> bool {
         route.methods.iter().any(|own| other.methods.iter().any(|known| known.value == own.value))
     };
     one.path.value.overlaps(&other.path.value) && (methods(one) || one.path.value == other.path.value)
+}
+
+/// Requests for a route that is gone may be served by a wider one that stood behind it.
+fn gone(side: &Side, route: &Route, log: &mut Log) {
+    let all = side.1.tasks.iter().flat_map(|task| &task.routes);
+    let serves = |other: &&Route| {
+        other.methods.iter().any(|own| route.methods.iter().any(|known| known.value == own.value))
+    };
+    let mut paths = all.filter(serves).map(|other| &other.path.value);
+    match paths.find(|other| other.takes_requests_of(&route.path.value)) {
+        Some(other) => {
+            let what = format!("the route is gone; {} takes its requests now", other.as_str());
+            log.note(Effect::MayWiden, what);
+        }
+        None => log.note(Effect::Narrows, "the route is gone"),
+    }
 }
 
 fn new_route(side: &Side, route: &Route, log: &mut Log) {
@@ -159,7 +183,12 @@ fn compare_route((old_side, old): (&Side, &Route), (new_side, new): (&Side, &Rou
         let effect = if old.subject.is_none() { Effect::Narrows } else { Effect::MayWiden };
         log.note(effect, "customers are known by something else");
     }
-    condition(text(old_side, old.when.as_ref()), text(new_side, new.when.as_ref()), log);
+    let conditions = (text(old_side, old.when.as_ref()), text(new_side, new.when.as_ref()));
+    let values = |route: &Route| route.when.as_ref().map(|at| at.value.clone());
+    if conditions.0 == conditions.1 && values(old) != values(new) {
+        log.note(Effect::MayWiden, "the condition means something else");
+    }
+    condition(conditions.0, conditions.1, log);
     accepted((old_side, old), (new_side, new), log);
     fields::compare(old, new, log);
 }
