@@ -8,7 +8,6 @@
 //! **Called by** the commands that serve, before anything else.
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,11 +63,7 @@ fn secrets_of(upstream: &config::Upstream) -> Vec<&PathBuf> {
 /// # Errors
 /// Where a folder cannot be made.
 pub fn reach(config: &Config, token_keys: &[Arc<KeyStore>]) -> anyhow::Result<Reach> {
-    let mut reach = Reach {
-        connect: Some(BTreeSet::new()),
-        abstract_sockets: is_told_by_an_abstract_socket(),
-        ..Reach::default()
-    };
+    let mut reach = Reach { connect: Some(BTreeSet::new()), ..Reach::default() };
     reach.read.insert(config.rules.clone());
     reach.read.extend(config.process.read.iter().cloned());
     reach.bind.insert(config.listen.address.port());
@@ -109,11 +104,6 @@ fn called(reach: &mut Reach, url: &str, tls: Option<&ClientFiles>) {
     let Ok(url) = url.parse::<http::Uri>() else { return };
     let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
     reach.connect_to(url.host().unwrap_or_default(), url.port_u16().unwrap_or(usual));
-}
-
-/// Where the service manager's socket has no file (sd_notify(3)), it must stay in reach.
-fn is_told_by_an_abstract_socket() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| socket.as_bytes().starts_with(b"@"))
 }
 
 /// Gives up everything but `reach`.
