@@ -36,7 +36,8 @@ pub fn handed_socket() -> anyhow::Result<Option<TcpListener>> {
     ensure!(count == "1", "LISTEN_FDS is {}: the gateway serves on exactly one socket", count.display());
     let socket = ListenFd::from_env().take_tcp_listener(0);
     let socket = socket.context("the socket that LISTEN_FDS hands over cannot be served on")?;
-    let socket = socket.context("LISTEN_FDS hands over a socket, and LISTEN_PID is not the id of a process")?;
+    let socket =
+        socket.context("LISTEN_FDS hands over a socket, and LISTEN_PID is not the id of a process")?;
     ensure!(
         socket_acceptconn(&socket)?,
         "the socket that LISTEN_FDS hands over cannot be served on: it does not listen"
