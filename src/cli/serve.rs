@@ -30,10 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let Some(plan) = loaded.plan else {
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
-    let mut reach = process::reach(&config, &plan.key_stores)?;
-    if socket.is_some() {
-        reach.bind.clear();
-    }
+    let reach = process::reach(&config, &plan.key_stores, socket.as_ref())?;
     let supervisor = Supervisor::from_environment();
     // Before the log and the runtime, which start threads.
     let demand = config.process.sandbox;

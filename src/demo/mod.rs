@@ -101,7 +101,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// What is not needed from here on is out of reach. `clients` is the folder of the certificates that traffic is
 /// played with.
 fn confine(config: &Config, plan: &Plan, clients: Option<&PathBuf>) -> anyhow::Result<WorkerGuard> {
-    let mut reach = process::reach(config, &plan.key_stores)?;
+    let mut reach = process::reach(config, &plan.key_stores, None)?;
     if let Some(folder) = clients {
         reach.read.insert(folder.clone());
         match config.listen.address.port() {
