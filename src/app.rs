@@ -9,12 +9,13 @@
 
 pub mod control;
 pub mod process;
+pub mod supervisor;
 mod token_keys;
 mod upkeep;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -121,11 +122,16 @@ pub fn open_ledger(config: &Config) -> anyhow::Result<Ledger> {
 }
 
 impl Server {
-    /// Opens the ledger, connects nothing yet, and binds the address.
+    /// Opens the ledger, connects nothing yet, and binds the address where it is handed no `socket`.
     ///
     /// # Errors
     /// Where a file, a key, the ledger or the address cannot be used.
-    pub async fn start(config: &Config, plan: Plan, keys: &Keys) -> anyhow::Result<Server> {
+    pub async fn start(
+        config: &Config,
+        plan: Plan,
+        keys: &Keys,
+        socket: Option<TcpListener>,
+    ) -> anyhow::Result<Server> {
         let doorway = Doorway::open(config.listen.tls.clone())?;
         let mut upstreams = HashMap::new();
         for (name, upstream) in &config.upstreams {
@@ -146,7 +152,7 @@ impl Server {
             connections_per_address: limits.connections_per_address,
             handshakes_per_address: limits.handshakes_per_address,
         };
-        let socket = transport::bind(config.listen.address).await?;
+        let socket = listen(config, socket).await?;
         let proxies = config.listen.proxies.clone();
         let listener = Listener::new(socket, Some(Arc::clone(&doorway)), timeouts, capacity, proxies);
         let ledger = Arc::new(open_ledger(config)?);
@@ -264,6 +270,15 @@ impl Watching {
         drop(self.stop);
         _ = self.task.await;
     }
+}
+
+/// The socket that was handed over, or one of its own.
+async fn listen(config: &Config, socket: Option<TcpListener>) -> std::io::Result<tokio::net::TcpListener> {
+    let configured = config.listen.address;
+    let Some(socket) = socket else { return transport::bind(configured).await };
+    let address = socket.local_addr()?;
+    tracing::info!(%address, %configured, "the socket was handed over; the configured address is not bound");
+    tokio::net::TcpListener::from_std(socket)
 }
 
 /// Shows the ledger to its witnesses, where there are some.

@@ -8,7 +8,7 @@
 //! **Called by** the commands that serve, before anything else.
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,21 +58,21 @@ fn secrets_of(upstream: &config::Upstream) -> Vec<&PathBuf> {
     key.into_iter().chain(bearer).collect()
 }
 
-/// What the gateway needs of this machine, with these keys for tokens; the folders that it writes in are made
-/// where they are missing.
+/// What the gateway needs of this machine, with these keys for tokens, and `socket` where it is handed one; the
+/// folders that it writes in are made where they are missing.
 ///
 /// # Errors
 /// Where a folder cannot be made.
-pub fn reach(config: &Config, token_keys: &[Arc<KeyStore>]) -> anyhow::Result<Reach> {
-    let mut reach = Reach {
-        connect: Some(BTreeSet::new()),
-        abstract_sockets: is_told_by_an_abstract_socket(),
-        ..Reach::default()
-    };
+pub fn reach(
+    config: &Config,
+    token_keys: &[Arc<KeyStore>],
+    socket: Option<&TcpListener>,
+) -> anyhow::Result<Reach> {
+    let mut reach = Reach { connect: Some(BTreeSet::new()), ..Reach::default() };
     reach.read.insert(config.rules.clone());
     reach.read.extend(config.process.read.iter().cloned());
-    reach.bind.insert(config.listen.address.port());
-    reach.bind.extend(config.admin.map(|address| address.port()));
+    let listen = socket.is_none().then_some(config.listen.address);
+    reach.bind.extend(listen.into_iter().chain(config.admin).map(|address| address.port()));
     let tls = &config.listen.tls;
     for file in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl) {
         reach.read_file(file);
@@ -109,11 +109,6 @@ fn called(reach: &mut Reach, url: &str, tls: Option<&ClientFiles>) {
     let Ok(url) = url.parse::<http::Uri>() else { return };
     let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
     reach.connect_to(url.host().unwrap_or_default(), url.port_u16().unwrap_or(usual));
-}
-
-/// Where the service manager's socket has no file (sd_notify(3)), it must stay in reach.
-fn is_told_by_an_abstract_socket() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| socket.as_bytes().starts_with(b"@"))
 }
 
 /// Gives up everything but `reach`.
@@ -168,7 +163,7 @@ client_key = "client/gateway.key"
 read = ["archive"]
 "#;
 
-    fn reach_of(text: &str, home: &Path) -> Reach {
+    fn reach_of(text: &str, home: &Path, socket: Option<&TcpListener>) -> Reach {
         let (config, _) = config::parse(&diagnostic::Source::new("fieldgate.toml", text), home).unwrap();
         let keys = [
             Source::File(home.join("tokens/parcelco.jwks.json")),
@@ -178,13 +173,13 @@ read = ["archive"]
                 refresh: Duration::from_secs(600),
             },
         ];
-        reach(&config, &keys.map(|source| Arc::new(KeyStore::new(source)))).unwrap()
+        reach(&config, &keys.map(|source| Arc::new(KeyStore::new(source))), socket).unwrap()
     }
 
     #[test]
     fn what_the_configuration_names_is_in_reach_and_no_more() {
         let home = tempfile::tempdir().unwrap();
-        let reach = reach_of(TEXT, home.path());
+        let reach = reach_of(TEXT, home.path(), None);
         let paths = |names: &[&str]| names.iter().map(|name| home.path().join(name)).collect::<BTreeSet<_>>();
         let read =
             ["archive", "ca", "client", "crl", "id", "internal", "keys", "rules", "secrets", "tls", "tokens"];
@@ -196,10 +191,22 @@ read = ["archive"]
     }
 
     #[test]
+    fn where_the_socket_is_handed_over_its_port_is_not_bound() {
+        let home = tempfile::tempdir().unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = reach_of(TEXT, home.path(), None);
+        let handed = reach_of(TEXT, home.path(), Some(&socket));
+        assert_eq!(handed, Reach { bind: BTreeSet::new(), ..own });
+        let text = format!("{TEXT}[admin]\naddress = \"127.0.0.1:8444\"\n");
+        assert_eq!(reach_of(&text, home.path(), None).bind, [8443, 8444].into());
+        assert_eq!(reach_of(&text, home.path(), Some(&socket)).bind, [8444].into());
+    }
+
+    #[test]
     fn a_host_name_brings_the_resolver_into_reach() {
         let home = tempfile::tempdir().unwrap();
         let named = TEXT.replace("127.0.0.1/api", "support.internal:8000/api");
-        let reach = reach_of(&named, home.path());
+        let reach = reach_of(&named, home.path(), None);
         assert!(reach.names);
         assert_eq!(reach.connect, Some([8000, 8446, 9001].into()));
     }

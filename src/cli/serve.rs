@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 
+use crate::app::supervisor::{News, Supervisor, handed_socket};
 use crate::app::{self, Server, process};
 use crate::diagnostic::Severity;
 use crate::diagnostic::print::{print_diagnostics, summary};
@@ -17,6 +18,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
+    let socket = handed_socket()?;
     let config = arguments.config.load()?;
     process::check_files(&config)?;
     let keys = app::load_keys(&config)?;
@@ -28,19 +30,27 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let Some(plan) = loaded.plan else {
         bail!("the rules have {}", summary(&loaded.diagnostics));
     };
+    let reach = process::reach(&config, &plan.key_stores, socket.as_ref())?;
+    let supervisor = Supervisor::from_environment();
     // Before the log and the runtime, which start threads.
     let demand = config.process.sandbox;
-    let enforced = process::confine(demand, &process::reach(&config, &plan.key_stores)?)?;
+    let enforced = process::confine(demand, &reach)?;
     let _log = app::log(&config.log)?;
     process::log(demand, &enforced);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let server = Server::start(&config, plan, &keys).await?;
+        let server = Server::start(&config, plan, &keys, socket).await?;
         // Caught from now on: who sees the next line may at once send a signal.
         let stop = app::stop_signal()?;
         if let Some(address) = server.admin_address() {
             tracing::info!(target: "fieldgate::ready", %address, "admin side");
         }
-        tracing::info!(target: "fieldgate::ready", address = %server.address()?, "listening");
+        let address = server.address()?;
+        tracing::info!(target: "fieldgate::ready", %address, "listening");
+        supervisor.tell(News::Ready(address));
+        let stop = async {
+            stop.await;
+            supervisor.tell(News::Stopping);
+        };
         server.run(stop).await;
         Ok(Answer::Yes)
     })

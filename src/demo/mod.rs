@@ -79,7 +79,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shop = Arc::new(Shop::new(&format!("http://{address}")));
         tokio::spawn(upstream::serve(TcpListener::from_std(socket)?, Arc::clone(&shop)));
-        let server = Server::start(&config, plan, &keys).await?;
+        let server = Server::start(&config, plan, &keys, None).await?;
         let gateway = server.address()?;
         // Caught before the guide says how to end it.
         let stop = app::stop_signal()?;
@@ -101,7 +101,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// What is not needed from here on is out of reach. `clients` is the folder of the certificates that traffic is
 /// played with.
 fn confine(config: &Config, plan: &Plan, clients: Option<&PathBuf>) -> anyhow::Result<WorkerGuard> {
-    let mut reach = process::reach(config, &plan.key_stores)?;
+    let mut reach = process::reach(config, &plan.key_stores, None)?;
     if let Some(folder) = clients {
         reach.read.insert(folder.clone());
         match config.listen.address.port() {

@@ -59,12 +59,10 @@ pub(super) fn restrict(reach: &Reach) -> Layer {
 
 fn try_restrict(reach: &Reach) -> Result<Layer, RulesetError> {
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(KNOWN))?;
-    ruleset = ruleset.handle_access(AccessNet::BindTcp)?.scope(Scope::Signal)?;
+    ruleset = ruleset.handle_access(AccessNet::BindTcp)?;
+    ruleset = ruleset.scope(Scope::Signal | Scope::AbstractUnixSocket)?;
     if reach.connect.is_some() {
         ruleset = ruleset.handle_access(AccessNet::ConnectTcp)?;
-    }
-    if !reach.abstract_sockets {
-        ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
     }
     let own = File::open("/proc/self");
     let bind = reach.bind.iter().map(|port| NetPort::new(*port, AccessNet::BindTcp));
@@ -105,8 +103,7 @@ fn what(abi: u32, reach: &Reach) -> String {
         parts.extend(reach.connect.is_some().then_some("tcp connect"));
     }
     if abi >= SCOPES {
-        parts.push("signals");
-        parts.extend((!reach.abstract_sockets).then_some("abstract sockets"));
+        parts.extend(["signals", "abstract sockets"]);
     }
     format!("abi {abi}: {}", parts.join(", "))
 }
@@ -140,8 +137,6 @@ mod tests {
         assert_eq!(what(4, &reach), "abi 4: files, tcp bind");
         reach.connect = Some([443].into());
         assert_eq!(what(7, &reach), "abi 7: files, tcp bind, tcp connect, signals, abstract sockets");
-        reach.abstract_sockets = true;
-        assert_eq!(what(6, &reach), "abi 6: files, tcp bind, tcp connect, signals");
     }
 
     #[test]

@@ -16,8 +16,6 @@ pub struct Reach {
     pub connect: Option<BTreeSet<u16>>,
     /// Host names are resolved.
     pub names: bool,
-    /// Sockets without a file can be talked to.
-    pub abstract_sockets: bool,
 }
 
 impl Reach {

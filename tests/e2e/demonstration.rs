@@ -21,6 +21,8 @@ fn start(folder: &Path) -> Demo {
     let mut child = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
         .args(["demo", "--listen", "127.0.0.1:0", "--shop", "127.0.0.1:0"])
         .current_dir(folder)
+        // What is handed over is for `serve`.
+        .env("LISTEN_FDS", "2")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

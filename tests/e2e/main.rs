@@ -7,6 +7,7 @@ mod support;
 
 mod abuse;
 mod accounts;
+mod activation;
 mod admin;
 mod changes;
 mod codings;

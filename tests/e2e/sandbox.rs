@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
@@ -156,7 +156,7 @@ async fn a_kernel_without_landlock_is_said_and_refused_where_all_is_required() {
     }
     let program = |house: &House| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([NAME, "--exact", "--nocapture"]);
+        command.args([NAME, "--exact", "--nocapture"]).stdin(Stdio::null());
         command.env(WITHOUT_LANDLOCK, house.path("fieldgate.toml"));
         command
     };

@@ -157,13 +157,13 @@ impl House {
     pub fn open(&mut self) {
         let config = self.folder.path().join("fieldgate.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
-        command.args(["serve", "--config"]).arg(config);
+        command.args(["serve", "--config"]).arg(config).stdin(Stdio::null());
         self.open_as(command);
     }
 
     /// Starts the gateway by another command line.
     pub fn open_as(&mut self, mut command: Command) {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         self.gateway = Some(Gateway(child));
         let mut before = String::new();
