@@ -7,6 +7,7 @@ mod support;
 
 mod abuse;
 mod accounts;
+mod bodies;
 mod changes;
 mod codings;
 mod crash;
