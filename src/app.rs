@@ -160,7 +160,11 @@ impl Server {
         let follower = follower(&config.ledger, &ledger).await?;
         token_keys::fill(&plan.key_stores, &[]).await?;
         record_start(&ledger, &plan).await?;
-        let body = BodyLimits { size: limits.body_size.0, timeout: limits.body_timeout };
+        let body = BodyLimits {
+            size: limits.body_size.0,
+            timeout: limits.body_timeout,
+            memory: limits.body_memory.0,
+        };
         let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
         let suspensions = Suspensions::load(&config.ledger.path)?;
         let suspended = Arc::new(Suspended::new(suspensions.contractors.keys().cloned()));

@@ -131,6 +131,8 @@ limits! {
     header_size: ByteSize = ByteSize::kib(16), header_size;
     /// For the body of a request, in bytes.
     body_size: ByteSize = ByteSize::mib(1), size;
+    /// What the bodies of all requests and answers may take together, in bytes.
+    body_memory: ByteSize = ByteSize::mib(256), size;
     /// For a connection to an upstream.
     connect_timeout: Duration = Duration::from_secs(3), duration;
     /// For an entry to be durable.

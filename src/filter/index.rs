@@ -64,6 +64,11 @@ impl Index {
         }
     }
 
+    /// Bytes that the marks were given: half of a token that is longer than a window.
+    pub fn capacity(&self) -> usize {
+        self.marks.capacity() * size_of::<Marks>()
+    }
+
     /// Begins another text; what was allocated stays.
     pub fn reset(&mut self) {
         self.grammar = Grammar::new();

@@ -107,9 +107,20 @@ impl Reduction {
         self.part.tally.clear(0);
     }
 
-    /// Bytes that the body's text and its reduction have been given.
+    /// Bytes that what grows with the body has been given: its text, the reduction, marks and subjects.
     pub fn capacity(&self) -> usize {
-        self.text.capacity() + self.projection.out.capacity() + self.part.body.capacity()
+        let subjects = self.projection.tally.subjects.capacity() + self.part.tally.subjects.capacity();
+        let out = self.projection.out.capacity() + self.part.body.capacity();
+        self.text.capacity() + out + self.index.capacity() + subjects
+    }
+
+    /// What [`capacity`](Self::capacity) will be, as far as it is known, when `coming` bytes more of the
+    /// body are held.
+    pub fn capacity_with(&self, coming: usize) -> usize {
+        let (held, given) = (self.text.len() + coming, self.text.capacity());
+        // Vectors grow to the double.
+        let grown = if held > given { held.max(2 * given) } else { given };
+        self.capacity() - given + grown
     }
 
     /// Takes the next bytes of the body.

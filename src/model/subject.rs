@@ -43,6 +43,11 @@ impl Subjects {
         self.ends.is_empty()
     }
 
+    /// Bytes that were allocated.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
     /// Keeps what was allocated.
     pub fn clear(&mut self) {
         self.text.clear();

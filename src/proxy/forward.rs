@@ -20,6 +20,7 @@ use crate::model::RequestId;
 use crate::transport::{self, Coding, DecodeLimits, Decoder, HttpClient};
 
 use super::authorize::Permit;
+use super::memory::{FREE, Share};
 use super::{BodyLimits, Refusal};
 
 /// How many times the size of a body that is wanted is taken in of one that is not.
@@ -201,6 +202,11 @@ impl UpstreamBody {
         if self.decoder.is_some() { 0 } else { self.incoming.size_hint().lower() }
     }
 
+    /// Bytes that wait to be decoded, and that decoding takes.
+    pub(super) fn held(&self) -> usize {
+        self.coded.len() + self.decoder.as_ref().map_or(0, Decoder::held)
+    }
+
     pub(super) fn max_body(&self) -> usize {
         self.max_body
     }
@@ -249,8 +255,9 @@ pub async fn prepare(
     head: &Parts,
     body: &mut Incoming,
     limits: BodyLimits,
+    share: &mut Share,
 ) -> Result<UpstreamRequest, Refusal> {
-    let body = accepted_body(permit, head, body, limits).await?;
+    let body = accepted_body(permit, head, body, limits, share).await?;
     let target = format!("{}{}{}", upstream.base, permit.path.encode(), permit.query.encode());
     let uri = Uri::try_from(target).map_err(|_| Refusal::UriTooLong)?;
     let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
@@ -268,7 +275,7 @@ pub async fn prepare(
     }
     if let Some(body) = body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Full::new(body.into());
+        *request.body_mut() = Full::new(body);
     }
     Ok(UpstreamRequest(request))
 }
@@ -279,7 +286,8 @@ async fn accepted_body(
     head: &Parts,
     body: &mut Incoming,
     limits: BodyLimits,
-) -> Result<Option<Vec<u8>>, Refusal> {
+    share: &mut Share,
+) -> Result<Option<Bytes>, Refusal> {
     // A route may have methods with a body and others without.
     let takes_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
     let Some(accept) = permit.route().accept.as_ref().filter(|_| takes_body) else {
@@ -292,16 +300,19 @@ async fn accepted_body(
     if !is_json(head) {
         return Err(Refusal::UnsupportedMediaType);
     }
-    let read = tokio::time::timeout(limits.timeout, read(body, limits.size)).await;
+    let read = tokio::time::timeout(limits.timeout, read(body, limits.size, share)).await;
     let body = read.map_err(|_| Refusal::RequestTimeout)?.map_err(|fault| match fault {
         ReadFault::TooLarge => Refusal::ContentTooLarge,
         ReadFault::Broken => Refusal::BadRequest("The request body did not arrive whole."),
+        ReadFault::NoRoom => Refusal::Overloaded,
     })?;
+    // What it is reduced to is not longer, and vectors grow to the double.
+    share.hold(body.capacity() + 2 * body.len())?;
     match accept.reduce(&body) {
         Ok(Outcome::Reduced { body, tally }) => {
             let complete =
                 tally.members_withheld == 0 && tally.fields.iter().all(|field| field.withheld == 0);
-            if complete { Ok(Some(body)) } else { Err(Refusal::FieldNotPermitted) }
+            if complete { Ok(Some(share.part_with(body))) } else { Err(Refusal::FieldNotPermitted) }
         }
         Ok(Outcome::Withheld) => Err(Refusal::FieldNotPermitted),
         Err(_) => Err(Refusal::BadRequest("The request body is not one unambiguous JSON object.")),
@@ -342,21 +353,30 @@ fn is_json(head: &Parts) -> bool {
 enum ReadFault {
     TooLarge,
     Broken,
+    NoRoom,
 }
 
 /// Reads a body to its end, never more than `limit` bytes; trailers are dropped.
-async fn read(body: &mut Incoming, limit: usize) -> Result<Vec<u8>, ReadFault> {
+async fn read(body: &mut Incoming, limit: usize, share: &mut Share) -> Result<Vec<u8>, ReadFault> {
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(ReadFault::TooLarge);
     }
-    let mut bytes = Vec::with_capacity(announced as usize);
+    let announced = announced as usize;
+    // What is announced and does not come takes no room from others.
+    let mut bytes = Vec::with_capacity(announced.min(FREE));
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| ReadFault::Broken)?.into_data() else {
             continue;
         };
         if bytes.len() + data.len() > limit {
             return Err(ReadFault::TooLarge);
+        }
+        if bytes.len() + data.len() > bytes.capacity() {
+            let least = bytes.len() + data.len();
+            let grown = least.max(announced.min(2 * bytes.capacity()));
+            share.hold(grown).map_err(|_| ReadFault::NoRoom)?;
+            bytes.reserve_exact(grown - bytes.len());
         }
         bytes.extend_from_slice(&data);
     }

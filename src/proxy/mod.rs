@@ -20,6 +20,7 @@ mod edge;
 mod forward;
 mod hygiene;
 mod limits;
+mod memory;
 mod parts;
 mod receipt;
 mod record;
@@ -53,6 +54,7 @@ use crate::rules::Plan;
 use crate::transport::Peer;
 
 use authenticate::Caller;
+use memory::Budget;
 use receipt::Receipts;
 use record::Recorder;
 use ruling::Ruling;
@@ -74,17 +76,20 @@ pub struct Gateway {
     epoch: Arc<ArcSwap<KeyEpoch>>,
     watcher: Arc<Watcher>,
     body: BodyLimits,
+    memory: Arc<Budget>,
     /// Names that requests may be for; any where there are none.
     hosts: Vec<Host>,
 }
 
-/// The bounds on a request's body.
+/// The bounds on bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// Bytes.
+    /// Of a request, in bytes.
     pub size: usize,
     /// From the request's head to its body's last byte.
     pub timeout: Duration,
+    /// Bytes that the bodies of all requests and their answers may take together.
+    pub memory: usize,
 }
 
 impl Gateway {
@@ -101,7 +106,8 @@ impl Gateway {
         watcher.rules(&ruling);
         let ruling = ArcSwap::from(ruling);
         let receipts = Receipts::new(Arc::clone(&ledger));
-        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, watcher, body, hosts: Vec::new() }
+        let (memory, hosts) = (Budget::new(body.memory), Vec::new());
+        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, watcher, body, memory, hosts }
     }
 
     /// The gateway's own names: requests for others are misdirected. None by default, which lets all pass.
@@ -202,10 +208,10 @@ impl Gateway {
         }
         let upstream =
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
-        let request =
-            forward::prepare(&permit, id, upstream, head, body, self.body).await.map_err(refused)?;
-        let response = upstream.call(request).await.map_err(refused)?;
-        let disclosure = reduce::reduce(&permit, response).await.map_err(refused)?;
+        let mut share = self.memory.share();
+        let request = forward::prepare(&permit, id, upstream, head, body, self.body, &mut share);
+        let response = upstream.call(request.await.map_err(refused)?).await.map_err(refused)?;
+        let disclosure = reduce::reduce(&permit, response, share).await.map_err(refused)?;
         let recorder = Recorder {
             ledger: Arc::clone(&self.ledger),
             epoch: self.epoch.load_full(),

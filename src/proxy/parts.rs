@@ -81,8 +81,8 @@ async fn run(
     loop {
         let parts = rest.parts();
         let interrupted = |refusal| (refusal, parts);
-        let disclosure = rest.next(permit.route(), reduction).await.map_err(interrupted)?;
-        let recorded = recorder.part(permit, &disclosure).await.map_err(interrupted)?;
+        let mut disclosure = rest.next(permit.route(), reduction).await.map_err(interrupted)?;
+        let recorded = recorder.part(permit, &mut disclosure).await.map_err(interrupted)?;
         if sender.send(Ok(recorded)).await.is_err() {
             return Ok(());
         }

@@ -84,7 +84,8 @@ pub async fn record(recorder: Recorder, permit: Permit, disclosure: Disclosure) 
         Err(refusal) => return Err(permit.refused(refusal)),
     };
     let Disclosure { status, format, .. } = disclosure;
-    let body = disclosure.body().map(Bytes::copy_from_slice);
+    let mut disclosure = disclosure;
+    let body = disclosure.copy();
     let id = recorder.id;
     let mut permit = permit;
     // There is one until a response has it.
@@ -99,12 +100,12 @@ impl Recorder {
     ///
     /// # Errors
     /// Where it is not durable, the contractor would see too many subjects, or was suspended meanwhile.
-    pub async fn part(&self, permit: &Permit, disclosure: &Disclosure) -> Result<RecordedPart, Refusal> {
+    pub async fn part(&self, permit: &Permit, disclosure: &mut Disclosure) -> Result<RecordedPart, Refusal> {
         if self.suspended.contains(&permit.contractor().id) {
             return Err(Refusal::Suspended);
         }
         let receipt = self.write(permit, disclosure).await?;
-        let bytes = disclosure.body().map(Bytes::copy_from_slice).unwrap_or_default();
+        let bytes = disclosure.copy().unwrap_or_default();
         let last = disclosure.part.is_some_and(|part| part.last);
         Ok(RecordedPart { bytes, last, _receipt: receipt })
     }

@@ -2,8 +2,9 @@
 //! large, part by part.
 
 use std::cell::RefCell;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use crate::filter::{Filter, Format, Reduction, Tally, Verdict};
@@ -12,6 +13,7 @@ use crate::rules::Route;
 use super::Refusal;
 use super::authorize::Permit;
 use super::forward::{UpstreamBody, UpstreamResponse};
+use super::memory::Share;
 use super::refusal::Missing;
 
 /// A part is released when it has so many bytes.
@@ -72,6 +74,15 @@ impl Disclosure {
         }
     }
 
+    /// The body for the response, as [`body`](Self::body) has it.
+    pub fn copy(&mut self) -> Option<Bytes> {
+        match &mut self.content {
+            Content::None => None,
+            Content::Empty => Some(Bytes::from_static(b"{}")),
+            Content::Reduced(reduction) => Some(reduction.copy()),
+        }
+    }
+
     /// The reduction that goes on behind this part.
     pub fn into_rest(self) -> Option<(Rest, Leased)> {
         match (self.rest, self.content) {
@@ -84,8 +95,13 @@ impl Disclosure {
 /// Reduces an answer as far as it must be before anything of it can leave.
 ///
 /// # Errors
-/// Where the answer is not one that the rule can be applied to, or its condition does not hold.
-pub async fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Disclosure, Refusal> {
+/// Where the answer is not one that the rule can be applied to, its condition does not hold, or there is no
+/// memory for it.
+pub async fn reduce(
+    permit: &Permit,
+    response: UpstreamResponse,
+    share: Share,
+) -> Result<Disclosure, Refusal> {
     let UpstreamResponse { status, format, body } = response;
     match status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => {}
@@ -99,7 +115,7 @@ pub async fn reduce(permit: &Permit, response: UpstreamResponse) -> Result<Discl
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
         other => return Err(Refusal::UpstreamError(other.as_u16())),
     }
-    let reduction = Leased::take(&permit.route().filter, format);
+    let reduction = Leased::take(&permit.route().filter, format, share);
     Rest { status, format, body, parts: 0 }.next(permit.route(), reduction).await
 }
 
@@ -112,7 +128,7 @@ impl Rest {
     /// The next part.
     ///
     /// # Errors
-    /// Where the answer turns out not to be one that the rule can be applied to.
+    /// Where the answer turns out not to be one that the rule can be applied to, or there is no memory for it.
     pub async fn next(mut self, route: &Route, mut reduction: Leased) -> Result<Disclosure, Refusal> {
         let filter = &route.filter;
         let in_parts = self.format == Format::Lines || filter.streams();
@@ -138,11 +154,13 @@ impl Rest {
                 }
                 Ok(())
             };
-            if !self.body.next(&mut sink).await? {
+            let more = self.body.next(&mut sink).await?;
+            reduction.holds_beside(self.body.held())?;
+            if !more {
                 return self.last(route, reduction, taken);
             }
             if in_parts && reduction.settled() >= PART {
-                reduction.cut();
+                reduction.cut()?;
                 self.parts += 1;
                 let part = Some(PartNumber { number: self.parts, last: false });
                 let (status, format) = (self.status, self.format);
@@ -169,8 +187,14 @@ impl Rest {
     }
 }
 
-/// A reduction out of the thread's own, to which it goes back: what it has allocated serves the next one.
-pub struct Leased(Option<Box<Reduction>>);
+/// A reduction out of the thread's own, to which it goes back: what it has allocated serves the next one. As
+/// long as a request has it, that counts as the request's memory.
+pub struct Leased {
+    reduction: Option<Box<Reduction>>,
+    share: Share,
+    /// Bytes that are held beside it.
+    beside: usize,
+}
 
 const THERE: &str = "a reduction is there until it is dropped";
 
@@ -182,16 +206,55 @@ thread_local! {
 type Pool = Vec<Box<Reduction>>;
 
 impl Leased {
-    fn take(filter: &Filter, format: Format) -> Self {
-        let mut reduction = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+    fn take(filter: &Filter, format: Format, mut share: Share) -> Self {
+        let known = POOL.with_borrow_mut(Vec::pop);
+        // Where memory is short, what an earlier body has left may be too much for this one.
+        let known = known.filter(|reduction| share.hold(reduction.capacity()).is_ok());
+        let mut reduction = known.unwrap_or_default();
         reduction.begin(filter, format);
-        Leased(Some(reduction))
+        Leased { reduction: Some(reduction), share, beside: 0 }
+    }
+
+    fn feed(&mut self, filter: &Filter, bytes: &[u8]) -> Result<(), Refusal> {
+        self.share.hold(self.capacity_with(bytes.len()) + self.beside)?;
+        self.inner().feed(filter, bytes)?;
+        self.share.hold(self.capacity() + self.beside)
+    }
+
+    fn finish(&mut self, filter: &Filter) -> Result<Verdict, Refusal> {
+        let verdict = self.inner().finish(filter)?;
+        self.make_room_for_copy()?;
+        Ok(verdict)
+    }
+
+    fn cut(&mut self) -> Result<(), Refusal> {
+        self.inner().cut();
+        self.make_room_for_copy()
+    }
+
+    fn holds_beside(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.beside = bytes;
+        self.share.hold(self.capacity() + bytes)
+    }
+
+    /// Before the entry is written: a disclosure that is recorded leaves.
+    fn make_room_for_copy(&mut self) -> Result<(), Refusal> {
+        self.share.hold(self.capacity() + self.beside + self.body().len())
+    }
+
+    fn copy(&mut self) -> Bytes {
+        let body = self.body().to_vec();
+        self.share.part_with(body)
+    }
+
+    fn inner(&mut self) -> &mut Reduction {
+        self.reduction.as_deref_mut().expect(THERE)
     }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        let Some(mut reduction) = self.0.take() else { return };
+        let Some(mut reduction) = self.reduction.take() else { return };
         reduction.clear();
         if reduction.capacity() <= KEPT_BYTES {
             // A thread that ends has no pool any more.
@@ -209,12 +272,6 @@ impl Deref for Leased {
     type Target = Reduction;
 
     fn deref(&self) -> &Reduction {
-        self.0.as_deref().expect(THERE)
-    }
-}
-
-impl DerefMut for Leased {
-    fn deref_mut(&mut self) -> &mut Reduction {
-        self.0.as_deref_mut().expect(THERE)
+        self.reduction.as_deref().expect(THERE)
     }
 }

@@ -16,6 +16,9 @@ const MOST_CODINGS: usize = 2;
 /// 32 KiB, all that deflate knows (RFC 1951, section 2).
 const DEFLATE_WINDOW_LOG: u8 = 15;
 
+/// Bytes that inflating needs: its window and its tables.
+const INFLATE: usize = 48 << 10;
+
 /// 8 MiB, the most that HTTP allows (RFC 9659, section 3).
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -185,6 +188,12 @@ impl Decoder {
         }
     }
 
+    /// Bytes that its codings hold: their windows, and a piece of each. Of brotli's tables nothing is known.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.layers.iter().map(|layer| layer.piece.len() + layer.codec.held()).sum()
+    }
+
     fn feed<E: From<DecodeError>>(&mut self, data: &[u8], sink: &mut Sink<'_, E>) -> Result<(), E> {
         let Decoder { layers, limits, coded, decoded, .. } = self;
         // In pieces, so that bytes that are yet to be decoded earn nothing for the ratio.
@@ -297,6 +306,14 @@ impl Codec {
                 Codec::Zstd { frame, begun: 0 }
             }
         })
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Codec::Inflate(_) => INFLATE,
+            Codec::Brotli(state) => usize::try_from(state.ringbuffer_size).unwrap_or_default(),
+            Codec::Zstd { frame, .. } => frame.sizeof(),
+        }
     }
 
     /// `None` where the input is malformed.

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::h2_raw::{self, kind};
@@ -72,7 +75,7 @@ async fn a_client_that_does_not_read_loses_its_connection_and_its_place() {
     arrival.await;
     let client = house.parcelco();
     let began = Instant::now();
-    let place = || async { client.try_send(http::Method::GET, "/orders/1", "").await.unwrap().status };
+    let place = || async { client.try_send(Method::GET, "/orders/1", "").await.unwrap().status };
     assert_eq!(place().await, 429, "its place is taken while the answer waits to be read");
     while place().await == 429 {
         assert!(began.elapsed() < 4 * SOON);
@@ -103,9 +106,10 @@ async fn what_is_in_work_is_finished_before_the_gateway_stops() {
     // An idle connection must not hold the gateway up.
     let mut idle = house.parcelco().raw().await.unwrap();
     let begun = client.clone();
-    let request = tokio::spawn(async move {
-        begun.try_send(http::Method::GET, "/orders/1", "").await.unwrap().disclosure_id()
-    });
+    let request =
+        tokio::spawn(
+            async move { begun.try_send(Method::GET, "/orders/1", "").await.unwrap().disclosure_id() },
+        );
     arrival.await;
     house.signal("-TERM");
     until_closed(&mut idle).await;
@@ -226,20 +230,32 @@ async fn whoever_does_not_finish_does_not_keep_the_gateway_beyond_its_time() {
 
 #[tokio::test]
 async fn more_than_the_gateway_can_do_is_refused_at_once() {
-    let config = format!("{CONFIG}\n[limits]\nrequests = 1\n");
+    const TOGETHER: usize = 40;
+    const IN_WORK: usize = 4;
+    let config = format!("{CONFIG}\n[limits]\nrequests = {IN_WORK}\n").replace("2s", "60s");
     let house = House::with(&config, &[("parcelco", RULES)]).await;
     let go = Arc::new(Notify::new());
-    house.upstream.on(
-        "/orders/1",
-        Answer::Held(go.clone(), Box::new(Answer::json(order(1, "parcelco", "ready_to_ship")))),
-    );
-    let (client, arrival) = (house.parcelco(), house.upstream.arrival());
-    let begun = client.clone();
-    let first =
-        tokio::spawn(async move { begun.try_send(http::Method::GET, "/orders/1", "").await.unwrap().status });
-    arrival.await;
-    let response = house.send_unknown(&client, http::Method::GET, "/orders/1", "").await;
-    assert_eq!((response.status.as_u16(), response.code().as_str()), (503, "overloaded"));
-    go.notify_one();
-    assert_eq!(first.await.unwrap(), 200);
+    let answer = Answer::json(order(1, "parcelco", "ready_to_ship"));
+    house.upstream.on("/orders/1", Answer::held(&go, answer));
+    let (client, before) = (house.parcelco(), house.told().len());
+    let mut requests: FuturesUnordered<_> =
+        (0..TOGETHER).map(|_| house.send_unknown(&client, Method::GET, "/orders/1", "")).collect();
+    for _ in 0..TOGETHER - IN_WORK {
+        let refused = timeout(4 * SOON, requests.next()).await.expect("at once").unwrap();
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "overloaded"));
+        assert_eq!(refused.headers["retry-after"], "1");
+    }
+    // Before it is asked who sends it, and without an entry.
+    let stranger = house.send_unknown(&house.client(None), Method::GET, "/orders/1", "").await;
+    assert_eq!(stranger.code(), "overloaded");
+    assert_eq!(house.told().len(), before);
+    let began = Instant::now();
+    while !requests.is_empty() {
+        assert!(began.elapsed() < 4 * SOON);
+        go.notify_waiters();
+        if let Ok(served) = timeout(Duration::from_millis(20), requests.next()).await {
+            assert_eq!(served.unwrap().status, 200);
+        }
+    }
+    assert_eq!((house.told().len() - before, house.upstream.requests().len()), (IN_WORK, IN_WORK));
 }

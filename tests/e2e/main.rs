@@ -9,6 +9,7 @@ mod abuse;
 mod accounts;
 mod activation;
 mod admin;
+mod bodies;
 mod changes;
 mod codings;
 mod crash;

@@ -1,0 +1,130 @@
+//! The processes: the gateway as it is built, and an upstream.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use bytes::Bytes;
+use fieldgate::authority::Authority;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use super::Failure;
+
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+/// Starts an upstream, and a gateway with these limits before it.
+pub fn start(folder: &Path, limits: &str) -> Result<(Process, Process), Failure> {
+    let authority = Authority::new(folder.join("certs"));
+    authority.init(&["localhost".to_owned()])?;
+    for name in ["parcelco", "swiftpost"] {
+        authority.issue_client(name, &format!("URI:spiffe://{name}.example/gateway"))?;
+    }
+    let upstream = Process::start(Command::new(std::env::current_exe()?).arg("order"))?;
+    write_configuration(folder, upstream.address, limits)?;
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+    let gateway = Process::start(gateway.args(["serve", "--config"]).arg(folder.join("fieldgate.toml")))?;
+    Ok((upstream, gateway))
+}
+
+impl Process {
+    /// Starts a program that says where it listens: the gateway in its log, the upstream in a line.
+    fn start(command: &mut Command) -> Result<Process, Failure> {
+        use std::io::BufRead;
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let stderr = child.stderr.take().ok_or("no standard error")?;
+        let mut lines = std::io::BufReader::new(stderr).lines();
+        let address = loop {
+            let line = lines.next().ok_or("the process ended early")??;
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if let Some(address) = value["address"].as_str() {
+                break address.parse()?;
+            }
+        };
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Ok(Process { child, address })
+    }
+
+    /// Its resident memory, in KiB.
+    pub fn memory(&self) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The upstream: an order of about 2 KB, and a list of 4,000 of them.
+pub async fn upstream() -> Result<(), Failure> {
+    let order = Bytes::from(order());
+    let list = vec![String::from_utf8_lossy(&order).into_owned(); 4000].join(",");
+    let list = Bytes::from(format!("{{\"data\":[{list}]}}"));
+    let socket = TcpListener::bind("127.0.0.1:0").await?;
+    eprintln!("{}", serde_json::json!({ "address": socket.local_addr()? }));
+    loop {
+        let (stream, _) = socket.accept().await?;
+        stream.set_nodelay(true)?;
+        let (order, list) = (order.clone(), list.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answer = if request.uri().path() == "/orders" { list.clone() } else { order.clone() };
+            async move { Ok::<_, std::convert::Infallible>(Response::new(Full::new(answer))) }
+        });
+        tokio::spawn(async move {
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+                .ok()
+        });
+    }
+}
+
+fn order() -> String {
+    let note = "Left a message on the answering machine, the customer will call back.";
+    let notes = vec![format!("\"{note}\""); 16].join(",");
+    format!(
+        r#"{{"order_id":1,"carrier":"parcelco","status":"ready_to_ship","customer":{{"id":"c-1","name":"Anna Jansen","email":"anna@example.com","date_of_birth":"1987-04-12"}},
+"recipient":{{"name":"Anna Jansen","phone":"+31 6 1234 5678"}},"shipping_address":{{"street":"Keizersgracht 1","city":"Amsterdam","postal_code":"1015 CJ","country":"NL"}},
+"payment":{{"card":{{"number":"4111111111111111","type":"visa","expiry":"10/27"}},"amount":149.65}},"items":[{{"sku":"TAG-1","quantity":3,"unit_price":44.90}},{{"sku":"LMP-2","quantity":1,"unit_price":14.95}}],
+"internal":{{"risk_score":0.46,"notes":[{notes}]}}}}"#
+    )
+}
+
+/// Where the attacker can leave a body.
+const NOTES: &str = r#"
+[[task.route]]
+path     = "/orders/{order_id}/notes"
+methods  = ["POST"]
+upstream = "orders"
+accept   = ["$.note"]
+disclose = ["$.order_id"]
+"#;
+
+/// The attacker has the sample's limits, the well-behaved client none that it meets.
+fn write_configuration(folder: &Path, upstream: SocketAddr, limits: &str) -> std::io::Result<()> {
+    let rule = std::fs::read_to_string("rules/parcelco.toml")?;
+    let attacker = rule.replace("parcelco", "swiftpost").replace("'swiftpost'", "'parcelco'");
+    let guest = rule
+        .replace("\"50/s\"", "\"1000000/s\"")
+        .replace("burst            = 100", "burst            = 1000000")
+        .replace("concurrent       = 32", "concurrent       = 10000");
+    std::fs::create_dir(folder.join("rules"))?;
+    std::fs::write(folder.join("rules/parcelco.toml"), guest)?;
+    std::fs::write(folder.join("rules/swiftpost.toml"), attacker + NOTES)?;
+    let config = std::fs::read_to_string("fieldgate.toml")?;
+    let config =
+        config.replace("127.0.0.1:8443", "127.0.0.1:0").replace("127.0.0.1:9001", &upstream.to_string());
+    std::fs::write(folder.join("fieldgate.toml"), config + limits)
+}
