@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(warnings, []);
         assert_eq!(config.listen.address.port(), 8443);
         assert_eq!(config.ledger.path, Path::new("/etc/fieldgate/ledger/fieldgate.db"));
-        assert_eq!(config.upstreams["orders"].url, "http://127.0.0.1:9001");
+        assert_eq!(config.upstreams["orders"].urls, ["http://127.0.0.1:9001"]);
         assert_eq!(config.upstreams["orders"].max_body, ByteSize::mib(16));
     }
 

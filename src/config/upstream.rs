@@ -6,22 +6,41 @@ use std::time::Duration;
 use crate::diagnostic::Report;
 use crate::diagnostic::table::{At, Table, Value};
 use crate::model::ByteSize;
-use crate::transport::{ClientFiles, Coding};
+use crate::transport::{Check, ClientFiles, Coding, MAX_ENDPOINTS};
 
-use super::{duration, path};
+use super::{count, duration, path};
+
+/// To one endpoint, where nothing else is said.
+const MAX_CONNECTIONS: usize = 256;
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Without a slash at its end.
-    pub url: String,
+    /// One for each endpoint, without a slash at its end; all have the same scheme and path.
+    pub urls: Vec<String>,
     pub tls: Option<ClientFiles>,
     pub bearer: Option<Secret>,
     /// For the whole answer, from the request's first byte to the body's last.
     pub timeout: Duration,
+    /// Where it is another one than that of `[limits]`.
+    pub connect_timeout: Option<Duration>,
+    /// How long a connection may rest and be used again.
+    pub idle_timeout: Duration,
+    /// Connections to one endpoint.
+    pub max_connections: usize,
+    /// Of these, at rest.
+    pub max_idle: usize,
+    pub check: Option<Check>,
     /// Largest body, in bytes; of a list of records, largest record.
     pub max_body: ByteSize,
     /// Content codings that its answers may have.
     pub encodings: Vec<Coding>,
+}
+
+impl Upstream {
+    /// What its URLs have behind the host.
+    pub fn prefix(&self) -> &str {
+        self.urls.first().map_or("", |url| parts(url).1)
+    }
 }
 
 /// Where a secret is; never the secret.
@@ -32,20 +51,102 @@ pub enum Secret {
 }
 
 pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstream> {
-    let url = table.require(report, "url", "\"http://127.0.0.1:9001\"").and_then(|v| v.parse(report, url));
-    let tls = upstream_tls(table, report, url.as_ref(), home);
+    let urls = urls(table, report);
+    let tls = upstream_tls(table, report, urls.as_deref().and_then(<[_]>::first), home);
     let bearer = table
         .get("bearer")
         .map(|value| value.read_table(report, |table, report| secret(table, report, home)));
-    let timeout =
-        table.get("timeout").map_or(Some(Duration::from_secs(10)), |value| duration(&value, report));
+    let timeout = duration_or(table, report, "timeout", Duration::from_secs(10));
+    let connect_timeout = table.get("connect_timeout").map(|value| duration(&value, report));
+    let idle_timeout = duration_or(table, report, "idle_timeout", Duration::from_secs(30));
+    let max_connections =
+        table.get("max_connections").map_or(Some(MAX_CONNECTIONS), |value| count(&value, report));
+    let most = max_connections.unwrap_or(MAX_CONNECTIONS) as u64;
+    let max_idle = table.get("max_idle").map_or(Some(most), |value| value.integer(report, 1..=most));
+    let check = check(table, report);
     let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| body_size(&value, report));
     let encodings = table.get("encodings").map_or_else(Vec::new, |value| encodings(&value, report));
     let bearer = match bearer {
         Some(secret) => Some(secret?),
         None => None,
     };
-    Some(Upstream { url: url?.value, tls: tls?, bearer, timeout: timeout?, max_body: max_body?, encodings })
+    Some(Upstream {
+        urls: urls?.into_iter().map(|url| url.value).collect(),
+        tls: tls?,
+        bearer,
+        timeout: timeout?,
+        connect_timeout: connect_timeout.flatten(),
+        idle_timeout: idle_timeout?,
+        max_connections: max_connections?,
+        max_idle: max_idle? as usize,
+        check: check?,
+        max_body: max_body?,
+        encodings,
+    })
+}
+
+/// `url`, or `urls`: the endpoints, which all serve the same.
+fn urls(table: &mut Table, report: &mut Report) -> Option<Vec<At<String>>> {
+    let Some(list) = table.get("urls") else {
+        let value = table.require(report, "url", "\"http://127.0.0.1:9001\"");
+        return Some(vec![value?.parse(report, url)?]);
+    };
+    if table.get("url").is_some() {
+        report.error(&list.span(), list.key(), "stands beside `url`", "write one of them");
+        return None;
+    }
+    let values = list.list(report)?;
+    if values.is_empty() || values.len() > MAX_ENDPOINTS {
+        let help = format!("list the URLs of 1 to {MAX_ENDPOINTS} endpoints");
+        report.error(&list.span(), list.key(), "has no URL, or too many", help);
+        return None;
+    }
+    // All of them are read, so that all that is wrong is told at once.
+    let read: Vec<_> = values.iter().map(|value| value.parse(report, url)).collect();
+    let urls = read.into_iter().collect::<Option<Vec<_>>>()?;
+    let mut fits = true;
+    for (at, url) in urls.iter().enumerate() {
+        let wrong = if parts(&url.value) != parts(&urls[0].value) {
+            Some(("differs from the first in more than host and port", "all endpoints serve the same"))
+        } else if urls[..at].iter().any(|before| before.value == url.value) {
+            Some(("stands there twice", "list each endpoint once"))
+        } else {
+            None
+        };
+        if let Some((message, help)) = wrong {
+            report.error(&url.span, &url.key, message, help);
+            fits = false;
+        }
+    }
+    fits.then_some(urls)
+}
+
+/// Scheme and path of a URL.
+fn parts(url: &str) -> (&str, &str) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    (scheme, rest.find('/').map_or("", |at| &rest[at..]))
+}
+
+fn check(table: &mut Table, report: &mut Report) -> Option<Option<Check>> {
+    let path = table.get("health");
+    let interval = table.get("health_interval");
+    if let Some(value) = interval.as_ref().filter(|_| path.is_none()) {
+        let help = "add health = \"/healthz\", or remove it";
+        report.error(&value.span(), value.key(), "stands without `health`", help);
+        return None;
+    }
+    let interval = interval.map_or(Some(Duration::from_secs(5)), |value| duration(&value, report));
+    let Some(path) = path else { return Some(None) };
+    let path = path.parse(report, check_path)?.value;
+    Some(Some(Check { path, interval: interval? }))
+}
+
+fn check_path(text: &str) -> Result<String, &'static str> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~?=&".contains(&byte);
+    match text.starts_with('/') && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("a path on the endpoint's host, such as \"/healthz\""),
+    }
 }
 
 /// What TLS to an upstream needs; keys that would have no effect are errors.
@@ -126,6 +227,15 @@ pub(super) fn url(text: &str) -> Result<String, &'static str> {
         return Err(WRONG);
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn duration_or(
+    table: &mut Table,
+    report: &mut Report,
+    key: &'static str,
+    default: Duration,
+) -> Option<Duration> {
+    table.get(key).map_or(Some(default), |value| duration(&value, report))
 }
 
 /// Places in a body are counted in 32 bits.
