@@ -57,8 +57,12 @@ impl Link {
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let mut answer = pin!(self.sender.try_send_request(request));
         let connection = &mut self.connection;
-        poll_fn(|cx| together(connection, cx, |cx| answer.as_mut().poll(cx)))
-            .await
+        let mut begun = false;
+        poll_fn(|cx| {
+            let news = std::mem::replace(&mut begun, true);
+            together(connection, cx, news, |cx| answer.as_mut().poll(cx))
+        })
+        .await
             .map_err(|mut failed| Failure { unsent: failed.take_message(), error: failed.into_error() })
     }
 
@@ -68,7 +72,7 @@ impl Link {
         cx: &mut Context,
         body: &mut Incoming,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        together(&mut self.connection, cx, |cx| Pin::new(&mut *body).poll_frame(cx))
+        together(&mut self.connection, cx, true, |cx| Pin::new(&mut *body).poll_frame(cx))
     }
 
     /// Whether it has nothing in work and can take a request. What is there to be read is read.
@@ -96,21 +100,24 @@ fn quiet() -> Context<'static> {
 /// Moves a connection on, and asks `part` for what came of it.
 ///
 /// They are polled in turn by one task, so what each has to tell the other needs no waking: only the socket
-/// shall wake the task. Before it is left to wait, the connection is polled for it. A budget that is spent
-/// would make either look as if it had to wait: it is looked at once, here.
+/// shall wake the task. Before it is left to wait, the connection is polled for it; without `news`, only then.
+/// A budget that is spent would make either look as if it had to wait: it is looked at once, here.
 fn together<T>(
     connection: &mut Option<Connection<TokioIo<Wire>, Full<Bytes>>>,
     cx: &mut Context,
+    news: bool,
     mut part: impl FnMut(&mut Context) -> Poll<T>,
 ) -> Poll<T> {
     let turn = ready!(coop::poll_proceed(cx));
     let mut both = pin!(coop::unconstrained(poll_fn(|cx| {
-        if let Poll::Ready(done) = part(&mut quiet()) {
-            return Poll::Ready(done);
-        }
-        move_on(connection, &mut quiet());
-        if let Poll::Ready(done) = part(&mut quiet()) {
-            return Poll::Ready(done);
+        if news {
+            if let Poll::Ready(done) = part(&mut quiet()) {
+                return Poll::Ready(done);
+            }
+            move_on(connection, &mut quiet());
+            if let Poll::Ready(done) = part(&mut quiet()) {
+                return Poll::Ready(done);
+            }
         }
         move_on(connection, cx);
         part(&mut quiet())
