@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
@@ -35,7 +35,7 @@ use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream, Watch};
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
-use crate::transport::{self, Capacity, Doorway, Drain, Listener, Timeouts};
+use crate::transport::{self, Capacity, Doorway, Drain, EndpointTerms, Endpoints, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
@@ -54,6 +54,8 @@ pub struct Server {
     watching: Watching,
     /// Submits heads to witnesses, where there are some.
     following: Option<JoinHandle<()>>,
+    /// Looks after upstreams.
+    tending: JoinSet<()>,
     /// Requests that may be in work at once.
     requests: usize,
 }
@@ -77,8 +79,8 @@ pub struct Keys {
 /// # Errors
 /// Where the directory or a file cannot be read.
 pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result<Loaded> {
-    let upstreams: BTreeMap<String, String> =
-        config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.url.clone())).collect();
+    let upstreams: BTreeMap<String, Vec<String>> =
+        config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.urls.clone())).collect();
     rules::load(
         &config.rules,
         &Surroundings {
@@ -133,9 +135,10 @@ impl Server {
         socket: Option<TcpListener>,
     ) -> anyhow::Result<Server> {
         let doorway = Doorway::open(config.listen.tls.clone())?;
-        let mut upstreams = HashMap::new();
+        let (mut upstreams, mut tending) = (HashMap::new(), JoinSet::new());
         for (name, upstream) in &config.upstreams {
             let made = self::upstream(upstream, config).with_context(|| format!("upstream {name}"))?;
+            made.endpoints().tend(&mut tending);
             upstreams.insert(name.clone(), made);
         }
         let limits = &config.limits;
@@ -207,7 +210,19 @@ impl Server {
         let following = follower.map(|follower| tokio::spawn(follower.run()));
         let watching = Watching::new(watch);
         let requests = limits.requests;
-        Ok(Server { listener, gateway, ledger, control, upkeep, admin, drain, watching, following, requests })
+        Ok(Server {
+            listener,
+            gateway,
+            ledger,
+            control,
+            upkeep,
+            admin,
+            drain,
+            watching,
+            following,
+            tending,
+            requests,
+        })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -251,6 +266,7 @@ impl Server {
         }
         drop(self.control);
         upkeep.shutdown().await;
+        drop(self.tending);
         if let Some(following) = self.following {
             following.abort();
             let _ = following.await;
@@ -318,7 +334,15 @@ fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upst
             Some((transport::client_config(files)?, name))
         }
     };
-    let made = Upstream::new(upstream.url.clone(), tls, config.limits.connect_timeout);
+    let terms = EndpointTerms {
+        connect_timeout: upstream.connect_timeout.unwrap_or(config.limits.connect_timeout),
+        idle_timeout: upstream.idle_timeout,
+        max_connections: upstream.max_connections,
+        max_idle: upstream.max_idle,
+        check: upstream.check.clone(),
+    };
+    let endpoints = Endpoints::new(&upstream.urls, tls, terms)?;
+    let made = Upstream::new(endpoints, upstream.prefix().to_owned());
     let made =
         made.with_limits(upstream.timeout, upstream.max_body.0).with_codings(upstream.encodings.clone());
     match &upstream.bearer {

@@ -10,6 +10,7 @@
 
 mod ledger;
 mod process;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,13 +22,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use crate::diagnostic::table::{At, Table, Value, read_file};
+use crate::diagnostic::table::{Table, Value, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 use crate::model::{ByteSize, Country, Host, Rate, parse_duration};
-use crate::transport::{ClientFiles, Coding, ServerFiles};
+use crate::transport::ServerFiles;
 
 pub use ledger::{Ledger, Retention, Witness};
 pub use process::Process;
+pub use upstream::{Secret, Upstream};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -58,27 +60,6 @@ pub struct Listen {
     pub tls: ServerFiles,
     /// Networks whose connections begin with a PROXY protocol header.
     pub proxies: Vec<IpNet>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Without a slash at its end.
-    pub url: String,
-    pub tls: Option<ClientFiles>,
-    pub bearer: Option<Secret>,
-    /// For the whole answer, from the request's first byte to the body's last.
-    pub timeout: Duration,
-    /// Largest body, in bytes; of a list of records, largest record.
-    pub max_body: ByteSize,
-    /// Content codings that its answers may have.
-    pub encodings: Vec<Coding>,
-}
-
-/// Where a secret is; never the secret.
-#[derive(Clone, Debug)]
-pub enum Secret {
-    File(PathBuf),
-    Environment(String),
 }
 
 /// What one address may begin.
@@ -181,7 +162,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     let ledger = top.table_or_empty(report, "ledger", |table, report| ledger::read(table, report, home));
     let upstreams = match top.require(report, "upstream", "a table [upstream.orders]") {
         Some(value) => value.read_map(report, |name, value, report| {
-            let upstream = value.read_table(report, |table, report| upstream(table, report, home))?;
+            let upstream = value.read_table(report, |table, report| upstream::read(table, report, home))?;
             Some((name.to_owned(), upstream))
         }),
         None => Vec::new(),
@@ -235,103 +216,6 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
         tls: ServerFiles { certificate: certificate?, key: key?, client_ca: client_ca.flatten(), crl },
         proxies,
     })
-}
-
-fn upstream(table: &mut Table, report: &mut Report, home: &Path) -> Option<Upstream> {
-    let url = table.require(report, "url", "\"http://127.0.0.1:9001\"").and_then(|v| v.parse(report, url));
-    let tls = upstream_tls(table, report, url.as_ref(), home);
-    let bearer = table
-        .get("bearer")
-        .map(|value| value.read_table(report, |table, report| secret(table, report, home)));
-    let timeout =
-        table.get("timeout").map_or(Some(Duration::from_secs(10)), |value| duration(&value, report));
-    let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| body_size(&value, report));
-    let encodings = table.get("encodings").map_or_else(Vec::new, |value| encodings(&value, report));
-    let bearer = match bearer {
-        Some(secret) => Some(secret?),
-        None => None,
-    };
-    Some(Upstream { url: url?.value, tls: tls?, bearer, timeout: timeout?, max_body: max_body?, encodings })
-}
-
-/// What TLS to an upstream needs; keys that would have no effect are errors.
-fn upstream_tls(
-    table: &mut Table,
-    report: &mut Report,
-    url: Option<&At<String>>,
-    home: &Path,
-) -> Option<Option<ClientFiles>> {
-    let mut file = |key| table.get(key).map(|value| path(&value, report, home));
-    let (ca, certificate, key) = (file("ca"), file("client_certificate"), file("client_key"));
-    let server_name = table.get("server_name").map(|value| value.text(report).map(str::to_owned));
-    let any = ca.is_some() || certificate.is_some() || key.is_some() || server_name.is_some();
-    let url = url?;
-    let wrong = match (url.value.starts_with("https://"), ca.is_some()) {
-        (true, false) => Some((
-            "needs `ca`",
-            "add ca = \"certs/internal-ca.pem\": the authority that signed the upstream's certificate",
-        )),
-        (false, _) if any => Some((
-            "is not https, and there are keys for TLS",
-            "write https:// in the url, or remove ca, client_certificate, client_key and server_name",
-        )),
-        _ if certificate.is_some() != key.is_some() => Some((
-            "has only one of `client_certificate` and `client_key`",
-            "a certificate is shown with its key: write both",
-        )),
-        _ => None,
-    };
-    if let Some((message, help)) = wrong {
-        report.error(&url.span, &url.key, message, help);
-        return None;
-    }
-    let Some(ca) = ca else { return Some(None) };
-    let identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((certificate?, key?)),
-        _ => None,
-    };
-    Some(Some(ClientFiles { ca: ca?, identity, server_name: server_name.flatten() }))
-}
-
-fn secret(table: &mut Table, report: &mut Report, home: &Path) -> Option<Secret> {
-    let file = table.get("file").map(|value| path(&value, report, home));
-    let env = table.get("env").map(|value| value.text(report).map(str::to_owned));
-    match (file, env) {
-        (Some(file), None) => file.map(Secret::File),
-        (None, Some(env)) => env.map(Secret::Environment),
-        _ => {
-            let at = table.at(());
-            report.error(
-                &at.span,
-                &at.key,
-                "does not name one place",
-                "{ file = \"secrets/orders.token\" } or { env = \"ORDERS_TOKEN\" }; secrets are never inline",
-            );
-            None
-        }
-    }
-}
-
-/// `http://host[:port][/path]` or the same with https; no user, query or fragment.
-fn url(text: &str) -> Result<String, &'static str> {
-    const WRONG: &str =
-        "http:// or https://, a host, and perhaps a port and a path, such as \"http://127.0.0.1:9001\"";
-    let uri: http::Uri = text.parse().map_err(|_| WRONG)?;
-    let authority = uri.authority().ok_or(WRONG)?;
-    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-    let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    let path_fits = uri.path().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
-    let plain = matches!(uri.scheme_str(), Some("http" | "https")) && !authority.as_str().contains('@');
-    if !plain
-        || authority.host().is_empty()
-        || !port_fits
-        || !path_fits
-        || uri.query().is_some()
-        || text.contains('#')
-    {
-        return Err(WRONG);
-    }
-    Ok(text.trim_end_matches('/').to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -390,15 +274,6 @@ fn size(value: &Value, report: &mut Report) -> Option<ByteSize> {
     value.parse(report, ByteSize::parse).map(|at| at.value)
 }
 
-/// Places in a body are counted in 32 bits.
-fn body_size(value: &Value, report: &mut Report) -> Option<ByteSize> {
-    let parse = |text: &str| match ByteSize::parse(text) {
-        Ok(size) if size <= ByteSize::mib(2048) => Ok(size),
-        _ => Err("a size up to 2GiB, such as \"16MiB\""),
-    };
-    value.parse(report, parse).map(|at| at.value)
-}
-
 /// An empty list would let all pass where it seems to let nothing pass.
 fn hosts(value: &Value, report: &mut Report) -> Vec<Host> {
     let Some(list) = value.list(report) else { return Vec::new() };
@@ -412,21 +287,6 @@ fn host(text: &str) -> Result<Host, &'static str> {
     Host::parse(text)
         .filter(|host| host.port().is_none())
         .ok_or("a name or an IP address without a port, such as \"gateway.example\" or \"[::1]\"")
-}
-
-/// Content codings, each once.
-fn encodings(value: &Value, report: &mut Report) -> Vec<Coding> {
-    const WORDS: &[&str] = &["gzip", "deflate", "br", "zstd"];
-    let list = value.list(report).unwrap_or_default();
-    let mut codings = Vec::new();
-    for word in &list {
-        let Some(coding) = word.word(report, WORDS, Coding::parse) else { continue };
-        if codings.contains(&coding.value) {
-            report.error(&coding.span, &coding.key, "stands there twice", "list each coding once");
-        }
-        codings.push(coding.value);
-    }
-    codings
 }
 
 /// hyper takes no less than 8 KiB, and nobody needs a head of megabytes.
@@ -461,7 +321,7 @@ mod tests {
         assert_eq!(warnings, []);
         assert_eq!(config.listen.address.port(), 8443);
         assert_eq!(config.ledger.path, Path::new("/etc/fieldgate/ledger/fieldgate.db"));
-        assert_eq!(config.upstreams["orders"].url, "http://127.0.0.1:9001");
+        assert_eq!(config.upstreams["orders"].urls, ["http://127.0.0.1:9001"]);
         assert_eq!(config.upstreams["orders"].max_body, ByteSize::mib(16));
     }
 

@@ -49,7 +49,7 @@ fn messages(path: &Path) -> String {
 fn surroundings() -> Surroundings {
     Surroundings {
         jurisdiction: Country::new("US").unwrap(),
-        upstreams: BTreeMap::from([("orders".to_owned(), "http://127.0.0.1:9001".to_owned())]),
+        upstreams: BTreeMap::from([("orders".to_owned(), vec!["http://127.0.0.1:9001".to_owned()])]),
         pseudonym_key: SubjectKey::new(&[0; SubjectKey::LENGTH]),
         home: "/etc/fieldgate".into(),
     }

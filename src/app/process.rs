@@ -79,7 +79,7 @@ pub fn reach(
     }
     for upstream in config.upstreams.values() {
         secrets_of(upstream).into_iter().for_each(|file| reach.read_file(file));
-        called(&mut reach, &upstream.url, upstream.tls.as_ref());
+        upstream.urls.iter().for_each(|url| called(&mut reach, url, upstream.tls.as_ref()));
     }
     for witness in &config.ledger.witnesses {
         called(&mut reach, &witness.url, witness.tls.as_ref());
@@ -152,7 +152,7 @@ crl = ["crl/contractor-ca.crl"]
 store = "sqlite:ledger/fieldgate.db"
 signing_key = "signing/signing.key"
 [upstream.orders]
-url = "http://127.0.0.1:9001"
+urls = ["http://127.0.0.1:9001", "http://127.0.0.2:9002"]
 bearer = { file = "secrets/orders.token" }
 [upstream.support]
 url = "https://127.0.0.1/api"
@@ -186,7 +186,7 @@ read = ["archive"]
         assert_eq!(reach.read, paths(&read));
         assert_eq!(reach.write, paths(&["ledger", "signing"]));
         assert!(home.path().join("signing").is_dir(), "a key can be made in it");
-        assert_eq!((reach.bind, reach.connect), ([8443].into(), Some([443, 8446, 9001].into())));
+        assert_eq!((reach.bind, reach.connect), ([8443].into(), Some([443, 8446, 9001, 9002].into())));
         assert!(!reach.names);
     }
 
@@ -208,6 +208,6 @@ read = ["archive"]
         let named = TEXT.replace("127.0.0.1/api", "support.internal:8000/api");
         let reach = reach_of(&named, home.path(), None);
         assert!(reach.names);
-        assert_eq!(reach.connect, Some([8000, 8446, 9001].into()));
+        assert_eq!(reach.connect, Some([8000, 8446, 9001, 9002].into()));
     }
 }

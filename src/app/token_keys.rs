@@ -140,7 +140,7 @@ async fn read(path: PathBuf) -> anyhow::Result<KeySet> {
 /// Redirects are not followed: the rule says where the keys are.
 async fn fetch(url: &str, ca: &Path) -> anyhow::Result<KeySet> {
     let files = ClientFiles { ca: ca.to_owned(), identity: None, server_name: None };
-    let client = transport::http_client(Some((transport::client_config(&files)?, None)), PATIENCE);
+    let client = transport::http_client(Some(transport::client_config(&files)?), PATIENCE);
     let request = Request::get(url).header("accept", "application/jwk-set+json, application/json");
     let response = client.request(request.body(Full::default())?).await.with_context(|| url.to_owned())?;
     if response.status() != StatusCode::OK {

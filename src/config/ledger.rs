@@ -9,7 +9,8 @@ use crate::ledger::Verifier;
 use crate::model::parse_period;
 use crate::transport::ClientFiles;
 
-use super::{duration, path, path_or, url};
+use super::upstream::url;
+use super::{duration, path, path_or};
 
 #[derive(Clone, Debug)]
 pub struct Ledger {

@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let socket = upstream::bind(wanted)?;
     let address = socket.local_addr()?;
     for upstream in config.upstreams.values_mut() {
-        upstream.url = format!("http://{address}");
+        upstream.urls = vec![format!("http://{address}")];
     }
     sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
     process::check_files(&config)?;
@@ -170,7 +170,8 @@ fn load_config(folder: &Path) -> anyhow::Result<Config> {
 
 /// The shop stands where the configuration says that the first upstream is.
 fn shop_address(config: &Config) -> anyhow::Result<SocketAddr> {
-    let url = config.upstreams.values().next().map_or("", |upstream| &upstream.url);
+    let url = config.upstreams.values().next().and_then(|upstream| upstream.urls.first());
+    let url = url.map_or("", String::as_str);
     let address = url.strip_prefix("http://").and_then(|rest| rest.parse().ok());
     address.with_context(|| {
         format!(

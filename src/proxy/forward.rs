@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderName,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::filter::{Format, Outcome};
 use crate::model::RequestId;
-use crate::transport::{self, Coding, DecodeLimits, Decoder, HttpClient};
+use crate::transport::{AnswerBody, CallFault, Coding, DecodeLimits, Decoder, Endpoints};
 
 use super::authorize::Permit;
 use super::memory::{FREE, Share};
@@ -39,16 +37,17 @@ const ACCEPTED: &str = "application/json, application/x-ndjson;q=0.9, applicatio
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("fieldgate-request-id");
 
-/// One internal API, and the connections to it.
+/// One internal API, and how it is called.
 pub struct Upstream {
-    client: HttpClient,
-    base: String,
-    bearer: Option<HeaderValue>,
+    endpoints: Endpoints,
+    /// What each path begins with there; no slash at its end.
+    prefix: String,
+    /// What each request has; with an empty place for what is its own.
+    headers: HeaderMap,
     timeout: Duration,
     max_body: usize,
-    /// Codings that its answers may have, and how they are asked for.
+    /// Codings that its answers may have.
     codings: Vec<Coding>,
-    accept_encoding: HeaderValue,
 }
 
 /// A request that a permit allows. Only [`prepare`] makes one.
@@ -63,7 +62,7 @@ pub struct UpstreamResponse {
 
 /// The body of an upstream's answer while it arrives, its codings undone.
 pub struct UpstreamBody {
-    incoming: Incoming,
+    body: AnswerBody,
     decoder: Option<Decoder>,
     /// Coded bytes that came and are not decoded yet.
     coded: Bytes,
@@ -74,22 +73,20 @@ pub struct UpstreamBody {
 }
 
 impl Upstream {
-    /// `base` is the URL without a slash at its end. `server_name` is the name that the upstream's
-    /// certificate must have, where it is not the one in the URL.
-    pub fn new(
-        base: String,
-        tls: Option<(ClientConfig, Option<ServerName<'static>>)>,
-        connect_timeout: Duration,
-    ) -> Self {
-        let client = transport::http_client(tls, connect_timeout);
+    /// `prefix` is what the URLs of the endpoints have behind the host, without a slash at its end.
+    pub fn new(endpoints: Endpoints, prefix: String) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static(""));
+        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(REQUEST_ID, HeaderValue::from_static(""));
         Upstream {
-            client,
-            base,
-            bearer: None,
+            endpoints,
+            prefix,
+            headers,
             timeout: Duration::from_secs(10),
             max_body: 16 << 20,
             codings: Vec::new(),
-            accept_encoding: HeaderValue::from_static("identity"),
         }
     }
 
@@ -101,7 +98,7 @@ impl Upstream {
         let text = Zeroizing::new(format!("Bearer {secret}"));
         let mut value = HeaderValue::from_str(&text)?;
         value.set_sensitive(true);
-        self.bearer = Some(value);
+        self.headers.insert(AUTHORIZATION, value);
         Ok(self)
     }
 
@@ -112,7 +109,7 @@ impl Upstream {
         if let Some(value) =
             (!words.is_empty()).then(|| HeaderValue::from_str(&words.join(", ")).ok()).flatten()
         {
-            self.accept_encoding = value;
+            self.headers.insert(ACCEPT_ENCODING, value);
         }
         self.codings = codings;
         self
@@ -127,27 +124,28 @@ impl Upstream {
         self
     }
 
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     /// Sends the request and waits for the head of the answer.
     ///
     /// # Errors
     /// Where the upstream cannot be reached, takes too long, or announces what cannot be taken.
     pub async fn call(&self, request: UpstreamRequest) -> Result<UpstreamResponse, Refusal> {
         let deadline = Instant::now() + self.timeout;
-        let response = tokio::time::timeout_at(deadline, self.client.request(request.0));
-        let response = response.await.map_err(|_| Refusal::UpstreamTimeout)?;
-        let response = response.map_err(|error| unreachable(&self.base, &error))?;
-        let (head, incoming) = response.into_parts();
+        let answer = self.endpoints.call(request.0, deadline).await?;
         // The body of an answer that is refused anyway is not worth reading.
-        let decoder = if head.status.is_success() { self.decoder(&head.headers)? } else { None };
+        let decoder = if answer.status.is_success() { self.decoder(&answer.headers)? } else { None };
         let body = UpstreamBody {
-            incoming,
+            body: answer.body,
             decoder,
             coded: Bytes::new(),
             deadline,
             timeout: self.timeout,
             max_body: self.max_body,
         };
-        Ok(UpstreamResponse { status: head.status, format: format(&head.headers), body })
+        Ok(UpstreamResponse { status: answer.status, format: format(&answer.headers), body })
     }
 
     /// # Errors
@@ -180,26 +178,22 @@ impl UpstreamBody {
             decoder.push(&coded, sink)?;
             return Ok(true);
         }
-        let frame = tokio::time::timeout_at(self.deadline, self.incoming.frame());
-        let Some(frame) = frame.await.map_err(|_| Refusal::UpstreamTimeout)? else {
+        let Some(data) = self.body.next(self.deadline).await? else {
             return match self.decoder.take() {
                 Some(decoder) => decoder.finish().map(|()| false).map_err(Refusal::UpstreamCoding),
                 None => Ok(false),
             };
         };
-        // Trailers are dropped.
-        if let Ok(data) = frame.map_err(|_| Refusal::UpstreamUnreachable)?.into_data() {
-            match &self.decoder {
-                Some(_) => self.coded = data,
-                None => sink(&data)?,
-            }
+        match &self.decoder {
+            Some(_) => self.coded = data,
+            None => sink(&data)?,
         }
         Ok(true)
     }
 
     /// What it is announced to have, in bytes; for a coded body nothing is known.
     pub(super) fn announced(&self) -> u64 {
-        if self.decoder.is_some() { 0 } else { self.incoming.size_hint().lower() }
+        if self.decoder.is_some() { 0 } else { self.body.announced() }
     }
 
     /// Bytes that wait to be decoded, and that decoding takes.
@@ -231,16 +225,14 @@ fn format(headers: &HeaderMap) -> Format {
     if LINES.iter().any(|lines| label.eq_ignore_ascii_case(lines)) { Format::Lines } else { Format::Json }
 }
 
-/// The cause goes to the log: which upstream fails and how is the operator's to know.
-fn unreachable(upstream: &str, error: &hyper_util::client::legacy::Error) -> Refusal {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(
-        upstream,
-        connect = error.is_connect(),
-        cause = cause.as_deref().unwrap_or(""),
-        "an upstream cannot be reached"
-    );
-    Refusal::UpstreamUnreachable
+impl From<CallFault> for Refusal {
+    fn from(fault: CallFault) -> Self {
+        match fault {
+            CallFault::Unreachable => Refusal::UpstreamUnreachable,
+            CallFault::Timeout => Refusal::UpstreamTimeout,
+            CallFault::Overloaded => Refusal::Overloaded,
+        }
+    }
 }
 
 /// Builds the upstream request: nothing of the contractor's request is in it but the method, the
@@ -258,20 +250,16 @@ pub async fn prepare(
     share: &mut Share,
 ) -> Result<UpstreamRequest, Refusal> {
     let body = accepted_body(permit, head, body, limits, share).await?;
-    let target = format!("{}{}{}", upstream.base, permit.path.encode(), permit.query.encode());
+    let target = format!("{}{}{}", upstream.prefix, permit.path.encode(), permit.query.encode());
     let uri = Uri::try_from(target).map_err(|_| Refusal::UriTooLong)?;
     let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
     let mut request = Request::new(Full::default());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
+    *request.headers_mut() = upstream.headers.clone();
     let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-    headers.insert(ACCEPT_ENCODING, upstream.accept_encoding.clone());
-    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         headers.insert(REQUEST_ID, id);
-    }
-    if let Some(bearer) = &upstream.bearer {
-        headers.insert(AUTHORIZATION, bearer.clone());
     }
     if let Some(body) = body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -5,8 +5,8 @@ use super::template::{Parameters, PathTemplate, RequestPath};
 
 /// Turns an upstream's link to this route into the path that the contractor calls.
 pub struct LinkRewriter {
-    /// The upstream's URL, without a slash at its end.
-    pub base: String,
+    /// The upstream's URLs, without a slash at their ends; they differ in host and port only.
+    pub bases: Vec<String>,
     pub template: PathTemplate,
     pub parameters: Parameters,
     /// Permitted query parameters.
@@ -16,7 +16,9 @@ pub struct LinkRewriter {
 impl LinkRewriter {
     /// `None` where the link leads anywhere else, or carries a parameter that the route refuses.
     pub fn rewrite(&self, url: &str) -> Option<String> {
-        let rest = match url.strip_prefix(&self.base) {
+        // One may be the beginning of another: http://a:90 of http://a:9001.
+        let behind = |base: &String| url.strip_prefix(base.as_str()).filter(|rest| rest.starts_with('/'));
+        let rest = match self.bases.iter().find_map(behind) {
             Some(rest) => rest,
             None if url.starts_with("//") => return None,
             None => url.strip_prefix(self.base_path())?,
@@ -31,8 +33,9 @@ impl LinkRewriter {
     }
 
     fn base_path(&self) -> &str {
-        let authority = self.base.find("://").map_or(0, |at| at + 3);
-        self.base[authority..].find('/').map_or("", |at| &self.base[authority + at..])
+        let base = self.bases.first().map_or("", String::as_str);
+        let authority = base.find("://").map_or(0, |at| at + 3);
+        base[authority..].find('/').map_or("", |at| &base[authority + at..])
     }
 }
 
@@ -42,8 +45,8 @@ mod tests {
 
     #[test]
     fn links_lead_to_the_same_route_or_nowhere() {
-        let rewriter = |base: &str| LinkRewriter {
-            base: base.into(),
+        let rewriter = |bases: &str| LinkRewriter {
+            bases: bases.split(' ').map(str::to_owned).collect(),
             template: PathTemplate::parse("/orders").unwrap(),
             parameters: Parameters::default(),
             query: vec!["cursor".into()],
@@ -72,5 +75,9 @@ mod tests {
         assert_eq!(prefixed.rewrite("/v2/orders?cursor=1").as_deref(), Some("/orders?cursor=1"));
         assert_eq!(prefixed.rewrite("https://api.internal/v2/orders").as_deref(), Some("/orders"));
         assert_eq!(prefixed.rewrite("/orders"), None);
+        let many = rewriter("http://a:90 http://a:9001");
+        assert_eq!(many.rewrite("http://a:9001/orders").as_deref(), Some("/orders"));
+        assert_eq!(many.rewrite("http://a:90/orders").as_deref(), Some("/orders"));
+        assert_eq!(many.rewrite("http://a:91/orders"), None);
     }
 }

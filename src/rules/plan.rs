@@ -23,8 +23,8 @@ use super::template::{Parameters, PathTemplate, RequestPath, Router};
 pub struct Surroundings {
     /// Where the data comes from.
     pub jurisdiction: Country,
-    /// Each upstream's URL, without a slash at its end.
-    pub upstreams: BTreeMap<String, String>,
+    /// Each upstream's URLs, without a slash at their ends; they differ in host and port only.
+    pub upstreams: BTreeMap<String, Vec<String>>,
     /// Makes contractors' names for customers.
     pub pseudonym_key: SubjectKey,
     /// What paths in rule files are relative to.

@@ -31,10 +31,10 @@ impl RouteCompiler<'_> {
         check_paths(&written, report);
         note_costs(&written, report);
         let parameters = parameters(&written, report);
-        let base = self.upstream(&written.upstream, report)?;
+        let bases = self.upstream(&written.upstream, report)?;
         let accept = accept(&written, report)?;
         let link = LinkRewriter {
-            base,
+            bases,
             template: written.path.value.clone(),
             parameters: parameters.clone(),
             query: written.query.clone(),
@@ -95,15 +95,15 @@ impl RouteCompiler<'_> {
         })
     }
 
-    fn upstream(&self, name: &At<String>, report: &mut Report) -> Option<String> {
-        let base = self.surroundings.upstreams.get(&name.value).cloned();
-        if base.is_none() {
+    fn upstream(&self, name: &At<String>, report: &mut Report) -> Option<Vec<String>> {
+        let bases = self.surroundings.upstreams.get(&name.value).cloned();
+        if bases.is_none() {
             let known: Vec<&str> = self.surroundings.upstreams.keys().map(String::as_str).collect();
             let help =
                 format!("one of: {}; or add [upstream.{}] to fieldgate.toml", known.join(", "), name.value);
             report.error(&name.span, &name.key, "is not an upstream of fieldgate.toml", help);
         }
-        base
+        bases
     }
 
     fn treatment(&self, field: &file::Field, payment: bool, link: &UrlRewrite) -> Treatment {

@@ -20,6 +20,7 @@ mod listener;
 mod outbound;
 mod revocation;
 mod tls;
+mod upstream;
 mod validity;
 
 pub use decode::{Coding, DecodeError, DecodeLimits, Decoder};
@@ -29,4 +30,7 @@ pub use identity::{ClientIdentity, NotTrusted, Peer};
 pub use listener::{Capacity, Drain, Listener, Timeouts, bind};
 pub use outbound::{HttpClient, http_client};
 pub use tls::{ClientFiles, ServerFiles, TlsError, client_config};
+pub use upstream::{
+    Answer, AnswerBody, CallFault, Check, EndpointTerms, Endpoints, InvalidEndpoint, MAX_ENDPOINTS,
+};
 pub use validity::{Validity, validities};

@@ -1,4 +1,4 @@
-//! Connections that the gateway opens: over http, or over https to a named authority's certificates.
+//! A client for what is called now and then: over http, or over https to a named authority's certificates.
 
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 
 /// Below the keep-alive of usual servers, so that a pooled connection is rarely dead.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -17,32 +16,20 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// Sends requests over HTTP/1.1 and keeps connections for the next ones.
 pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// With `tls` only https is spoken; the name, where there is one, is what the certificate must have in the
-/// place of the one in the URL.
-pub fn http_client(
-    tls: Option<(ClientConfig, Option<ServerName<'static>>)>,
-    connect_timeout: Duration,
-) -> HttpClient {
+/// With `tls` only https is spoken.
+pub fn http_client(tls: Option<ClientConfig>, connect_timeout: Duration) -> HttpClient {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(connect_timeout));
     let https_only = tls.is_some();
-    let (config, server_name) = tls.unwrap_or_else(|| (no_tls(), None));
-    let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config);
+    let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls.unwrap_or_else(no_tls));
     let https = if https_only { https.https_only() } else { https.https_or_http() };
-    let connector = match server_name {
-        Some(name) => https
-            .with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name))
-            .enable_http1()
-            .wrap_connector(http),
-        None => https.enable_http1().wrap_connector(http),
-    };
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
-        .build(connector)
+        .build(https.enable_http1().wrap_connector(http))
 }
 
 /// Not used for a connection: an `http` upstream has no TLS to configure.

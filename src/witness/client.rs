@@ -65,7 +65,7 @@ impl Client {
     /// Where `url` is not one.
     pub fn new(url: &str, tls: Option<ClientConfig>, key: Verifier) -> Result<Self, InvalidUri> {
         let target = format!("{url}/add-checkpoint").parse()?;
-        Ok(Self { http: http_client(tls.map(|config| (config, None)), CONNECT), target, key })
+        Ok(Self { http: http_client(tls, CONNECT), target, key })
     }
 
     pub fn key(&self) -> &Verifier {
