@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -65,6 +66,10 @@ pub struct Connection {
     pub _slot: OwnedSemaphorePermit,
 }
 
+/// What is left to do when a connection has come in. It is held by every idle connection: boxed, for a future
+/// has room for all that it was ever moved through.
+type Conversation = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Why a connection ended before its first request.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
@@ -102,12 +107,14 @@ impl Shared {
         }
     }
 
-    fn note_failure(&self, address: SocketAddr, error: &Failed) {
+    /// `None`, for whoever ends with it.
+    fn note_failure<T>(&self, address: SocketAddr, error: &Failed) -> Option<T> {
         let peer = address.ip();
         match self.failed.happened(std::time::Instant::now()) {
             Some(times) => tracing::info!(%peer, %error, times, "a handshake failed"),
             None => tracing::debug!(%peer, %error, "a handshake failed"),
         }
+        None
     }
 
     fn note_end(&self, error: &hyper::Error, peer: IpAddr, in_work: &InWork) {
@@ -123,13 +130,29 @@ impl Shared {
 
 impl Connection {
     /// `visit` is missing where a balancer is to say first who comes.
-    pub async fn run<H, F, B>(
+    pub async fn run<H, F, B>(self, stream: TcpStream, address: SocketAddr, visit: Option<Visit>, handler: H)
+    where
+        H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        // What a beginning needs is given back, and not held by every connection as long as it lasts.
+        let begun = Box::pin(self.begin(stream, address, visit, handler)).await;
+        if let Some((_visit, conversation)) = begun {
+            conversation.await;
+        }
+    }
+
+    /// Up to the first request; nothing where it does not come to that.
+    async fn begin<H, F, B>(
         self,
         mut stream: TcpStream,
         mut address: SocketAddr,
         visit: Option<Visit>,
         handler: H,
-    ) where
+    ) -> Option<(Visit, Conversation)>
+    where
         H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -146,19 +169,18 @@ impl Connection {
                     Ok(Err(error)) => return self.shared.note_failure(address, &error),
                     Err(_) => return self.shared.note_failure(address, &Failed::TimedOut),
                 }
-                let Some(visit) = self.shared.admit(address) else { return };
-                visit
+                self.shared.admit(address)?
             }
         };
         let Some(tls) = self.shared.tls.clone() else {
             visit.came_in();
-            return self.converse(stream, Peer::stranger(address), false, handler).await;
+            return Some((visit, self.converse(stream, Peer::stranger(address), false, handler)));
         };
         match self.secure(&tls, stream, address, deadline, &visit).await {
             Ok((stream, peer)) => {
                 visit.came_in();
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.converse(stream, peer, http2, handler).await;
+                Some((visit, self.converse(stream, peer, http2, handler)))
             }
             Err(error) => self.shared.note_failure(address, &error),
         }
@@ -201,7 +223,7 @@ impl Connection {
     }
 
     /// Serves requests until the connection ends.
-    async fn converse<S, H, F, B>(self, stream: S, peer: Peer, http2: bool, handler: H)
+    fn converse<S, H, F, B>(self, stream: S, peer: Peer, http2: bool, handler: H) -> Conversation
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -225,20 +247,31 @@ impl Connection {
                 Ok::<_, Infallible>(answer)
             }
         };
-        let shared = Arc::clone(&self.shared);
-        let timeouts = &shared.timeouts;
-        let result = if http2 {
+        let timeouts = self.shared.timeouts;
+        if http2 {
             let io = TokioIo::new(Counted::new(stream, Arc::clone(&in_work)));
-            let http = http2_builder(timeouts);
-            self.drive(http.serve_connection(io, service_fn(service)), &in_work, None).await
+            let http = Box::pin(http2_builder(&timeouts).serve_connection(io, service_fn(service)));
+            Box::pin(self.until_end(http, address, in_work, None))
         } else {
             let (stream, doubts) = ReadAlong::new(stream, timeouts.header_size);
             let service = service_fn(move |request| service(doubts.mark(request)));
-            let http = http1_builder(timeouts);
-            self.drive(http.serve_connection(TokioIo::new(stream), service), &in_work, Some(&closing)).await
-        };
-        if let Err(error) = result {
-            shared.note_end(&error, address, &in_work);
+            let io = TokioIo::new(stream);
+            let http = Box::pin(http1_builder(&timeouts).serve_connection(io, service));
+            Box::pin(self.until_end(http, address, in_work, Some(closing)))
+        }
+    }
+
+    /// To the end of the connection.
+    async fn until_end<C: GracefulConnection<Error = hyper::Error>>(
+        self,
+        connection: Pin<Box<C>>,
+        peer: IpAddr,
+        in_work: Arc<InWork>,
+        closing: Option<Arc<AtomicBool>>,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        if let Err(error) = self.drive(connection, &in_work, closing.as_deref()).await {
+            shared.note_end(&error, peer, &in_work);
         }
     }
 }
@@ -251,12 +284,11 @@ impl Connection {
     /// that is on its way when draining begins is answered, and that answer says that it is the last.
     async fn drive<C: GracefulConnection>(
         mut self,
-        connection: C,
+        mut connection: Pin<Box<C>>,
         in_work: &InWork,
         closing: Option<&AtomicBool>,
     ) -> Result<(), C::Error> {
         let timeouts = self.shared.timeouts;
-        let mut connection = std::pin::pin!(connection);
         let (mut draining, mut ending, mut seen) = (false, false, Seen::default());
         let (mut wait, mut began) = (timeouts.idle, Instant::now());
         loop {
