@@ -13,6 +13,7 @@ mod bodies;
 mod changes;
 mod codings;
 mod crash;
+mod crowd;
 mod demonstration;
 mod disclosure;
 mod hygiene;

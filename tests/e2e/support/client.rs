@@ -97,9 +97,13 @@ impl Client {
 
     /// A TLS connection for another protocol.
     pub async fn raw_with(&self, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.raw_over(TcpStream::connect(self.address).await?, protocol).await
+    }
+
+    /// TLS over a connection that is there.
+    pub async fn raw_over(&self, stream: TcpStream, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = (*self.config).clone();
         config.alpn_protocols = vec![protocol.to_vec()];
-        let stream = TcpStream::connect(self.address).await?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 }

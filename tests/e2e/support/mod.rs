@@ -8,12 +8,12 @@ pub mod lists;
 mod upstream;
 pub mod wire;
 
-pub use client::{Arriving, Client, Response};
-pub use house::{CONFIG, House, RULES, entries_at, files_below};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+pub use client::{Arriving, Client, Response};
+pub use house::{CONFIG, House, RULES, entries_at, files_below};
 pub use upstream::{Answer, StubUpstream};
 
 /// Far above every limit that tests set, far below every default.
