@@ -11,6 +11,7 @@ mod codings;
 mod crash;
 mod demonstration;
 mod disclosure;
+mod endpoints;
 mod hygiene;
 mod identity;
 mod leaks;

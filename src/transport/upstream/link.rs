@@ -63,7 +63,7 @@ impl Link {
             together(connection, cx, news, |cx| answer.as_mut().poll(cx))
         })
         .await
-            .map_err(|mut failed| Failure { unsent: failed.take_message(), error: failed.into_error() })
+        .map_err(|mut failed| Failure { unsent: failed.take_message(), error: failed.into_error() })
     }
 
     /// The next part of the body of its answer.
