@@ -18,7 +18,7 @@
 //! | [`filter`] | JSON text and compiled paths in, reduced JSON text out |
 //! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
 //! | [`rules`] | rule files: what is written, what is meant, the compiled plan |
-//! | [`transport`] | sockets, TLS, client certificates, drain |
+//! | [`transport`] | sockets, TLS, client certificates, drain; endpoints of upstreams |
 //! | [`signals`] | events about requests in, what a reviewer should look at out |
 //! | [`proxy`] | the life of a request |
 //! | [`admin`] | the admin side: health and figures |
@@ -38,7 +38,8 @@
 //!    `Permit`.
 //! 4. A ledger that is known to be sick ends the request here, before the upstream is called.
 //! 5. `forward` builds the upstream request from allow-lists and gives the answer as it arrives, its
-//!    codings undone, bounded in size and time.
+//!    codings undone, bounded in size and time. [`transport`] picks an endpoint and a connection, which the
+//!    request moves on by itself.
 //! 6. `reduce` runs the [`filter`] over it and gives a `Disclosure`: the whole answer, or where it is a
 //!    large list of records its first part.
 //! 7. `record` writes the entry, waits until it is on the disk, and gives a `Recorded`, which holds the

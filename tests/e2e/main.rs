@@ -16,6 +16,7 @@ mod crash;
 mod crowd;
 mod demonstration;
 mod disclosure;
+mod endpoints;
 mod hygiene;
 mod identity;
 mod leaks;

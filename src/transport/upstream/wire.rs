@@ -153,3 +153,49 @@ impl AsyncWrite for Wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::task::Waker;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_is_asked_sees_what_the_runtime_does_not_know_yet() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        let (mut socket, ask) = Socket::new(tcp);
+        let mut bytes = [0; 8];
+        let mut read = |asked: bool| {
+            if asked {
+                ask.ask();
+            }
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let mut cx = Context::from_waker(Waker::noop());
+            let read = Pin::new(&mut socket).poll_read(&mut cx, &mut buffer);
+            assert!(ask.is_answered());
+            read.map(|read| read.map(|()| buffer.filled().len()).map_err(|error| error.kind()))
+        };
+        assert_eq!((read(false), read(true)), (Poll::Pending, Poll::Pending));
+        other.write_all(b"x").unwrap();
+        // Nothing here waits, so that the runtime learns nothing.
+        assert_eq!(read(false), Poll::Pending);
+        assert_eq!(read(true), Poll::Ready(Err(io::ErrorKind::InvalidData)));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_asked_sees_an_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut socket, ask) = Socket::new(tcp);
+        drop(listener.accept().unwrap());
+        ask.ask();
+        let mut bytes = [0; 8];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let read = Pin::new(&mut socket).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer);
+        assert!(matches!(read, Poll::Ready(Ok(()))) && buffer.filled().is_empty());
+    }
+}

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 
 /// What the upstream does with a request to one path.
 #[derive(Clone)]
@@ -15,6 +18,10 @@ pub enum Answer {
     Raw(Vec<u8>),
     /// Status line, headers, and a body with its length; the connection stays.
     Http { status: String, headers: Vec<(String, String)>, body: Vec<u8> },
+    /// These bytes; the connection stays.
+    Bytes(Vec<u8>),
+    /// Nothing, and the connection closes.
+    HangUp,
     /// Nothing, ever.
     Silence,
     /// Waits until it is told to go on, then answers.
@@ -68,26 +75,100 @@ pub struct StubUpstream {
     arrived: Arc<Notify>,
     /// A connection was closed while an answer was under way.
     hung_up: Arc<Notify>,
+    connections: Arc<Connections>,
+    /// Whether it listens; each word ends all connections.
+    listens: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Connections {
+    accepted: AtomicUsize,
+    open: AtomicUsize,
+    most: AtomicUsize,
+    /// Answers that were given to their end.
+    answered: AtomicUsize,
+    /// Certificates of clients that were shown in a handshake.
+    certificates: Mutex<Vec<Vec<u8>>>,
 }
 
 impl StubUpstream {
     pub async fn start() -> StubUpstream {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        StubUpstream::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), None).await
+    }
+
+    pub async fn start_tls(tls: ServerConfig) -> StubUpstream {
+        StubUpstream::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), Some(tls)).await
+    }
+
+    pub async fn start_at(address: SocketAddr, tls: Option<ServerConfig>) -> StubUpstream {
+        let socket = TcpListener::bind(address).await.unwrap();
         let upstream = StubUpstream {
             address: socket.local_addr().unwrap(),
             answers: Arc::default(),
             requests: Arc::default(),
             arrived: Arc::default(),
             hung_up: Arc::default(),
+            connections: Arc::default(),
+            listens: watch::Sender::new(true),
         };
-        let serving = upstream.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = socket.accept().await {
-                let serving = serving.clone();
-                tokio::spawn(async move { serving.converse(stream).await });
-            }
-        });
+        let tls = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));
+        tokio::spawn(upstream.clone().serve(socket, tls));
         upstream
+    }
+
+    async fn serve(self, socket: TcpListener, tls: Option<TlsAcceptor>) {
+        let mut listens = self.listens.subscribe();
+        loop {
+            let stream = tokio::select! {
+                accepted = socket.accept() => accepted.unwrap().0,
+                _ = listens.wait_for(|listens| !listens) => return,
+            };
+            // What is written is sent, and not kept until the other side has confirmed what was before.
+            stream.set_nodelay(true).unwrap();
+            let (serving, tls) = (self.clone(), tls.clone());
+            let mut word = self.listens.subscribe();
+            tokio::spawn(async move {
+                let connections = Arc::clone(&serving.connections);
+                connections.accepted.fetch_add(1, Ordering::SeqCst);
+                let open = connections.open.fetch_add(1, Ordering::SeqCst) + 1;
+                connections.most.fetch_max(open, Ordering::SeqCst);
+                tokio::select! {
+                    _ = serving.greet(stream, tls) => {}
+                    _ = word.changed() => {}
+                }
+                connections.open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    }
+
+    /// Closes all connections, and takes new ones only if it goes on to listen.
+    pub async fn close(&self, listens: bool) {
+        self.listens.send_replace(listens);
+        while self.open() > 0 || (!listens && TcpStream::connect(self.address).await.is_ok()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Connections so far.
+    pub fn accepted(&self) -> usize {
+        self.connections.accepted.load(Ordering::SeqCst)
+    }
+
+    pub fn open(&self) -> usize {
+        self.connections.open.load(Ordering::SeqCst)
+    }
+
+    /// Connections that were open at once.
+    pub fn most(&self) -> usize {
+        self.connections.most.load(Ordering::SeqCst)
+    }
+
+    pub fn answered(&self) -> usize {
+        self.connections.answered.load(Ordering::SeqCst)
+    }
+
+    pub fn certificates(&self) -> Vec<Vec<u8>> {
+        self.connections.certificates.lock().unwrap().clone()
     }
 
     /// `target` is path and query, as the upstream sees them.
@@ -111,7 +192,16 @@ impl StubUpstream {
         async move { hung_up.notified().await }
     }
 
-    async fn converse(&self, mut stream: TcpStream) -> Option<()> {
+    async fn greet(&self, stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<()> {
+        let Some(tls) = tls else { return self.converse(stream).await };
+        let stream = tls.accept(stream).await.ok()?;
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let shown = shown.iter().map(|certificate| certificate.to_vec());
+        self.connections.certificates.lock().unwrap().extend(shown);
+        self.converse(stream).await
+    }
+
+    async fn converse(&self, mut stream: impl Stream) -> Option<()> {
         let mut buffer = Vec::new();
         loop {
             let (request, target) = read_request(&mut stream, &mut buffer).await?;
@@ -120,7 +210,9 @@ impl StubUpstream {
             let answer = self.answers.lock().unwrap().get(&target).cloned();
             let answer = answer.unwrap_or_else(|| Answer::status("404 Not Found", "{\"error\":\"PLANTED\"}"));
             match give(&mut stream, answer).await {
-                Ok(true) => {}
+                Ok(true) => {
+                    self.connections.answered.fetch_add(1, Ordering::SeqCst);
+                }
                 Ok(false) => return None,
                 Err(_) => {
                     self.hung_up.notify_one();
@@ -131,8 +223,12 @@ impl StubUpstream {
     }
 }
 
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// Whether the connection stays; an error where the other side does not wait for the end of the answer.
-async fn give(stream: &mut TcpStream, mut answer: Answer) -> std::io::Result<bool> {
+async fn give(stream: &mut impl Stream, mut answer: Answer) -> std::io::Result<bool> {
     loop {
         match answer {
             Answer::Held(go, then) => {
@@ -162,19 +258,24 @@ async fn give(stream: &mut TcpStream, mut answer: Answer) -> std::io::Result<boo
                 stream.write_all(&[head.as_bytes(), &body].concat()).await?;
                 return Ok(true);
             }
+            Answer::Bytes(bytes) => {
+                stream.write_all(&bytes).await?;
+                return Ok(true);
+            }
+            Answer::HangUp => return Ok(false),
             Answer::Silence => return Err(closed(stream).await),
         }
     }
 }
 
 /// Waits until the other side closes; it has nothing to say while it waits for an answer.
-async fn closed(stream: &mut TcpStream) -> std::io::Error {
+async fn closed(stream: &mut impl Stream) -> std::io::Error {
     while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
     std::io::ErrorKind::ConnectionAborted.into()
 }
 
 /// One request with its body, and its target; the rest stays in `buffer`.
-async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String, String)> {
+async fn read_request(stream: &mut impl Stream, buffer: &mut Vec<u8>) -> Option<(String, String)> {
     loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
