@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{self, Config, Secret};
 use crate::ledger;
@@ -56,6 +57,25 @@ fn secrets_of(upstream: &config::Upstream) -> Vec<&PathBuf> {
         Some(Secret::Environment(_)) | None => None,
     };
     key.into_iter().chain(bearer).collect()
+}
+
+/// Files that are open besides connections: the ledger's, the log, certificates while they are read.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the limit of open files as far as `connections` need: each has one of its own, and one to its
+/// upstream. Where the system gives fewer, how many there are and how many are needed. Once the process is
+/// confined, nothing can be raised.
+pub fn make_room(connections: usize) -> Option<(u64, u64)> {
+    let needed = 2 * connections as u64 + OTHER_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let current = current.unwrap_or(u64::MAX);
+    if current >= needed {
+        return None;
+    }
+    let wanted = maximum.unwrap_or(u64::MAX).min(needed);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+    let had = if raised.is_ok() { wanted } else { current };
+    (had < needed).then_some((had, needed))
 }
 
 /// What the gateway needs of this machine, with these keys for tokens, and `socket` where it is handed one; the

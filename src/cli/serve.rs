@@ -32,11 +32,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     };
     let reach = process::reach(&config, &plan.key_stores, socket.as_ref())?;
     let supervisor = Supervisor::from_environment();
+    let missing = process::make_room(config.limits.connections);
     // Before the log and the runtime, which start threads.
     let demand = config.process.sandbox;
     let enforced = process::confine(demand, &reach)?;
     let _log = app::log(&config.log)?;
     process::log(demand, &enforced);
+    if let Some((files, needed)) = missing {
+        tracing::warn!(
+            files,
+            needed,
+            "fewer files may be open than limits.connections need: raise the hard limit"
+        );
+    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let server = Server::start(&config, plan, &keys, socket).await?;
         // Caught from now on: who sees the next line may at once send a signal.

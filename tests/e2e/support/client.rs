@@ -101,7 +101,11 @@ impl Client {
     }
 
     /// TLS over a connection that is there.
-    pub async fn raw_over(&self, stream: TcpStream, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    pub async fn raw_over(
+        &self,
+        stream: TcpStream,
+        protocol: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = (*self.config).clone();
         config.alpn_protocols = vec![protocol.to_vec()];
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
