@@ -107,7 +107,7 @@ pub fn reach(
     for keys in token_keys {
         match keys.source() {
             Source::File(path) => reach.read_file(path),
-            Source::Https { url, ca, .. } => {
+            Source::Https { url, ca } => {
                 reach.read_file(ca);
                 called(&mut reach, url, None);
             }
@@ -155,7 +155,6 @@ pub fn log(demand: Demand, enforced: &Enforced) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
     use super::*;
     use crate::diagnostic;
@@ -187,13 +186,9 @@ read = ["archive"]
         let (config, _) = config::parse(&diagnostic::Source::new("fieldgate.toml", text), home).unwrap();
         let keys = [
             Source::File(home.join("tokens/parcelco.jwks.json")),
-            Source::Https {
-                url: "https://127.0.0.1:8446/jwks".to_owned(),
-                ca: home.join("id/ca.pem"),
-                refresh: Duration::from_secs(600),
-            },
+            Source::Https { url: "https://127.0.0.1:8446/jwks".to_owned(), ca: home.join("id/ca.pem") },
         ];
-        reach(&config, &keys.map(|source| Arc::new(KeyStore::new(source))), socket).unwrap()
+        reach(&config, &keys.map(|source| Arc::new(KeyStore::new(source, String::new()))), socket).unwrap()
     }
 
     #[test]

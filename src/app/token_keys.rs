@@ -1,6 +1,8 @@
 //! The keys that tokens are verified by: read from files and fetched from servers, before rules come into
 //! force and as long as they are.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +35,12 @@ pub async fn fill(stores: &[Arc<KeyStore>], before: &[Arc<KeyStore>]) -> anyhow:
     for store in stores {
         let known = before.iter().find(|known| known.source() == store.source());
         match (store.source(), known) {
-            (Source::File(path), _) => store.put(read(path.clone()).await?),
+            (Source::File(path), _) => {
+                let keys = read(path.clone()).await;
+                put(store, keys.with_context(|| format!("the token keys of {}", store.rule_file()))?);
+            }
             (Source::Https { .. }, Some(known)) => store.inherit(known),
-            (Source::Https { url, ca, .. }, None) => fetches.push(renew(store, url, ca)),
+            (Source::Https { url, ca }, None) => fetches.push(renew(store, url, ca)),
         }
     }
     for fault in futures_util::future::join_all(fetches).await.into_iter().filter_map(Result::err) {
@@ -87,17 +92,17 @@ impl Kept {
                 if !self.file.is_due(look, false, std::time::Instant::now()) {
                     return;
                 }
-                let outcome = read(path).await.map(|keys| self.store.put(keys));
+                let outcome = read(path).await.map(|keys| put(&self.store, keys));
                 if let Some(error) =
                     self.file.tried(outcome.map_err(|error| format!("{error:#}")), std::time::Instant::now())
                 {
                     tracing::error!(error, "token keys cannot be read anew: those before stay in force");
                 }
             }
-            Source::Https { url, ca, refresh } => {
+            Source::Https { url, ca } => {
                 self.hear().await;
                 let waited = self.tried.elapsed() >= PAUSE;
-                let old = self.store.age().is_none_or(|age| age >= refresh);
+                let old = self.store.age().is_none_or(|age| age >= self.store.refresh());
                 if self.fetching.is_some() || !waited || !(old || self.store.was_wanted()) {
                     return;
                 }
@@ -124,17 +129,40 @@ async fn renew(store: &KeyStore, url: &str, ca: &Path) -> Result<(), String> {
         Ok(fetched) => fetched.map_err(|error| format!("{error:#}"))?,
         Err(_) => return Err(format!("{url} does not answer")),
     };
-    let (used, unused) = fetched.counts();
-    tracing::debug!(url, used, unused, "token keys were fetched");
-    store.put(fetched);
+    tracing::debug!(url, "token keys were fetched");
+    put(store, fetched);
     Ok(())
+}
+
+/// Puts keys in force, and says where some are none that tokens can be verified by, unless it was said of the
+/// set before.
+fn put(store: &KeyStore, keys: KeySet) {
+    let (used, unused) = keys.counts();
+    let before = store.keys().map(|before| before.counts());
+    if unused > 0 && before != Some((used, unused)) {
+        let source = store.source().to_string();
+        tracing::warn!(
+            source,
+            used,
+            unused,
+            "a set of token keys has some that are not used: symmetric, private, weak, for encryption, or unknown"
+        );
+    }
+    store.put(keys);
 }
 
 async fn read(path: PathBuf) -> anyhow::Result<KeySet> {
     let named = path.clone();
-    let text = tokio::task::spawn_blocking(move || std::fs::read(path)).await?;
+    let text = tokio::task::spawn_blocking(move || read_bounded(&path)).await?;
     let text = text.with_context(|| named.display().to_string())?;
     KeySet::parse(&text).with_context(|| format!("the key set {}", named.display()))
+}
+
+/// So much of a file that one too large shows.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_SIZE as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Redirects are not followed: the rule says where the keys are.

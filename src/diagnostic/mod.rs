@@ -125,6 +125,11 @@ impl Report {
         Report { source, found: Vec::new() }
     }
 
+    /// The file that it is about.
+    pub fn file(&self) -> &str {
+        &self.source.name
+    }
+
     pub fn error(
         &mut self,
         span: &Range<usize>,

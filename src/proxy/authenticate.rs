@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use crate::rules::{self, Contractor, Holder, Plan, Proof};
+use crate::rules::{self, Contractor, Holder, Plan, Proof, TokenHolder};
 use crate::token::{Token, TokenError};
 use crate::transport::{ClientIdentity, NotTrusted, Peer};
 
@@ -57,21 +57,20 @@ pub fn authenticate(ruling: &Arc<Ruling>, peer: &Peer, headers: &HeaderMap) -> R
     let plan = &ruling.plan;
     let identity = peer.identity().map_err(|NotTrusted| Refusal::BadCredential)?;
     let by_certificate = identity.map(|identity| certificate_holder(plan, identity)).transpose()?;
-    let by_bearer = match bearer(headers)? {
+    let (by_key, by_token) = match bearer(headers)? {
         // A key of the company's own making may have two dots too.
         Some(token) if Token::is_one(token) && key_holder(plan, token).is_err() => {
-            Some(token_holder(plan, token, identity)?)
+            (None, Some(token_holder(plan, token, identity)?))
         }
-        Some(key) => Some(key_holder(plan, key)?),
-        None => None,
+        Some(key) => (Some(key_holder(plan, key)?), None),
+        None => (None, None),
     };
-    let holder = match (by_certificate, by_bearer) {
-        (Some(certificate), Some(key)) if !certificate.same_contractor(key) => {
-            return Err(Refusal::BadCredential);
-        }
-        (Some(holder), _) | (None, Some(holder)) => holder,
-        (None, None) => return Err(Refusal::NoCredential),
-    };
+    // Of two credentials, a token is the one that its issuer gave for this use.
+    let mut shown = [by_token, by_certificate, by_key].into_iter().flatten();
+    let holder = shown.next().ok_or(Refusal::NoCredential)?;
+    if shown.any(|other| !holder.same_contractor(other)) {
+        return Err(Refusal::BadCredential);
+    }
     Ok(Caller { ruling: Arc::clone(ruling), holder, address: peer.address })
 }
 
@@ -126,9 +125,25 @@ fn verified(plan: &Plan, token: &[u8], certificate: Option<&[u8; 32]>) -> Result
     let token = Token::read(token)?;
     let (issuer, subject) = token.names().ok_or(TokenError::Unknown)?;
     let holders = plan.token_holders(issuer, subject);
-    let known = holders.first().ok_or(TokenError::Unknown)?;
-    // Where no audience fits, any rule says so.
-    let held = holders.iter().find(|held| token.is_for(&held.rule.audience)).unwrap_or(known);
+    let (mut stands, mut fault) = (None::<Holder>, None);
+    for held in holders.iter().filter(|held| token.is_for(&held.rule.audience)) {
+        match held_against(held, &token, certificate) {
+            Ok(holder) if stands.is_some_and(|first| !first.same_contractor(holder)) => {
+                return Err(TokenError::Ambiguous);
+            }
+            Ok(holder) => stands = stands.or(Some(holder)),
+            Err(error) => fault = fault.or(Some(error)),
+        }
+    }
+    let none = if holders.is_empty() { TokenError::Unknown } else { TokenError::Audience };
+    stands.ok_or(fault.unwrap_or(none))
+}
+
+fn held_against(
+    held: &TokenHolder,
+    token: &Token,
+    certificate: Option<&[u8; 32]>,
+) -> Result<Holder, TokenError> {
     let Some(keys) = held.keys.keys() else {
         held.keys.want();
         return Err(TokenError::NoKeys);

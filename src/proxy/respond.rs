@@ -147,8 +147,12 @@ pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
         Refusal::LedgerUnavailable | Refusal::Overloaded => {
             headers.insert(RETRY_AFTER, HeaderValue::from(1));
         }
-        Refusal::NoCredential | Refusal::BadCredential => {
+        // RFC 6750, section 3.1: who has shown nothing gets no error code.
+        Refusal::NoCredential => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Refusal::BadCredential => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
         }
         Refusal::BadRequest(_)
         | Refusal::ParameterNotPermitted

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{self, Diagnostic, Report};
 use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
-use crate::token::{KeyStore, Source, TokenRule};
+use crate::token::{KeyStore, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
 use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task, TokenHolder, Told};
@@ -59,7 +59,7 @@ impl Plan {
             let holder = Holder { contractor: self.contractors.len(), credential };
             let proof = &written.proof;
             let taken = match &proof.value {
-                Proof::Token(rule) => self.add_token(rule, holder, home),
+                Proof::Token(rule) => self.add_token(rule, holder, home, report.file()),
                 Proof::ApiKey(hash) => {
                     let taken = self.holder_of_key(hash).is_some();
                     self.api_keys.push((*hash, holder));
@@ -81,20 +81,17 @@ impl Plan {
 
 impl Plan {
     /// True where another credential takes the same tokens.
-    fn add_token(&mut self, rule: &TokenRule, holder: Holder, home: &Path) -> bool {
-        let mut rule = rule.clone();
-        match &mut rule.source {
-            Source::File(path) => *path = home.join(&path),
-            Source::Https { ca, .. } => *ca = home.join(&ca),
-        }
+    fn add_token(&mut self, rule: &TokenRule, holder: Holder, home: &Path, rule_file: &str) -> bool {
+        let rule = TokenRule { source: rule.source.below(home), ..rule.clone() };
         let known = self.key_stores.iter().find(|store| *store.source() == rule.source);
         let keys = known.cloned().unwrap_or_else(|| {
-            let store = Arc::new(KeyStore::new(rule.source.clone()));
+            let store = Arc::new(KeyStore::new(rule.source.clone(), rule_file.to_owned()));
             self.key_stores.push(Arc::clone(&store));
             store
         });
-        let names = (rule.issuer.clone(), rule.subject.clone());
-        let holders = self.tokens.entry(names).or_default();
+        keys.renew_every(rule.refresh);
+        let subjects = self.tokens.entry(rule.issuer.clone()).or_default();
+        let holders = subjects.entry(rule.subject.clone()).or_default();
         let taken = holders.iter().any(|other| other.rule.audience == rule.audience);
         holders.push(TokenHolder { rule, keys, holder });
         taken

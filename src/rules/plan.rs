@@ -38,8 +38,8 @@ pub struct Plan {
     pub contractors: Vec<Arc<Contractor>>,
     pub(super) holders: HashMap<Proof, Holder>,
     pub(super) api_keys: Vec<([u8; 32], Holder)>,
-    /// By issuer and subject.
-    pub(super) tokens: HashMap<(String, String), Vec<TokenHolder>>,
+    /// By issuer, then by subject.
+    pub(super) tokens: HashMap<String, HashMap<String, Vec<TokenHolder>>>,
     /// The keys of issuers, one store for each source. The plan is made without them.
     pub key_stores: Vec<Arc<KeyStore>>,
 }
@@ -152,7 +152,8 @@ impl Plan {
 
     /// Who may hold a token that says it is from `issuer` and about `subject`.
     pub fn token_holders(&self, issuer: &str, subject: &str) -> &[TokenHolder] {
-        self.tokens.get(&(issuer.to_owned(), subject.to_owned())).map_or(&[], Vec::as_slice)
+        let holders = self.tokens.get(issuer).and_then(|subjects| subjects.get(subject));
+        holders.map_or(&[], Vec::as_slice)
     }
 
     pub fn contractor(&self, holder: Holder) -> &Arc<Contractor> {

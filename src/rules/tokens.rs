@@ -38,18 +38,21 @@ fn rule(table: &mut Table, report: &mut Report) -> Option<TokenRule> {
     let bound = table.get("bind").map(|value| {
         value.word(report, &["certificate"], |word| (word == "certificate").then_some(())).is_some()
     });
+    let (source, refresh) = source?;
     Some(TokenRule {
         issuer: issuer?,
         audience: audience?,
         subject: subject?,
-        source: source?,
+        source,
+        refresh,
         algorithms,
         typed: typed.unwrap_or(false),
         bound: bound.unwrap_or(false),
     })
 }
 
-fn source(table: &mut Table, report: &mut Report) -> Option<Source> {
+/// Where the keys are, and the time between two fetches.
+fn source(table: &mut Table, report: &mut Report) -> Option<(Source, Duration)> {
     let jwks = table.require(report, "jwks", "\"certs/parcelco.jwks.json\"");
     let (ca, refresh) = (table.get("jwks_ca"), table.get("refresh"));
     let jwks = jwks?;
@@ -64,7 +67,7 @@ fn source(table: &mut Table, report: &mut Report) -> Option<Source> {
         };
         let ca = ca.text(report).map(PathBuf::from);
         let refresh = refresh.map_or(Some(REFRESH), |value| value.parse(report, interval).map(|at| at.value));
-        return Some(Source::Https { url: url?.value, ca: ca?, refresh: refresh? });
+        return Some((Source::Https { url: url?.value, ca: ca? }, refresh?));
     }
     if written.contains("://") {
         let help = "a file, or https:// with jwks_ca: keys from elsewhere prove nothing";
@@ -79,7 +82,7 @@ fn source(table: &mut Table, report: &mut Report) -> Option<Source> {
             "remove it, or give an https:// address in jwks",
         );
     }
-    Some(Source::File(written.into()))
+    Some((Source::File(written.into()), REFRESH))
 }
 
 fn algorithms(value: &Value, report: &mut Report) -> Algorithms {

@@ -43,8 +43,10 @@ pub enum TokenError {
     Unknown,
     #[error("the token is for another audience")]
     Audience,
-    #[error("the token has no time of expiry, or one that is not a number")]
-    NoExpiry,
+    #[error("the token is for several audiences, and they belong to several contractors")]
+    Ambiguous,
+    #[error("the token has no time of expiry, or a time that is not a number")]
+    Time,
     #[error("the token is expired")]
     Expired,
     #[error("the token is not valid yet")]
@@ -146,11 +148,9 @@ impl<'t> Token<'t> {
     fn check_times(&self, now: f64) -> Result<(), TokenError> {
         let number = |name| match self.claims.get(name) {
             None => Ok(None),
-            Some(value) => {
-                value.as_f64().filter(|value| value.is_finite()).map(Some).ok_or(TokenError::NoExpiry)
-            }
+            Some(value) => value.as_f64().filter(|value| value.is_finite()).map(Some).ok_or(TokenError::Time),
         };
-        let end = number("exp")?.ok_or(TokenError::NoExpiry)?;
+        let end = number("exp")?.ok_or(TokenError::Time)?;
         if now >= end + SKEW {
             return Err(TokenError::Expired);
         }
@@ -198,13 +198,12 @@ fn word<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
     members.get(name).and_then(Value::as_str)
 }
 
-/// Whether `typ` says that it is an access token (RFC 9068, section 2.1); a media type without its
-/// `application/` (RFC 7515, section 4.1.9).
+/// Whether `typ` says that it is an access token (RFC 9068, sections 2.1 and 4).
 fn typed(typ: Option<&Value>) -> Result<bool, TokenError> {
     let Some(typ) = typ else { return Ok(false) };
     let typ = typ.as_str().ok_or(TokenError::Type)?.to_ascii_lowercase();
-    match typ.strip_prefix("application/").unwrap_or(&typ) {
-        "at+jwt" => Ok(true),
+    match typ.as_str() {
+        "at+jwt" | "application/at+jwt" => Ok(true),
         "jwt" => Ok(false),
         _ => Err(TokenError::Type),
     }

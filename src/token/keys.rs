@@ -1,5 +1,10 @@
 //! An issuer's public keys (RFC 7517, section 5).
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, VerificationAlgorithm,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
@@ -9,12 +14,15 @@ use super::json;
 /// Bytes of a set.
 const MAX_SIZE: usize = 1 << 20;
 const MAX_KEYS: usize = 100;
+/// Bits of an RSA key (RFC 7518, section 3.3, and what the library verifies by).
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The keys of a set that can verify tokens.
 #[derive(Debug, Default)]
 pub struct KeySet {
     pub(super) keys: Vec<Key>,
-    /// Keys of the set that are not used: symmetric, private, for encryption, or of an unknown kind.
+    /// Keys of the set that are not used: symmetric, private, for encryption, of an unknown kind, too weak, or
+    /// none at all.
     unused: usize,
 }
 
@@ -95,25 +103,53 @@ fn key(written: Value) -> Option<Key> {
 
 /// A set that holds what only its issuer may know is a mistake of somebody's.
 fn is_private(members: &Map<String, Value>) -> bool {
-    ["d", "p", "q", "dp", "dq", "qi", "k"].iter().any(|name| members.contains_key(*name))
+    ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| members.contains_key(*name))
 }
 
-/// What a key of this kind and curve can have signed: never more than its family.
+/// What a key of this kind and curve can have signed: never more than its family. Nothing where it is no key
+/// of that kind, or a weak one.
 fn fitting(parameters: &AlgorithmParameters) -> Option<Vec<Algorithm>> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match parameters {
-        AlgorithmParameters::RSA(_) => Some(vec![RS256, RS384, RS512, PS256, PS384, PS512]),
+        AlgorithmParameters::RSA(key) => {
+            RSA_BITS.contains(&bits(&key.n)?).then(|| vec![RS256, RS384, RS512, PS256, PS384, PS512])
+        }
         AlgorithmParameters::EllipticCurve(key) => match key.curve {
-            EllipticCurve::P256 => Some(vec![ES256]),
-            EllipticCurve::P384 => Some(vec![ES384]),
+            EllipticCurve::P256 => {
+                is_point(&key.x, &key.y, 32, &ECDSA_P256_SHA256_FIXED).then(|| vec![ES256])
+            }
+            EllipticCurve::P384 => {
+                is_point(&key.x, &key.y, 48, &ECDSA_P384_SHA384_FIXED).then(|| vec![ES384])
+            }
             _ => None,
         },
         AlgorithmParameters::OctetKeyPair(key) => match key.curve {
-            EllipticCurve::Ed25519 => Some(vec![EdDSA]),
+            EllipticCurve::Ed25519 => is_key(&decoded(&key.x)?, &ED25519).then(|| vec![EdDSA]),
             _ => None,
         },
         _ => None,
     }
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Of a number (RFC 7518, section 2: Base64urlUInt).
+fn bits(text: &str) -> Option<usize> {
+    let number = decoded(text)?;
+    let first = number.iter().position(|byte| *byte != 0)?;
+    Some((number.len() - first) * 8 - number[first].leading_zeros() as usize)
+}
+
+/// Whether two coordinates of so many bytes (RFC 7518, section 6.2.1.2) are a point of the curve.
+fn is_point(x: &str, y: &str, size: usize, curve: &'static dyn VerificationAlgorithm) -> bool {
+    let (Some(x), Some(y)) = (decoded(x), decoded(y)) else { return false };
+    x.len() == size && y.len() == size && is_key(&[&[4], &x[..], &y[..]].concat(), curve)
+}
+
+fn is_key(bytes: &[u8], algorithm: &'static dyn VerificationAlgorithm) -> bool {
+    ParsedPublicKey::new(algorithm, bytes).is_ok()
 }
 
 impl std::fmt::Debug for Key {

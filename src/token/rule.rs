@@ -1,6 +1,6 @@
 //! What a rule says of tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
@@ -15,6 +15,8 @@ pub struct TokenRule {
     /// `sub`.
     pub subject: String,
     pub source: Source,
+    /// Between two fetches from a server.
+    pub refresh: Duration,
     pub algorithms: Algorithms,
     /// Only tokens that say they are access tokens (RFC 9068, section 4: `typ` is `at+jwt`).
     pub typed: bool,
@@ -30,9 +32,26 @@ pub enum Source {
         url: String,
         /// The authority that signed the server's certificate.
         ca: PathBuf,
-        /// Between two fetches.
-        refresh: Duration,
     },
+}
+
+impl Source {
+    /// The same with paths that are below `home` where they are not absolute.
+    pub fn below(&self, home: &Path) -> Self {
+        match self {
+            Source::File(path) => Source::File(home.join(path)),
+            Source::Https { url, ca } => Source::Https { url: url.clone(), ca: home.join(ca) },
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::File(path) => path.display().fmt(f),
+            Source::Https { url, .. } => url.fmt(f),
+        }
+    }
 }
 
 /// Algorithms that a signature may have (RFC 7518, section 3.1; RFC 8037): asymmetric ones only.

@@ -1,7 +1,7 @@
 //! The newest keys of one source, for requests to read and one task to renew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -15,6 +15,10 @@ const STALE: Duration = Duration::from_secs(86_400);
 #[derive(Debug)]
 pub struct KeyStore {
     source: Source,
+    /// The file whose rules name the source first.
+    rule_file: String,
+    /// Milliseconds between two fetches.
+    refresh: AtomicU64,
     held: ArcSwapOption<Held>,
     /// A token named a key that is not there.
     wanted: AtomicBool,
@@ -38,19 +42,45 @@ impl std::ops::Deref for Borrowed {
 }
 
 impl KeyStore {
-    pub fn new(source: Source) -> Self {
-        KeyStore { source, held: ArcSwapOption::empty(), wanted: AtomicBool::new(false) }
+    pub fn new(source: Source, rule_file: String) -> Self {
+        KeyStore {
+            source,
+            rule_file,
+            refresh: AtomicU64::new(u64::MAX),
+            held: ArcSwapOption::empty(),
+            wanted: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks for the keys to be fetched so often. Of several rules, the one that asks for more counts.
+    pub fn renew_every(&self, refresh: Duration) {
+        let refresh = u64::try_from(refresh.as_millis()).unwrap_or(u64::MAX);
+        self.refresh.fetch_min(refresh, Ordering::Relaxed);
+    }
+
+    /// Between two fetches.
+    pub fn refresh(&self) -> Duration {
+        Duration::from_millis(self.refresh.load(Ordering::Relaxed))
     }
 
     pub fn source(&self) -> &Source {
         &self.source
     }
 
+    /// The file whose rules name the source, or one of them.
+    pub fn rule_file(&self) -> &str {
+        &self.rule_file
+    }
+
     /// The keys, where there are some that are not too old.
     pub fn keys(&self) -> Option<Borrowed> {
+        self.keys_at(Instant::now())
+    }
+
+    fn keys_at(&self, now: Instant) -> Option<Borrowed> {
         let held = self.held.load_full()?;
-        let fresh = matches!(self.source, Source::File(_)) || held.since.elapsed() < STALE;
-        fresh.then_some(Borrowed(held))
+        let age = now.saturating_duration_since(held.since);
+        (matches!(self.source, Source::File(_)) || age < STALE).then_some(Borrowed(held))
     }
 
     pub fn put(&self, keys: KeySet) {
@@ -75,5 +105,36 @@ impl KeyStore {
     /// Whether somebody has asked since this was called last.
     pub fn was_wanted(&self) -> bool {
         self.wanted.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_server_are_used_for_a_day_and_those_of_a_file_for_good() {
+        let https = Source::Https { url: "https://id.example".into(), ca: "ca.pem".into() };
+        for (source, after) in [(https, false), (Source::File("keys.json".into()), true)] {
+            let store = KeyStore::new(source, "rules/parcelco.toml".into());
+            assert!(store.keys().is_none());
+            store.put(KeySet::default());
+            let now = Instant::now();
+            assert!(store.keys_at(now + STALE - Duration::from_secs(1)).is_some());
+            assert_eq!(store.keys_at(now + STALE).is_some(), after);
+            // Who takes them over does not make them younger.
+            let next = KeyStore::new(store.source().clone(), String::new());
+            next.inherit(&store);
+            assert_eq!(next.keys_at(now + STALE).is_some(), after);
+        }
+    }
+
+    #[test]
+    fn a_wish_for_other_keys_is_heard_once() {
+        let store = KeyStore::new(Source::File("keys.json".into()), String::new());
+        assert!(!store.was_wanted());
+        store.want();
+        store.want();
+        assert!(store.was_wanted() && !store.was_wanted());
     }
 }
