@@ -10,6 +10,7 @@
 
 mod attacks;
 mod client;
+#[allow(clippy::unwrap_used, reason = "it is shared with the tests, where what cannot go on has failed")]
 #[path = "../../tests/e2e/support/h2_raw.rs"]
 #[allow(dead_code)]
 mod h2_raw;
