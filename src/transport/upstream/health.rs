@@ -123,8 +123,8 @@ impl Health {
             (None, _) => {}
         }
         match trouble {
-            Trouble::Silent => state.silent += 1,
-            Trouble::Broken => (state.silent, state.broken) = (0, state.broken + 1),
+            Trouble::Silent => state.silent = state.silent.saturating_add(1),
+            Trouble::Broken => (state.silent, state.broken) = (0, state.broken.saturating_add(1)),
         }
         if state.silent >= MAX_SILENT || (state.broken >= MAX_BROKEN && !spared) {
             state.out = Some(Out { probe: now + FIRST, period: FIRST });
@@ -152,7 +152,7 @@ impl Health {
                 self.log_back();
             }
         } else {
-            state.checks += 1;
+            state.checks = state.checks.saturating_add(1);
             if state.checks >= MAX_CHECKS && !std::mem::replace(&mut state.unfit, true) {
                 self.log_out("checks");
             }

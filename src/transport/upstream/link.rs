@@ -20,6 +20,8 @@ use super::wire::{Ask, Wire};
 
 /// Largest head of an answer, and largest trailer, in bytes.
 const MAX_HEAD: usize = 64 << 10;
+/// Bytes that are read at once: a large body comes in pieces that are small beside a part of a response.
+const MAX_READ: usize = 64 << 10;
 
 /// A connection, open or not.
 pub struct Link {
@@ -44,7 +46,7 @@ impl Link {
     /// Where hyper does not take the connection.
     pub async fn new((wire, ask): (Wire, Ask)) -> hyper::Result<Self> {
         let mut builder = Builder::new();
-        builder.max_header_size(MAX_HEAD);
+        builder.max_header_size(MAX_HEAD).max_buf_size(MAX_READ);
         let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
         let now = Instant::now();
         Ok(Link { sender, connection: Some(connection), ask, made: now, rested: now })
