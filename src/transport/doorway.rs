@@ -77,17 +77,21 @@ impl Doorway {
         TlsAcceptor::from(Arc::clone(&self.terms.load().terms.config))
     }
 
+    /// Which terms are in force. Asked before a handshake, it never says newer ones than those that it went by.
+    pub(super) fn number(&self) -> u32 {
+        self.terms.load().number
+    }
+
     fn seconds(&self) -> u32 {
         self.began.elapsed().as_secs() as u32
     }
 }
 
 impl Admission {
-    /// `chain` was verified in a handshake that ended just now.
-    pub(super) fn new(doorway: Arc<Doorway>, chain: &[CertificateDer]) -> Self {
+    /// `chain` was verified in a handshake that ended just now, by the terms of this number or newer ones.
+    pub(super) fn new(doorway: Arc<Doorway>, chain: &[CertificateDer], number: u32) -> Self {
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        // Terms may have changed since the handshake began: the first request looks.
-        let verified = AtomicU64::new(packed(u32::MAX, 0));
+        let verified = AtomicU64::new(packed(number, doorway.seconds()));
         Admission { doorway, chain, verified }
     }
 

@@ -42,14 +42,15 @@ impl Peer {
         Peer { address: address.ip().to_canonical(), client: None }
     }
 
-    /// Who showed `chain`, which the handshake verified. `None` where the certificate cannot be read.
+    /// Who showed `chain`, which the handshake verified by the terms of this number. `None` where the certificate cannot be read.
     pub(super) fn verified(
         address: SocketAddr,
         chain: &[CertificateDer],
         doorway: &Arc<Doorway>,
+        number: u32,
     ) -> Option<Self> {
         let identity = ClientIdentity::of_verified(chain.first()?)?;
-        let admission = Admission::new(Arc::clone(doorway), chain);
+        let admission = Admission::new(Arc::clone(doorway), chain, number);
         Some(Peer { client: Some((identity, admission)), ..Peer::stranger(address) })
     }
 

@@ -194,6 +194,7 @@ impl Connection {
         deadline: Instant,
         visit: &Visit,
     ) -> Result<(TlsStream<TcpStream>, Peer), Failed> {
+        let number = tls.number();
         let mut drain = self.drain.clone();
         let stream = tokio::select! {
             stream = self.handshake(tls, stream) => stream?,
@@ -206,7 +207,7 @@ impl Connection {
         };
         let peer = match stream.get_ref().1.peer_certificates() {
             None => Peer::stranger(address),
-            Some(chain) => Peer::verified(address, chain, tls).ok_or(Failed::Certificate)?,
+            Some(chain) => Peer::verified(address, chain, tls, number).ok_or(Failed::Certificate)?,
         };
         Ok((stream, peer))
     }
