@@ -101,9 +101,6 @@ impl Recorder {
     /// # Errors
     /// Where it is not durable, the contractor would see too many subjects, or was suspended meanwhile.
     pub async fn part(&self, permit: &Permit, disclosure: &mut Disclosure) -> Result<RecordedPart, Refusal> {
-        if self.suspended.contains(&permit.contractor().id) {
-            return Err(Refusal::Suspended);
-        }
         let receipt = self.write(permit, disclosure).await?;
         let bytes = disclosure.copy().unwrap_or_default();
         let last = disclosure.part.is_some_and(|part| part.last);
@@ -111,6 +108,10 @@ impl Recorder {
     }
 
     async fn write(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Receipt, Refusal> {
+        // Asked as late as can be: an upstream may have taken long, and a list may be long.
+        if self.suspended.contains(&permit.contractor().id) {
+            return Err(Refusal::Suspended);
+        }
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
         let subjects = disclosure.tally().map(|tally| &tally.subjects);
         let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));

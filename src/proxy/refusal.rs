@@ -159,7 +159,7 @@ impl Refusal {
             Refusal::ParameterNotPermitted => "The query has a parameter that this route does not list.",
             Refusal::FieldNotPermitted => "The request body has a member that this route does not accept.",
             Refusal::NoCredential => {
-                "Show a client certificate, or send an API key as Authorization: Bearer."
+                "Show a client certificate, or send an API key or a token as Authorization: Bearer."
             }
             Refusal::BadCredential => {
                 "The credential is unknown, expired or revoked, or contradicts another one."

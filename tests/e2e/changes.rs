@@ -91,6 +91,21 @@ async fn a_suspension_without_a_gateway_holds_when_it_starts() {
 }
 
 #[tokio::test]
+async fn a_request_that_waits_for_its_upstream_is_suspended_too() {
+    let house = house(&CONFIG.replace("\"2s\"", "\"30s\"")).await;
+    let go = Arc::new(Notify::new());
+    let answer = Answer::json(order(2, "parcelco", "ready_to_ship"));
+    house.upstream.on("/orders/2", Answer::held(&go, answer));
+    let (client, arrival) = (house.parcelco(), house.upstream.arrival());
+    let waiting = tokio::spawn(async move { client.try_send(Method::GET, "/orders/2", "").await.unwrap() });
+    arrival.await;
+    succeeds(&house.command(&["suspend", "parcelco", "--by", "anna"]));
+    go.notify_one();
+    assert_eq!(waiting.await.unwrap().code(), "suspended");
+    house.assert_clean();
+}
+
+#[tokio::test]
 async fn a_suspension_cuts_a_response_that_is_on_its_way() {
     let house = house(&CONFIG.replace("64KiB", "16MiB").replace("\"2s\"", "\"30s\"")).await;
     let go = Arc::new(Notify::new());
