@@ -22,7 +22,7 @@ async fn the_entry_says_who_got_what_why_and_from_where_to_where() {
     let house = House::new().await;
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     house.get(&house.parcelco(), "/orders/1").await;
-    let entry = house.told().pop().unwrap();
+    let mut entry = house.told().pop().unwrap();
     for (key, value) in [
         ("kind", "disclosure"),
         ("contractor", "parcelco"),
@@ -44,6 +44,8 @@ async fn the_entry_says_who_got_what_why_and_from_where_to_where() {
     assert_eq!(entry["subjects"].as_array().unwrap().len(), 1);
     assert_eq!(entry["fields"][2]["disclosed"], 4);
     assert_eq!(entry["fields"][3]["transform"], "last4");
+    // By chance, what is random or counts can hold short values.
+    ["id", "salt", "rules", "subjects", "time"].iter().for_each(|name| entry[name] = serde_json::Value::Null);
     let text = entry.to_string();
     for value in ["Anna", "5678", "Keizersgracht", "c-1", "/orders/1"] {
         assert!(!text.contains(value), "{value} in {text}");
