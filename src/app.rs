@@ -348,10 +348,14 @@ fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upst
     match &upstream.bearer {
         None => Ok(made),
         Some(secret) => {
-            let bearer = read_secret(secret)?;
-            made.with_bearer(&bearer).context("the bearer token cannot stand in a header")
+            show_bearer(&made, secret)?;
+            Ok(made)
         }
     }
+}
+
+fn show_bearer(upstream: &Upstream, secret: &Secret) -> anyhow::Result<()> {
+    upstream.show_bearer(&read_secret(secret)?).context("the bearer token cannot stand in a header")
 }
 
 /// Reads a secret; an error names its place only.

@@ -50,13 +50,13 @@ impl Default for Figures {
         );
         registry.register(
             "reload_failed",
-            "1 where rules (`rules`) or certificates and lists (`tls`) have changed and cannot be taken in",
+            "1 where rules (`rules`), certificates and lists (`tls`) or what upstreams are shown (`upstreams`) cannot be taken in",
             failed.clone(),
         );
         registry.register("suspended_contractors", "Contractors that get nothing for now", suspended.clone());
         registry.register("ledger_healthy", "1 where disclosures can be recorded", ledger.clone());
         let figures = Figures { registry, ends, rules, failed, suspended, ledger };
-        ["rules", "tls"].iter().for_each(|what| figures.set_failed(what, false));
+        ["rules", "tls", "upstreams"].iter().for_each(|what| figures.set_failed(what, false));
         figures
     }
 }

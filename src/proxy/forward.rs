@@ -1,7 +1,9 @@
 //! The upstream request, built from allow-lists; the upstream's answer as it arrives, bounded in time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderName,
@@ -43,7 +45,7 @@ pub struct Upstream {
     /// What each path begins with there; no slash at its end.
     prefix: String,
     /// What each request has; with an empty place for what is its own.
-    headers: HeaderMap,
+    headers: ArcSwap<HeaderMap>,
     timeout: Duration,
     max_body: usize,
     /// Codings that its answers may have.
@@ -83,23 +85,29 @@ impl Upstream {
         Upstream {
             endpoints,
             prefix,
-            headers,
+            headers: ArcSwap::from_pointee(headers),
             timeout: Duration::from_secs(10),
             max_body: 16 << 20,
             codings: Vec::new(),
         }
     }
 
-    /// Shows `secret` to the upstream.
+    /// Shows `secret` to the upstream from the next request on.
     ///
     /// # Errors
-    /// Where it cannot stand in a header.
-    pub fn with_bearer(mut self, secret: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+    /// Where it cannot stand in a header; what was shown before then still is.
+    pub fn show_bearer(&self, secret: &str) -> Result<(), http::header::InvalidHeaderValue> {
         let text = Zeroizing::new(format!("Bearer {secret}"));
         let mut value = HeaderValue::from_str(&text)?;
         value.set_sensitive(true);
-        self.headers.insert(AUTHORIZATION, value);
-        Ok(self)
+        self.insert(AUTHORIZATION, value);
+        Ok(())
+    }
+
+    fn insert(&self, name: HeaderName, value: HeaderValue) {
+        let mut headers = HeaderMap::clone(&self.headers.load());
+        headers.insert(name, value);
+        self.headers.store(Arc::new(headers));
     }
 
     /// The content codings that its answers may have; none by default.
@@ -109,7 +117,7 @@ impl Upstream {
         if let Some(value) =
             (!words.is_empty()).then(|| HeaderValue::from_str(&words.join(", ")).ok()).flatten()
         {
-            self.headers.insert(ACCEPT_ENCODING, value);
+            self.insert(ACCEPT_ENCODING, value);
         }
         self.codings = codings;
         self
@@ -256,7 +264,7 @@ pub async fn prepare(
     let mut request = Request::new(Full::default());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
-    *request.headers_mut() = upstream.headers.clone();
+    *request.headers_mut() = HeaderMap::clone(&upstream.headers.load());
     let headers = request.headers_mut();
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         headers.insert(REQUEST_ID, id);

@@ -18,6 +18,7 @@ use crate::rules::{Contractor, Holder, Limits, Plan, Task};
 
 use super::Refusal;
 use super::authenticate::Caller;
+use super::memory::Account;
 use super::refusal::Limited;
 use super::ruling::Ruling;
 
@@ -31,8 +32,16 @@ const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// The counters of all credentials.
 #[derive(Debug)]
 pub struct LimitTable {
-    contractors: Vec<Vec<Counters>>,
+    contractors: Vec<OfContractor>,
     clock: DefaultClock,
+}
+
+/// What is counted for one contractor.
+#[derive(Debug)]
+struct OfContractor {
+    credentials: Vec<Counters>,
+    /// What its bodies have taken.
+    memory: Arc<Account>,
 }
 
 /// One credential's counters.
@@ -85,7 +94,10 @@ impl LimitTable {
         let contractors = plan.contractors.iter();
         let counters = contractors.map(|contractor| {
             let before = before.and_then(|before| before.contractor(&contractor.id));
-            counters(contractor, before)
+            OfContractor {
+                memory: before.map(|(_, before)| Arc::clone(&before.memory)).unwrap_or_default(),
+                credentials: counters(contractor, before.map(|(old, before)| (old, &before.credentials[..]))),
+            }
         });
         LimitTable { contractors: counters.collect(), clock: DefaultClock::default() }
     }
@@ -113,8 +125,13 @@ impl LimitTable {
         self.counters(caller.holder()).refusals.may_write(refusal)
     }
 
+    /// The memory that the contractor shares with others; `None` where there are no others.
+    pub fn memory(&self, holder: Holder) -> Option<Arc<Account>> {
+        (self.contractors.len() > 1).then(|| Arc::clone(&self.contractors[holder.contractor].memory))
+    }
+
     fn counters(&self, holder: Holder) -> &Counters {
-        &self.contractors[holder.contractor][holder.credential]
+        &self.contractors[holder.contractor].credentials[holder.credential]
     }
 }
 
@@ -139,7 +156,7 @@ fn counters(contractor: &Contractor, before: Option<(&Contractor, &[Counters])>)
 
 impl Ruling {
     /// A contractor and the counters of its credentials.
-    fn contractor(&self, id: &ContractorId) -> Option<(&Contractor, &[Counters])> {
+    fn contractor(&self, id: &ContractorId) -> Option<(&Contractor, &OfContractor)> {
         let index = self.plan.contractors.iter().position(|known| known.id == *id)?;
         Some((&self.plan.contractors[index], &self.limits.contractors[index]))
     }

@@ -117,6 +117,10 @@ impl Gateway {
         self
     }
 
+    pub fn upstream(&self, name: &str) -> Option<&Upstream> {
+        self.upstreams.get(name)
+    }
+
     /// Puts other rules in force. Requests in work keep those that they began with.
     pub fn activate(&self, plan: Plan) {
         let ruling = Arc::new(self.ruling.load().followed_by(plan));
@@ -208,7 +212,7 @@ impl Gateway {
         }
         let upstream =
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
-        let mut share = self.memory.share();
+        let mut share = self.memory.share(caller.limits().memory(caller.holder()));
         let request = forward::prepare(&permit, id, upstream, head, body, self.body, &mut share);
         let response = upstream.call(request.await.map_err(refused)?).await.map_err(refused)?;
         let disclosure = reduce::reduce(&permit, response, share).await.map_err(refused)?;

@@ -193,6 +193,76 @@ async fn a_renewed_gateway_certificate_is_shown_and_a_damaged_one_leaves_the_las
     assert_ne!(shown(&house).await, first);
 }
 
+/// Puts a token in the place of the one before, in one step.
+fn put(house: &House, token: &str, mode: u32) {
+    let (file, fresh) = (house.path("secrets/orders.token"), house.path("secrets/fresh"));
+    std::fs::write(&fresh, token).unwrap();
+    std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    std::fs::rename(fresh, file).unwrap();
+}
+
+#[tokio::test]
+async fn another_bearer_token_is_shown_to_the_upstream_and_an_exposed_one_is_not_taken() {
+    let config = CONFIG.replace("max_body", "bearer = { file = \"secrets/orders.token\" }\nmax_body");
+    let mut house = House::closed(&config, &[("parcelco", RULES)]).await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    std::fs::create_dir(house.path("secrets")).unwrap();
+    put(&house, "first\n", 0o600);
+    house.open();
+    let client = house.parcelco();
+    let shown = async |house: &House, wanted: &str| {
+        until(house, &client, |response| {
+            assert_eq!(response.status, StatusCode::OK);
+            let told = house.upstream.requests();
+            told.last().unwrap().to_lowercase().contains(&format!("authorization: bearer {wanted}\r\n"))
+        })
+        .await;
+    };
+    shown(&house, "first").await;
+    put(&house, "second", 0o644);
+    house.logged("what is shown to the upstream cannot be read anew").await;
+    shown(&house, "first").await;
+    put(&house, "third", 0o600);
+    shown(&house, "third").await;
+    assert!(!["first", "second", "third"].iter().any(|token| house.log().contains(token)), "{}", house.log());
+}
+
+/// A gateway in front of another one shows it a contractor's certificate, and then another's.
+#[tokio::test]
+async fn another_certificate_is_shown_to_the_upstream_on_its_next_connection() {
+    let inner = house(CONFIG).await;
+    let rules = RULES
+        .replace(
+            "when = \"@.carrier == 'parcelco' && @.status == 'ready_to_ship'\"\ndisclose = [\n",
+            "disclose = [\n",
+        )
+        .replace("subject = \"@.customer.id\"\ndisclose", "disclose");
+    let tls = "ca = \"shown/ca.pem\"\nclient_certificate = \"shown/own.pem\"\nclient_key = \"shown/own.key\"\nserver_name = \"localhost\"\nmax_body";
+    let config =
+        CONFIG.replace("http://UPSTREAM", &format!("https://{}", inner.address)).replace("max_body", tls);
+    let mut outer = House::closed(&config, &[("parcelco", &rules)]).await;
+    let folder = outer.path("shown");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(inner.path("certs/company-ca.pem"), folder.join("ca.pem")).unwrap();
+    let show = |name: &str, what: &str| {
+        std::fs::copy(inner.path(&format!("certs/{name}.{what}")), folder.join("fresh")).unwrap();
+        std::fs::rename(folder.join("fresh"), folder.join(format!("own.{what}"))).unwrap();
+    };
+    ["pem", "key"].iter().for_each(|what| show("parcelco", what));
+    outer.open();
+    let client = outer.parcelco();
+    assert_eq!(outer.get(&client, "/orders/1").await.status, StatusCode::OK);
+    // Half of a change is none.
+    show("stranger", "pem");
+    outer.logged("what is shown to the upstream cannot be read anew").await;
+    assert_eq!(outer.get(&client, "/orders/1").await.status, StatusCode::OK);
+    // The inner gateway does not know this one: the connection that is open to it is not used any more.
+    show("stranger", "key");
+    until(&outer, &client, |response| response.status == StatusCode::BAD_GATEWAY).await;
+    ["pem", "key"].iter().for_each(|what| show("parcelco", what));
+    until(&outer, &client, |response| response.status == StatusCode::OK).await;
+}
+
 #[tokio::test]
 async fn what_an_error_asks_for_is_seen_when_it_is_done_and_lists_do_not_wait_for_it() {
     let house = house(&CONFIG.replace("[ledger]", WITH_LIST)).await;

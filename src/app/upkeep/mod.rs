@@ -1,5 +1,5 @@
-//! What a gateway that runs takes in without a restart: rules, certificates, revocation lists, token keys. And
-//! what it says in time: which certificates end soon.
+//! What a gateway that runs takes in without a restart: rules, certificates, revocation lists, token keys, and
+//! what it shows to upstreams. And what it says in time: which certificates end soon.
 //!
 //! Files are looked at twice a second, by what their folder says of them: that also works where a file is
 //! swapped by a link, and on file systems that tell nobody of changes. What cannot be taken in leaves what was
@@ -8,6 +8,7 @@
 mod certificates;
 mod look;
 mod rules;
+mod upstreams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,12 @@ impl Upkeep {
             self.doorway,
             self.config.clone(),
             self.figures.clone(),
+            asked.clone(),
+        ));
+        tasks.spawn(upstreams::keep(
+            Arc::clone(&self.gateway),
+            self.config.clone(),
+            Arc::clone(&self.figures),
             asked.clone(),
         ));
         let rules = rules::Keeper {

@@ -33,6 +33,6 @@ async fn is_fit(endpoint: &Endpoint, path: &str) -> bool {
     request.headers_mut().insert(HOST, endpoint.host.clone());
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let Ok(wire) = endpoint.target.connect(TIME).await else { return false };
-    let Ok(mut link) = Link::new(wire).await else { return false };
+    let Ok(mut link) = Link::new(wire, 0).await else { return false };
     link.send(request).await.is_ok_and(|answer| answer.status().is_success())
 }

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::Uri;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -18,16 +20,23 @@ use super::wire::{Ask, Socket, Wire};
 /// TLS to the endpoints of an upstream.
 #[derive(Clone)]
 pub struct Tls {
-    connector: TlsConnector,
+    terms: Arc<TlsTerms>,
     /// What their certificates must say, where it is not the host of the URL.
     name: Option<ServerName<'static>>,
+}
+
+/// What is shown to an upstream and what it is held against, until others take its place.
+struct TlsTerms {
+    config: ArcSwap<ClientConfig>,
+    /// Counts up behind each change: a connection that says an older number may be on the terms before.
+    generation: AtomicU64,
 }
 
 /// Where an endpoint is.
 pub struct Target {
     host: Host,
     port: u16,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(Arc<TlsTerms>, ServerName<'static>)>,
 }
 
 enum Host {
@@ -37,10 +46,22 @@ enum Host {
 }
 
 impl Tls {
-    pub fn new(mut config: ClientConfig, name: Option<ServerName<'static>>) -> Self {
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Tls { connector: TlsConnector::from(Arc::new(config)), name }
+    pub fn new(config: ClientConfig, name: Option<ServerName<'static>>) -> Self {
+        let terms = TlsTerms { config: ArcSwap::new(for_http(config)), generation: AtomicU64::new(0) };
+        Tls { terms: Arc::new(terms), name }
     }
+
+    /// Puts `config` in the place of the one before: connections that rest are not used again, those in work
+    /// end with their request.
+    pub fn renew(&self, config: ClientConfig) {
+        self.terms.config.store(for_http(config));
+        self.terms.generation.fetch_add(1, Ordering::Release);
+    }
+}
+
+fn for_http(mut config: ClientConfig) -> Arc<ClientConfig> {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 impl Target {
@@ -52,14 +73,19 @@ impl Target {
         let host = text.parse().map_or_else(|_| Host::Name(text.to_owned()), Host::Address);
         let tls = match tls {
             None => None,
-            Some(Tls { connector, name: Some(name) }) => Some((connector.clone(), name.clone())),
-            Some(Tls { connector, name: None }) => {
+            Some(Tls { terms, name: Some(name) }) => Some((Arc::clone(terms), name.clone())),
+            Some(Tls { terms, name: None }) => {
                 let name = ServerName::try_from(text.to_owned()).map_err(|_| wrong())?;
-                Some((connector.clone(), name))
+                Some((Arc::clone(terms), name))
             }
         };
         let port = url.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         Ok(Target { host, port, tls })
+    }
+
+    /// The number of the terms that connections are made on now.
+    pub fn generation(&self) -> u64 {
+        self.tls.as_ref().map_or(0, |(terms, _)| terms.generation.load(Ordering::Acquire))
     }
 
     /// A connection that is ready for a request, within `time` for all of it.
@@ -72,7 +98,8 @@ impl Target {
             let (socket, ask) = Socket::new(self.reach(until).await?);
             let wire = match &self.tls {
                 None => Wire::Plain(socket),
-                Some((connector, name)) => {
+                Some((terms, name)) => {
+                    let connector = TlsConnector::from(terms.config.load_full());
                     Wire::Tls(Box::new(connector.connect(name.clone(), socket).await?))
                 }
             };

@@ -29,6 +29,8 @@ pub struct Link {
     /// Gone when it has ended.
     connection: Option<Connection<TokioIo<Wire>, Full<Bytes>>>,
     ask: Ask,
+    /// Of the terms that it was made on, or of earlier ones.
+    pub generation: u64,
     pub made: Instant,
     /// When it was last put down.
     pub rested: Instant,
@@ -42,14 +44,16 @@ pub struct Failure {
 }
 
 impl Link {
+    /// `generation` is that of the terms, read before the connection was made.
+    ///
     /// # Errors
     /// Where hyper does not take the connection.
-    pub async fn new((wire, ask): (Wire, Ask)) -> hyper::Result<Self> {
+    pub async fn new((wire, ask): (Wire, Ask), generation: u64) -> hyper::Result<Self> {
         let mut builder = Builder::new();
         builder.max_header_size(MAX_HEAD).max_buf_size(MAX_READ);
         let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
         let now = Instant::now();
-        Ok(Link { sender, connection: Some(connection), ask, made: now, rested: now })
+        Ok(Link { sender, connection: Some(connection), ask, generation, made: now, rested: now })
     }
 
     /// Sends a request and waits for the head of its answer. Dropped before, it leaves the link unusable.

@@ -73,6 +73,7 @@ pub struct Check {
 /// The endpoints of one upstream: all serve the same.
 pub struct Endpoints {
     all: Vec<Arc<Endpoint>>,
+    tls: Option<Tls>,
     terms: EndpointTerms,
 }
 
@@ -114,7 +115,15 @@ impl Endpoints {
         let tls = tls.map(|(config, name)| Tls::new(config, name));
         let endpoint = |url: &String| Endpoint::new(url, tls.as_ref(), &terms).map(Arc::new);
         let all = urls.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
-        Ok(Endpoints { all, terms })
+        Ok(Endpoints { all, tls, terms })
+    }
+
+    /// Puts other TLS terms in the place of those before; requests in work end on those that they began with.
+    /// Nothing where the endpoints are called in the clear.
+    pub fn renew(&self, config: ClientConfig) {
+        if let Some(tls) = &self.tls {
+            tls.renew(config);
+        }
     }
 
     /// Looks after the endpoints, by tasks that run until they are dropped.
@@ -124,7 +133,7 @@ impl Endpoints {
             tasks.spawn(async move {
                 loop {
                     tokio::time::sleep(SWEEP).await;
-                    swept.pool.sweep(Instant::now());
+                    swept.pool.sweep(Instant::now(), swept.target.generation());
                 }
             });
             if let Some(check) = &self.terms.check {

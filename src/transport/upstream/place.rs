@@ -82,7 +82,7 @@ impl Place {
         let idempotent = request.method().is_idempotent();
         loop {
             let now = Instant::now();
-            let rested = self.endpoint.pool.take(now);
+            let rested = self.endpoint.pool.take(now, self.endpoint.target.generation());
             let used = rested.is_some();
             let link = match rested {
                 Some(link) => Some(link),
@@ -114,6 +114,7 @@ impl Place {
     }
 
     async fn connect(&self, time: Duration) -> Option<Box<Link>> {
+        let generation = self.endpoint.target.generation();
         let wire = match self.endpoint.target.connect(time).await {
             Ok(wire) => wire,
             Err(error) => {
@@ -121,7 +122,11 @@ impl Place {
                 return None;
             }
         };
-        Link::new(wire).await.inspect_err(|error| self.failed(Trouble::Broken, error)).ok().map(Box::new)
+        Link::new(wire, generation)
+            .await
+            .inspect_err(|error| self.failed(Trouble::Broken, error))
+            .ok()
+            .map(Box::new)
     }
 
     fn answered(self, response: http::Response<Incoming>, link: Box<Link>) -> Answer {

@@ -76,11 +76,12 @@ impl Pool {
         self.room.add_permits(1);
     }
 
-    /// A connection that can take a request now.
-    pub fn take(&self, now: Instant) -> Option<Box<Link>> {
+    /// A connection that can take a request now, on the terms of this number.
+    pub fn take(&self, now: Instant, generation: u64) -> Option<Box<Link>> {
         loop {
             let mut link = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            if now.saturating_duration_since(link.rested) < self.idle_timeout && link.is_silent() {
+            let rest = now.saturating_duration_since(link.rested);
+            if link.generation == generation && rest < self.idle_timeout && link.is_silent() {
                 return Some(link);
             }
         }
@@ -98,8 +99,8 @@ impl Pool {
         }
     }
 
-    /// Closes what rested too long and what the other side has closed.
-    pub fn sweep(&self, now: Instant) {
+    /// Closes what rested too long, what the other side has closed, and what is on earlier terms than these.
+    pub fn sweep(&self, now: Instant, generation: u64) {
         let rest = |link: &Link| now.saturating_duration_since(link.rested);
         let mut cold = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,7 +108,9 @@ impl Pool {
             let warm = idle.split_off(warm);
             std::mem::replace(&mut *idle, warm)
         };
-        cold.retain_mut(|link| rest(link) < self.idle_timeout && link.is_silent());
+        cold.retain_mut(|link| {
+            link.generation == generation && rest(link) < self.idle_timeout && link.is_silent()
+        });
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // Requests may have made connections meanwhile.
         let most = self.max_idle.min(self.max_connections - self.load());
