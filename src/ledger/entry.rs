@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Jurisdictions, SubjectPseudonym};
+use crate::model::{Hex, Jurisdictions, SubjectPseudonym};
 
 mod signal;
 
@@ -210,7 +210,7 @@ struct Head<'a> {
     kind: &'a str,
     id: &'a str,
     time: i64,
-    salt: String,
+    salt: Salt,
 }
 
 #[derive(Serialize)]
@@ -264,9 +264,31 @@ struct NodeBody<'a, T> {
 }
 
 /// A pseudonym, as text.
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Name(String);
+struct Name(SubjectPseudonym);
+
+impl Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Hex::of(&self.0.0))
+    }
+}
+
+/// Keeps the hash of a pruned entry from being confirmed by guessing its content.
+struct Salt([u8; 16]);
+
+impl Salt {
+    fn new() -> Self {
+        let mut bytes = [0; 16];
+        // Without randomness there is no TLS either; a zero salt is then the least of it.
+        let _ = rand::fill(&mut bytes);
+        Salt(bytes)
+    }
+}
+
+impl Serialize for Salt {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Hex::of(&self.0))
+    }
+}
 
 impl Draft {
     /// A disclosure; with many subjects, also the entries that list the rest of them; with a planted one, also
@@ -376,20 +398,12 @@ impl Part {
 
 impl<'a> Head<'a> {
     fn new(kind: &'a str, id: &'a str, time: i64) -> Head<'a> {
-        Head { v: VERSION, kind, id, time, salt: salt() }
+        Head { v: VERSION, kind, id, time, salt: Salt::new() }
     }
 }
 
-/// Keeps the hash of a pruned entry from being confirmed by guessing its content.
-fn salt() -> String {
-    let mut bytes = [0; 16];
-    // Without randomness there is no TLS either; a zero salt is then the least of it.
-    let _ = rand::fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn names(subjects: &[SubjectPseudonym]) -> Vec<Name> {
-    subjects.iter().map(|subject| Name(subject.to_string())).collect()
+    subjects.iter().map(|subject| Name(*subject)).collect()
 }
 
 fn jurisdictions<S: serde::Serializer>(value: &Jurisdictions, serializer: S) -> Result<S::Ok, S::Error> {

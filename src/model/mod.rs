@@ -16,6 +16,6 @@ pub use names::{
     TransferMechanism,
 };
 pub use subject::{
-    Canaries, KeyEpoch, Pseudonymiser, Subject, SubjectKey, SubjectKeys, SubjectPseudonym, Subjects,
+    Canaries, Hex, KeyEpoch, Pseudonymiser, Subject, SubjectKey, SubjectKeys, SubjectPseudonym, Subjects,
 };
 pub use units::{ByteSize, InvalidUnit, Rate, parse_duration, parse_period};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -119,7 +120,31 @@ impl SubjectPseudonym {
 
 impl fmt::Display for SubjectPseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&Hex::of(&self.0))
+    }
+}
+
+/// 16 bytes as 32 hexadecimal digits in lower case.
+#[derive(Clone, Copy)]
+pub struct Hex([u8; 32]);
+
+impl Hex {
+    pub fn of(bytes: &[u8; 16]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        Hex(text)
+    }
+}
+
+impl Deref for Hex {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Digits are ASCII.
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -209,12 +234,11 @@ pub struct Pseudonymiser(Arc<hmac::Key>);
 impl Pseudonymiser {
     /// Writes the name of `value`: `p_` and 32 hexadecimal digits.
     pub fn write(&self, value: &str, out: &mut Vec<u8>) {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let tag = hmac::sign(&self.0, value.as_bytes());
+        let mut name = [0; 16];
+        name.copy_from_slice(&tag.as_ref()[..16]);
         out.extend_from_slice(b"p_");
-        for byte in &tag.as_ref()[..16] {
-            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
+        out.extend_from_slice(Hex::of(&name).as_bytes());
     }
 }
 

@@ -24,7 +24,8 @@ pub fn edge(
 + 'static {
     let inner = service_fn(move |arrival: Arrival| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, BoxError>(gateway.serve(arrival).await) }
+        // It is large, and what wraps it would move it from one to the next.
+        Box::pin(async move { Ok::<_, BoxError>(gateway.serve(arrival).await) })
     });
     // What there is no room for is refused at once instead of queued.
     let stack = ServiceBuilder::new().load_shed().concurrency_limit(requests).service(inner);
