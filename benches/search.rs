@@ -183,7 +183,10 @@ fn draft(number: u64) -> Draft {
     let request = Request { method: "GET", route: Some("/orders/{order_id}") };
     let id = uuid::Uuid::now_v7().to_string();
     if number == 0 {
-        return Draft::rules(id, &ActivatedRules { rules: RULES, contractors: vec!["parcelco"] });
+        return Draft::rules(
+            id,
+            &ActivatedRules { rules: RULES, contractors: vec!["parcelco"], change: None },
+        );
     }
     if number % 10 == 9 {
         let code = if number % 100_000 == 99_999 { "ledger-unavailable" } else { "not-found" };

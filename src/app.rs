@@ -8,6 +8,7 @@
 //! commands `serve` and `demo`.
 
 pub mod control;
+pub mod live;
 pub mod process;
 pub mod supervisor;
 mod token_keys;
@@ -180,13 +181,13 @@ impl Server {
             turn: Mutex::default(),
         })?;
         let digest = plan.digest.as_str().to_owned();
-        let key_stores = plan.key_stores.clone();
+        let (key_stores, sources) = (plan.key_stores.clone(), plan.sources.clone());
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger));
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
         let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()));
         let figures = Arc::new(Figures::default());
-        figures.rules_are_new();
+        figures.rules_are_new(&digest);
         let drain = watch::channel(false);
         let admin = match config.admin {
             None => None,
@@ -202,6 +203,7 @@ impl Server {
             ledger: Arc::clone(&ledger),
             doorway,
             digest,
+            sources,
             key_stores,
             suspended,
             figures,
@@ -322,10 +324,10 @@ async fn record_start(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
     let started = Started { version: env!("CARGO_PKG_VERSION") };
     let draft = Draft::started(RequestId::new().to_string(), &started);
     ledger.record(draft).await.context("the first entry cannot be written")?;
-    upkeep::record_rules(ledger, plan).await
+    upkeep::record_rules(ledger, plan, None).await
 }
 
-fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upstream> {
+fn endpoints(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Endpoints> {
     let tls = match &upstream.tls {
         None => None,
         Some(files) => {
@@ -341,8 +343,11 @@ fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upst
         max_idle: upstream.max_idle,
         check: upstream.check.clone(),
     };
-    let endpoints = Endpoints::new(&upstream.urls, tls, terms)?;
-    let made = Upstream::new(endpoints, upstream.prefix().to_owned());
+    Ok(Endpoints::new(&upstream.urls, tls, terms)?)
+}
+
+fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upstream> {
+    let made = Upstream::new(endpoints(upstream, config)?, upstream.prefix().to_owned());
     let made =
         made.with_limits(upstream.timeout, upstream.max_body.0).with_codings(upstream.encodings.clone());
     match &upstream.bearer {

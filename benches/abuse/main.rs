@@ -6,7 +6,8 @@
 //! need a credential from another contractor, as the limits take them apart. Gateway, upstream and attacker
 //! are processes of their own.
 //!
-//! `cargo bench --bench abuse`; `-- idle 1000` measures the memory of idle connections instead.
+//! `cargo bench --bench abuse`; `-- idle 1000` measures the memory of idle connections instead, `-- reload 100`
+//! what the client notices of rules of so many contractors that change.
 
 mod attacks;
 mod client;
@@ -16,6 +17,7 @@ mod client;
 mod h2_raw;
 mod idle;
 mod process;
+mod reload;
 
 use std::path::Path;
 use std::process::Command;
@@ -52,6 +54,7 @@ fn main() -> Result<(), Failure> {
             println!("{told}");
             Ok(())
         }
+        ["reload", count] => tokio::runtime::Runtime::new()?.block_on(reload::measure(count.parse()?)),
         ["idle", count] => tokio::runtime::Runtime::new()?.block_on(idle::measure(count.parse()?)),
         _ => tokio::runtime::Runtime::new()?.block_on(measure()),
     }

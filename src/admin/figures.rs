@@ -13,6 +13,7 @@ pub struct Figures {
     registry: Registry,
     ends: Family<End, Gauge>,
     rules: Gauge,
+    digest: Family<Rules, Gauge>,
     failed: Family<Taken, Gauge>,
     suspended: Gauge,
     ledger: Gauge,
@@ -26,6 +27,12 @@ struct End {
     name: String,
 }
 
+/// The rules in force.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rules {
+    digest: String,
+}
+
 /// What changes without a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Taken {
@@ -35,7 +42,7 @@ struct Taken {
 impl Default for Figures {
     fn default() -> Self {
         let (ends, rules) = (Family::<End, Gauge>::default(), Gauge::default());
-        let failed = Family::<Taken, Gauge>::default();
+        let (digest, failed) = (Family::<Rules, Gauge>::default(), Family::<Taken, Gauge>::default());
         let (suspended, ledger) = (Gauge::default(), Gauge::default());
         let mut registry = Registry::with_prefix("fieldgate");
         registry.register(
@@ -48,6 +55,7 @@ impl Default for Figures {
             "When the rules came into force, Unix time",
             rules.clone(),
         );
+        registry.register("rules", "1 for the rules in force, by their digest", digest.clone());
         registry.register(
             "reload_failed",
             "1 where rules (`rules`), certificates and lists (`tls`) or what upstreams are shown (`upstreams`) cannot be taken in",
@@ -55,7 +63,7 @@ impl Default for Figures {
         );
         registry.register("suspended_contractors", "Contractors that get nothing for now", suspended.clone());
         registry.register("ledger_healthy", "1 where disclosures can be recorded", ledger.clone());
-        let figures = Figures { registry, ends, rules, failed, suspended, ledger };
+        let figures = Figures { registry, ends, rules, digest, failed, suspended, ledger };
         ["rules", "tls", "upstreams"].iter().for_each(|what| figures.set_failed(what, false));
         figures
     }
@@ -71,7 +79,9 @@ impl Figures {
     }
 
     /// Rules have come into force.
-    pub fn rules_are_new(&self) {
+    pub fn rules_are_new(&self, digest: &str) {
+        self.digest.clear();
+        self.digest.get_or_create(&Rules { digest: digest.to_owned() }).set(1);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.rules.set(now as i64);
     }

@@ -8,13 +8,17 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::app;
+use crate::app::control::{self, Order};
+use crate::app::live::{self, LiveAnswer};
+use crate::config::Config;
 use crate::diagnostic::print::{print_diagnostics, summary};
 use crate::filter::{Explained, Explanation, Fate, explain};
+use crate::ledger::OwnKind;
 use crate::model::SubjectKey;
 use crate::rules::fixture::{self, Call, NoRoute};
-use crate::rules::{Contractor, Route};
+use crate::rules::{Contractor, Query, RequestPath, Route};
 
-use super::{Answer, ConfigPath};
+use super::{Answer, ConfigPath, operator};
 
 /// Columns of each half, where the terminal does not say.
 const HALF: usize = 58;
@@ -26,15 +30,24 @@ pub(super) struct Arguments {
     /// The path that it calls, such as /orders/504499
     path: String,
     /// What the upstream answers: a file, or `-` for standard input
-    #[arg(long, value_name = "FILE", default_value = "-")]
+    #[arg(long, value_name = "FILE", default_value = "-", conflicts_with = "live")]
     input: String,
+    /// Ask the upstream itself; the ledger has an entry first, as these are customers' data
+    #[arg(long)]
+    live: bool,
+    /// With --live: who asks; the name of the user at the terminal where it is left out
+    #[arg(long, value_name = "NAME", requires = "live")]
+    by: Option<String>,
+    /// With --live: why
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "live")]
+    reason: String,
     /// The task, where several serve the path
     #[arg(long, value_name = "ID")]
     task: Option<String>,
     #[arg(long, value_name = "METHOD", default_value = "GET")]
     method: String,
-    /// Keep this as an example, rules/fixtures/NAME, that `check` runs
-    #[arg(long, value_name = "NAME", value_parser = fixture_name)]
+    /// Keep this as an example, rules/fixtures/NAME, that `check` runs; not with --live: examples are made up
+    #[arg(long, value_name = "NAME", value_parser = fixture_name, conflicts_with = "live")]
     save: Option<String>,
     #[command(flatten)]
     config: ConfigPath,
@@ -77,7 +90,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         }
         Err(error) => return Err(error.into()),
     };
-    let body = read(&arguments.input)?;
+    let body = match arguments.live {
+        false => read(&arguments.input)?,
+        true => {
+            let LiveAnswer { status, body } = ask(arguments, &config, contractor, route)?;
+            if !status.is_success() {
+                let gets = if matches!(status.as_u16(), 404 | 410) { "404" } else { "502" };
+                anstream::eprintln!("the upstream answers {status}: {} would get {gets}", contractor.id);
+                return Ok(Answer::No);
+            }
+            body
+        }
+    };
     let explanation = match explain(&route.filter, &route.selection, &body) {
         Ok(explanation) => explanation,
         Err(fault) => {
@@ -96,6 +120,35 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         anstream::eprintln!("saved as {}", folder.display());
     }
     Ok(if explanation.reduced.is_some() { Answer::Yes } else { Answer::No })
+}
+
+/// Asks the upstream what a contractor's request would ask it, once the ledger has an entry about it.
+fn ask(
+    arguments: &Arguments,
+    config: &Config,
+    contractor: &Contractor,
+    route: &Route,
+) -> anyhow::Result<LiveAnswer> {
+    if arguments.method != "GET" {
+        bail!("--live only reads: it goes with GET");
+    }
+    let (path, query) = arguments.path.split_once('?').unwrap_or((&arguments.path, ""));
+    let path = RequestPath::parse(path).map_err(|_| NoRoute::Path(arguments.path.clone()))?;
+    let query = Query::parse(query, &route.query)
+        .map_err(|_| anyhow::anyhow!("the query is not one that the route permits: 400"))?;
+    let upstream = config.upstreams.get(&route.upstream).context("the route's upstream is not there")?;
+    let target = format!("{}{}{}", upstream.prefix(), path.encode(), query.encode());
+    let (task, route) = (contractor.tasks[route.task].id.as_str(), route.template.as_str());
+    let event = json!({
+        "by": operator(arguments.by.as_deref())?,
+        "action": "explain",
+        "reason": arguments.reason,
+        // The path itself may name a customer.
+        "as": contractor.id.as_str(), "task": task, "route": route,
+    });
+    control::order(config, Order::Record { kind: OwnKind::Access, event })
+        .context("nothing is asked without an entry about it")?;
+    live::ask(config, upstream, &target)
 }
 
 fn fixture_name(text: &str) -> Result<String, &'static str> {

@@ -158,6 +158,37 @@ pub struct Started<'a> {
 pub struct ActivatedRules<'a> {
     pub rules: &'a str,
     pub contractors: Vec<&'a str>,
+    /// Against those before; nothing at the start.
+    #[serde(flatten)]
+    pub change: Option<RulesChange<'a>>,
+}
+
+/// What other rules change for contractors.
+#[derive(Debug, Serialize)]
+pub struct RulesChange<'a> {
+    /// Digest of the rules before.
+    pub before: &'a str,
+    /// How many differences let a contractor have more.
+    pub widen: usize,
+    /// How many may do so.
+    pub may_widen: usize,
+    /// How many let one have less.
+    pub narrow: usize,
+    /// How many of them are not listed: words, and what there is no room for.
+    pub not_listed: usize,
+    pub changes: Vec<RuleChange<'a>>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+pub struct RuleChange<'a> {
+    pub effect: &'a str,
+    pub contractor: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<&'a str>,
+    pub what: &'a str,
 }
 
 /// What the company's own people do with the ledger.

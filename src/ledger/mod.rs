@@ -65,7 +65,7 @@ pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
     ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
-    Refused, Request, Signal, Started, StreamPart,
+    Refused, Request, RuleChange, RulesChange, Signal, Started, StreamPart,
 };
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};

@@ -58,7 +58,7 @@ fn draft(number: u64) -> Draft {
     };
     let parties = Parties { contractor: "parcelco", credential: "parcelco-gateway" };
     let request = Request { method: "GET", route: None };
-    let rules = super::ActivatedRules { rules: "d", contractors: vec!["parcelco"] };
+    let rules = super::ActivatedRules { rules: "d", contractors: vec!["parcelco"], change: None };
     let id = uuid::Uuid::now_v7().to_string();
     match number {
         0 => Draft::rules(id, &rules),

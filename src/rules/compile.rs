@@ -22,6 +22,7 @@ pub fn compile(
         RulesDigest::of(files.iter().map(|(source, _)| (source.name.as_str(), source.text.as_str())));
     let mut plan = Plan {
         digest,
+        sources: files.iter().map(|(source, _)| Arc::clone(source)).collect(),
         contractors: Vec::new(),
         holders: HashMap::new(),
         api_keys: Vec::new(),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::civil::Date;
 
+use crate::diagnostic::Source;
 use crate::filter::{FieldCount, Filter, Selection};
 use crate::model::{
     Basis, Canaries, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey, TaskId,
@@ -35,6 +36,8 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Plan {
     pub digest: RulesDigest,
+    /// What it was made of, for comparisons.
+    pub sources: Vec<Arc<Source>>,
     pub contractors: Vec<Arc<Contractor>>,
     pub(super) holders: HashMap<Proof, Holder>,
     pub(super) api_keys: Vec<([u8; 32], Holder)>,

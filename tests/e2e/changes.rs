@@ -319,6 +319,13 @@ async fn rules_that_change_decide_the_next_request_and_broken_ones_change_nothin
     let entries = house.entries();
     let digests: Vec<_> = of_kind(&entries, "rules").iter().map(|entry| entry["rules"].clone()).collect();
     assert!(digests.len() == 3 && digests[0] != digests[1], "{digests:?}");
+    let told = of_kind(&entries, "rules");
+    assert!(told[0].get("changes").is_none() && told[1]["before"] == digests[0], "{told:?}");
+    assert_eq!((&told[1]["widen"], &told[1]["narrow"]), (&json!(1), &json!(1)), "{told:?}");
+    let change = &told[1]["changes"][1];
+    assert_eq!((&change["effect"], &change["contractor"]), (&json!("narrows"), &json!("parcelco")));
+    assert!(change["what"].as_str().unwrap().contains("recipient.name is not"), "{told:?}");
+    assert_eq!(told[2]["changes"][0]["what"], "ParcelCo is not a contractor any more");
     house.assert_clean();
 }
 

@@ -1,6 +1,6 @@
 //! Whatever an upstream says: exactly the allowed fields, or a refusal that holds none of its bytes.
 
-use crate::support::{Answer, CONFIG, House, RULES, order};
+use crate::support::{Answer, CONFIG, House, RULES, order, reduced_order};
 
 async fn outcome(house: &House, answer: Answer) -> (u16, String) {
     house.upstream.on("/orders/1", answer);
@@ -196,4 +196,31 @@ async fn an_upstream_over_tls_is_called_only_under_its_right_name_and_authority(
             "{ca} {name}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_asks_the_upstream_itself_after_an_entry_about_it() {
+    let house = House::new().await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/2", Answer::status("503 PLANTED", "PLANTED"));
+    let explain = |path: &str| {
+        house.command(&[
+            "explain", "parcelco", path, "--live", "--by", "anna", "--reason", "CASE-7", "--format", "body",
+        ])
+    };
+    let output = explain("/orders/1");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), reduced_order(1), "{output:?}");
+    let entries = house.told();
+    let entry = entries.last().unwrap();
+    assert_eq!(
+        (&entry["kind"], &entry["action"], &entry["by"]),
+        (&"access".into(), &"explain".into(), &"anna".into())
+    );
+    assert_eq!((&entry["as"], &entry["route"]), (&"parcelco".into(), &"/orders/{order_id}".into()));
+    assert!(!entry.to_string().contains("/orders/1"), "{entry}");
+    let output = explain("/orders/2");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:?}");
+    assert_eq!(explain("/orders?q=x").status.code(), Some(2));
+    assert_eq!(house.upstream.requests().len(), 2);
+    house.assert_clean();
 }

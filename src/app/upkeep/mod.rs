@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Figures;
 use crate::config::Config;
+use crate::diagnostic::Source;
 use crate::ledger::Ledger;
 use crate::model::SubjectKey;
 use crate::proxy::{Gateway, Suspended};
@@ -38,8 +39,9 @@ pub struct Upkeep {
     pub gateway: Arc<Gateway>,
     pub ledger: Arc<Ledger>,
     pub doorway: Arc<Doorway>,
-    /// The rules in force.
+    /// The rules in force, and what they were made of.
     pub digest: String,
+    pub sources: Vec<Arc<Source>>,
     /// The keys that they take tokens by.
     pub key_stores: Vec<Arc<KeyStore>>,
     pub suspended: Arc<Suspended>,
@@ -71,6 +73,7 @@ impl Upkeep {
             gateway: self.gateway,
             ledger: self.ledger,
             digest: self.digest,
+            sources: self.sources,
             key_stores: self.key_stores,
             figures: Arc::clone(&self.figures),
         };

@@ -7,10 +7,11 @@ use tokio::sync::watch;
 
 use crate::admin::Figures;
 use crate::config::Config;
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::ledger::{ActivatedRules, Draft, Ledger};
+use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::ledger::{ActivatedRules, Draft, Ledger, RuleChange, RulesChange};
 use crate::model::{RequestId, SubjectKey};
 use crate::proxy::Gateway;
+use crate::rules::diff::{self, Change, Effect, Written};
 use crate::rules::{self, Plan};
 use crate::token::KeyStore;
 
@@ -18,13 +19,17 @@ use super::super::token_keys::{self, KeyWatch};
 use super::look::{Look, Watched};
 use super::next_look;
 
+/// Bytes of an entry that a list of changes may take: the more important ones are in it, the others counted.
+const LISTED: usize = 40 << 10;
+
 pub struct Keeper {
     pub config: Config,
     pub pseudonym_key: SubjectKey,
     pub gateway: Arc<Gateway>,
     pub ledger: Arc<Ledger>,
-    /// The rules in force.
+    /// The rules in force, and what they were made of.
     pub digest: String,
+    pub sources: Vec<Arc<Source>>,
     pub key_stores: Vec<Arc<KeyStore>>,
     pub figures: Arc<Figures>,
 }
@@ -42,7 +47,7 @@ impl Keeper {
                 let renewed = self.next_rules().await;
                 self.figures.set_failed("rules", renewed.is_err());
                 if matches!(renewed, Ok(true)) {
-                    self.figures.rules_are_new();
+                    self.figures.rules_are_new(&self.digest);
                     tracing::info!(rules = %self.digest, "rules came into force");
                     keys = KeyWatch::new(&self.key_stores);
                 }
@@ -69,24 +74,69 @@ impl Keeper {
             return Ok(false);
         }
         token_keys::fill(&plan.key_stores, &self.key_stores).await?;
-        record_rules(&self.ledger, &plan).await?;
-        self.digest = digest;
+        let (before, after) = (self.sources.clone(), plan.sources.clone());
+        let changes = tokio::task::spawn_blocking(|| changes(before, after)).await?;
+        record_rules(&self.ledger, &plan, Some((&self.digest, &changes))).await?;
+        (self.digest, self.sources) = (digest, plan.sources.clone());
         self.key_stores = plan.key_stores.clone();
         self.gateway.activate(plan);
         Ok(true)
     }
 }
 
-/// Writes that rules come into force.
+/// In terms of data, what matters most first.
+fn changes(before: Vec<Arc<Source>>, after: Vec<Arc<Source>>) -> Vec<Change> {
+    // Both were compiled, so both can be read.
+    let (Ok(before), Ok(after)) = (Written::read(before), Written::read(after)) else { return Vec::new() };
+    let mut changes = diff::diff(&before, &after);
+    changes.sort_by_key(|change| change.effect);
+    changes
+}
+
+/// Writes that rules come into force; against which digest before, and what they change, where that is known.
 ///
 /// # Errors
 /// Where the entry is not durable: then they do not.
-pub async fn record_rules(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
+pub async fn record_rules(
+    ledger: &Ledger,
+    plan: &Plan,
+    before: Option<(&str, &[Change])>,
+) -> anyhow::Result<()> {
     let contractors = plan.contractors.iter().map(|contractor| contractor.id.as_str()).collect();
-    let rules = ActivatedRules { rules: plan.digest.as_str(), contractors };
+    let change = before.map(|(digest, changes)| change(digest, changes));
+    let rules = ActivatedRules { rules: plan.digest.as_str(), contractors, change };
     let draft = Draft::rules(RequestId::new().to_string(), &rules);
     ledger.record(draft).await.context("the entry about the rules cannot be written")?;
     Ok(())
+}
+
+fn change<'a>(before: &'a str, changes: &'a [Change]) -> RulesChange<'a> {
+    let count = |effect| changes.iter().filter(|change| change.effect == effect).count();
+    let mut room = LISTED;
+    let listed = changes.iter().filter(|change| change.effect != Effect::Neutral).take_while(|change| {
+        let size = change.what.len() + change.contractor.len();
+        let size = size + [&change.task, &change.route].into_iter().flatten().map(String::len).sum::<usize>();
+        // Quotes, names, and what must be escaped.
+        let fits = 2 * size + 100 <= room;
+        room = room.saturating_sub(2 * size + 100);
+        fits
+    });
+    let listed = listed.map(|change| RuleChange {
+        effect: change.effect.as_str(),
+        contractor: &change.contractor,
+        task: change.task.as_deref(),
+        route: change.route.as_deref(),
+        what: &change.what,
+    });
+    let listed: Vec<RuleChange> = listed.collect();
+    RulesChange {
+        before,
+        widen: count(Effect::Widens),
+        may_widen: count(Effect::MayWiden),
+        narrow: count(Effect::Narrows),
+        not_listed: changes.len() - listed.len(),
+        changes: listed,
+    }
 }
 
 /// Where the first error is and what it says; not the line, which can hold anything.

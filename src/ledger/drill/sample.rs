@@ -83,7 +83,7 @@ impl Sample {
     }
 
     fn begin(&self) -> [Numberless; 2] {
-        let rules = ActivatedRules { rules: RULES, contractors: self.contractors.to_vec() };
+        let rules = ActivatedRules { rules: RULES, contractors: self.contractors.to_vec(), change: None };
         let started = Started { version: env!("CARGO_PKG_VERSION") };
         [(Draft::started(id(), &started), None), (Draft::rules(id(), &rules), None)]
     }
