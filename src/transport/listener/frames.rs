@@ -16,6 +16,8 @@ use super::in_work::InWork;
 /// Frames that a client may send at once, and in a second: those of nghttp2's own limit.
 const AT_ONCE: u64 = 1000;
 const PER_SECOND: u64 = 33;
+/// What a reset counts: the request that it takes back was begun, and cost more than any other frame.
+const PER_RESET: u64 = 5;
 /// For each answer and each piece of one that a client takes: it may open two windows for each frame of it,
 /// and ask how far away we are.
 const PER_STEP: u64 = 8;
@@ -26,6 +28,7 @@ const HEAD: usize = 9;
 /// RFC 9113, section 6.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 
 /// The stream of an HTTP/2 connection.
@@ -78,6 +81,7 @@ impl<S> Counted<S> {
             // Flow control bounds bytes, and the codec the frames of one field block.
             CONTINUATION => {}
             DATA if head.length > 0 => {}
+            RST_STREAM => counted += PER_RESET,
             _ => counted += 1,
         });
         self.budget.take(counted)
@@ -253,6 +257,6 @@ mod tests {
         }
         let sent = (0..3 * AT_ONCE).take_while(|_| counted.count(&frame(3, 1, &[0; 4]))).count() as u64;
         // What it had, and what it could save.
-        assert_eq!(sent, 2 * AT_ONCE);
+        assert_eq!(sent, 2 * AT_ONCE / PER_RESET);
     }
 }
