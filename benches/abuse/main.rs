@@ -4,7 +4,8 @@
 //! schedule that does not wait for answers; latency is counted from the time that was planned. First it is
 //! alone, then beside one attack after the other. Attacks come from another loopback address, and where they
 //! need a credential from another contractor, as the limits take them apart. Gateway, upstream and attacker
-//! are processes of their own.
+//! are processes of their own. The gateway has one half of the cores, all others the other half, and of that
+//! the attacker what the client and the upstream leave: a real one has a machine of its own.
 //!
 //! `cargo bench --bench abuse`; `-- idle 1000` measures the memory of idle connections instead, `-- reload 100`
 //! what the client notices of rules of so many contractors that change.
@@ -24,7 +25,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
-use process::Process;
+use process::{Cores, Process};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,20 +57,26 @@ fn main() -> Result<(), Failure> {
         }
         ["reload", count] => tokio::runtime::Runtime::new()?.block_on(reload::measure(count.parse()?)),
         ["idle", count] => tokio::runtime::Runtime::new()?.block_on(idle::measure(count.parse()?)),
-        _ => tokio::runtime::Runtime::new()?.block_on(measure()),
+        _ => {
+            let cores = Cores::halves()?;
+            cores.leave_gateways()?;
+            tokio::runtime::Runtime::new()?.block_on(measure(cores))
+        }
     }
 }
 
-async fn measure() -> Result<(), Failure> {
+async fn measure(cores: Cores) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let (_upstream, gateway) = process::start(folder.path(), LIMITS)?;
-    let cores = std::thread::available_parallelism()?;
+    cores.keep_for_gateway(&gateway)?;
     println!(
-        "{} requests/s over {} connections, {ROW:?} a row; {cores} cores for the gateway, its upstream, this \
-         client and the attacker together; time for handshakes, heads and bodies: 2 s, for connections \
+        "{} requests/s over {} connections, {ROW:?} a row; {} for the gateway, {} for its upstream, this client \
+         and the attacker; time for handshakes, heads and bodies: 2 s, for connections \
          on which nothing moves: 0.7 s",
         client::RATE,
-        client::CONNECTIONS
+        client::CONNECTIONS,
+        cores.gateway,
+        cores.others
     );
     println!("| abuse | p50 ms | p99 ms | p99 to alone | not served | RSS growth MiB | how it ended |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
@@ -94,8 +101,13 @@ async fn row(
 ) -> Result<f64, Failure> {
     let before = gateway.memory()?;
     let attacker = attacks::NAMES.contains(&name).then(|| {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["attack", name]).arg(folder).arg(gateway.address.to_string());
+        let mut command = Command::new("nice");
+        command
+            .args(["-n", "19"])
+            .arg(std::env::current_exe()?)
+            .args(["attack", name])
+            .arg(folder)
+            .arg(gateway.address.to_string());
         command.stdout(std::process::Stdio::piped()).spawn()
     });
     let attacker = attacker.transpose()?;

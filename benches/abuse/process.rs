@@ -60,6 +60,45 @@ impl Process {
     }
 }
 
+/// Which cores are whose, as taskset(1) is told.
+pub struct Cores {
+    pub gateway: String,
+    pub others: String,
+}
+
+impl Cores {
+    pub fn halves() -> Result<Cores, Failure> {
+        let all = std::thread::available_parallelism()?.get();
+        let list = |from: usize, to: usize| match to - from {
+            1 => format!("core {from}"),
+            _ => format!("cores {from}-{}", to - 1),
+        };
+        let half = all.div_ceil(2);
+        // A machine with one core has it for all.
+        Ok(Cores { gateway: list(0, half), others: list(half.min(all - 1), all) })
+    }
+
+    /// Moves this process, and what it will start, to the others' cores.
+    pub fn leave_gateways(&self) -> Result<(), Failure> {
+        move_to(&self.others, std::process::id())
+    }
+
+    pub fn keep_for_gateway(&self, gateway: &Process) -> Result<(), Failure> {
+        move_to(&self.gateway, gateway.child.id())
+    }
+}
+
+/// All threads of a process.
+fn move_to(cores: &str, process: u32) -> Result<(), Failure> {
+    let list = cores.split(' ').next_back().unwrap_or_default();
+    let mut command = Command::new("taskset");
+    command.args(["-a", "-c", "-p", list, &process.to_string()]).stdout(Stdio::null());
+    if !command.status()?.success() {
+        return Err("taskset failed".into());
+    }
+    Ok(())
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -19,6 +19,10 @@ use super::refusal::Missing;
 /// A part is released when it has so many bytes.
 const PART: usize = 128 << 10;
 
+/// Bytes of a body after which other requests have their turn: a tenth of a millisecond's work, as each of them
+/// may have to wait for one such piece of every large body.
+const TURN: usize = 128 << 10;
+
 /// Reductions that a thread keeps for requests to come, and how much memory each may hold.
 const KEPT: usize = 16;
 const KEPT_BYTES: usize = 1 << 20;
@@ -137,8 +141,12 @@ impl Rest {
         if !in_parts && self.body.announced() > max_body as u64 {
             return Err(Refusal::UpstreamTooLarge);
         }
-        let mut taken = 0;
+        let (mut taken, mut turn) = (0, TURN);
         loop {
+            if taken >= turn {
+                turn = taken + TURN;
+                tokio::task::yield_now().await;
+            }
             if self.parts > 0 {
                 self.body.wait_anew();
             }
