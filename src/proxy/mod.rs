@@ -81,6 +81,11 @@ pub struct Gateway {
     hosts: Vec<Host>,
 }
 
+/// Rules that were in force.
+pub struct Superseded {
+    _ruling: Arc<Ruling>,
+}
+
 /// The bounds on bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
@@ -121,11 +126,12 @@ impl Gateway {
         self.upstreams.get(name)
     }
 
-    /// Puts other rules in force. Requests in work keep those that they began with.
-    pub fn activate(&self, plan: Plan) {
+    /// Puts other rules in force, and gives back those before: requests in work keep what they began with, and
+    /// none of them should be the one that takes it apart.
+    pub fn activate(&self, plan: Plan) -> Superseded {
         let ruling = Arc::new(self.ruling.load().followed_by(plan));
         self.watcher.rules(&ruling);
-        self.ruling.store(ruling);
+        Superseded { _ruling: self.ruling.swap(ruling) }
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {

@@ -13,8 +13,9 @@ mod upstreams;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::admin::Figures;
@@ -31,6 +32,9 @@ pub use rules::record_rules;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Of threads that do not serve.
+const NICENESS: i32 = 10;
 
 /// Keeps a gateway up to date.
 pub struct Upkeep {
@@ -97,6 +101,20 @@ impl Upkeep {
         });
         tasks
     }
+}
+
+/// Does work that takes the processor for a while, on a thread that has it after those that serve.
+///
+/// # Errors
+/// Where there is no thread, or it has panicked.
+async fn behind_requests<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    let (done, outcome) = oneshot::channel();
+    std::thread::Builder::new().name("upkeep".into()).spawn(move || {
+        // Linux takes a thread's number for a process's here; a system that does not keeps the usual order.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+        let _ = done.send(work());
+    })?;
+    outcome.await.context("the thread has panicked")
 }
 
 /// SIGHUP, where it can be caught.

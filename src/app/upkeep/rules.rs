@@ -1,6 +1,7 @@
 //! The rules in force, and the keys that they take tokens by.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::sync::watch;
@@ -17,10 +18,13 @@ use crate::token::KeyStore;
 
 use super::super::token_keys::{self, KeyWatch};
 use super::look::{Look, Watched};
-use super::next_look;
+use super::{behind_requests, next_look};
 
 /// Bytes of an entry that a list of changes may take: the more important ones are in it, the others counted.
 const LISTED: usize = 40 << 10;
+
+/// After this, no request has the rules before any more, but one that lasts long.
+const IN_WORK: Duration = Duration::from_secs(30);
 
 pub struct Keeper {
     pub config: Config,
@@ -67,19 +71,26 @@ impl Keeper {
     async fn next_rules(&mut self) -> anyhow::Result<bool> {
         let (config, key) = (self.config.clone(), self.pseudonym_key.clone());
         let load = move || super::super::load_rules(&config, key);
-        let loaded = tokio::task::spawn_blocking(load).await??;
+        let loaded = behind_requests(load).await??;
         let Some(plan) = loaded.plan else { bail!("{}", first_error(&loaded.diagnostics)) };
         let digest = plan.digest.as_str().to_owned();
         if digest == self.digest {
             return Ok(false);
         }
         token_keys::fill(&plan.key_stores, &self.key_stores).await?;
-        let (before, after) = (self.sources.clone(), plan.sources.clone());
-        let changes = tokio::task::spawn_blocking(|| changes(before, after)).await?;
+        let (sources, key_stores) = (plan.sources.clone(), plan.key_stores.clone());
+        let (before, after) = (self.sources.clone(), sources.clone());
+        let changes = behind_requests(|| changes(before, after)).await?;
         record_rules(&self.ledger, &plan, Some((&self.digest, &changes))).await?;
-        (self.digest, self.sources) = (digest, plan.sources.clone());
-        self.key_stores = plan.key_stores.clone();
-        self.gateway.activate(plan);
+        let gateway = Arc::clone(&self.gateway);
+        // To make the counters and to take the rules before apart is work for many contractors, which no
+        // request waits for.
+        let before = behind_requests(move || gateway.activate(plan)).await?;
+        tokio::spawn(async {
+            tokio::time::sleep(IN_WORK).await;
+            behind_requests(|| drop(before)).await
+        });
+        (self.digest, self.sources, self.key_stores) = (digest, sources, key_stores);
         Ok(true)
     }
 }
