@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CipherSuite, ClientConfig, RootCertStore, ServerConfig};
 use zeroize::Zeroize;
 
 use crate::secrets::{self, SecretError};
@@ -59,6 +59,15 @@ pub enum TlsError {
 fn provider() -> Arc<CryptoProvider> {
     // X25519MLKEM768 comes first in its list of key exchanges (feature prefer-post-quantum).
     Arc::new(aws_lc_rs::default_provider())
+}
+
+/// For the listener: of TLS 1.3's suites the one first whose hash processors compute themselves. A handshake is
+/// many hashes, and 128 bits are what each of the suites is at least worth (RFC 8446, appendix B.4).
+fn listener_provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    let first = CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != first);
+    Arc::new(provider)
 }
 
 /// What a handshake goes by.
@@ -111,7 +120,7 @@ fn config(
     verifier: Option<Arc<dyn ClientCertVerifier>>,
     identity: Arc<SingleCertAndKey>,
 ) -> Result<ServerConfig, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider())
+    let builder = ServerConfig::builder_with_provider(listener_provider())
         .with_safe_default_protocol_versions()
         .map_err(|source| refused(&listen.certificate, source))?;
     let builder = match verifier {
@@ -119,6 +128,7 @@ fn config(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     let mut config = builder.with_cert_resolver(identity);
+    config.ignore_client_order = true;
     // A resumed session would bring back the client's certificate without looking at it again.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

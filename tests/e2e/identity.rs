@@ -152,6 +152,9 @@ async fn the_hybrid_post_quantum_key_exchange_is_preferred() {
     let stream = house.parcelco().raw().await.unwrap();
     let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap().name();
     assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+    // Whatever the client names first: each of a handshake's many hashes is then one that processors compute.
+    let suite = stream.get_ref().1.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
 }
 
 /// A revocation list of the contractors' authority that names the certificate of `revoked`.
