@@ -55,6 +55,13 @@ impl Subjects {
     }
 }
 
+/// Says which customers a record may be about: those who consented, or whom a court order names. Asked once for
+/// each record that would leave.
+pub trait Admission: fmt::Debug + Send + Sync {
+    /// Whether a record about this customer may leave; `None`: it names nobody.
+    fn admits(&self, subject: Option<Subject>) -> bool;
+}
+
 impl fmt::Debug for Subjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Subjects({})", self.ends.len())

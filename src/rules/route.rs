@@ -57,6 +57,7 @@ impl RouteCompiler<'_> {
             subject: written.subject.map(|path| path.value),
             when: written.when.map(|condition| condition.value),
             disclose,
+            ..Selection::default()
         };
         let filter = Filter::compile(&selection).map_err(|error| match error {
             SelectionError::Treatments(first, second) => {
