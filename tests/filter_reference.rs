@@ -145,7 +145,7 @@ proptest! {
     #[test]
     fn an_explanation_says_what_the_filter_does(text in text(generate::body()), rule in generate::rule()) {
         let Ok(filter) = rule.compile() else { return Ok(()) };
-        let Ok(explanation) = explain(&filter, &rule.selection(), text.as_bytes()) else { return Ok(()) };
+        let Ok(explanation) = explain(&filter, &rule.selection(), text.as_bytes(), None) else { return Ok(()) };
         let reduced = explanation.reduced.clone().unwrap_or_default();
         let leaving: Vec<&str> = explanation.leaving().collect();
         prop_assert_eq!(scalars(&String::from_utf8(reduced).unwrap()), leaving, "{}\n{:?}", text, rule);

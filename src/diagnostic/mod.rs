@@ -130,6 +130,12 @@ impl Report {
         &self.source.name
     }
 
+    /// Whether the line that a diagnostic at `span` shows holds a part of `other`.
+    pub fn shares_line(&self, span: &Range<usize>, other: &Range<usize>) -> bool {
+        let line = |offset| self.source.position(offset).0;
+        (line(other.start)..=line(other.end)).contains(&line(span.start))
+    }
+
     pub fn error(
         &mut self,
         span: &Range<usize>,

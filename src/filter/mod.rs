@@ -269,9 +269,9 @@ impl Filter {
         })
     }
 
-    /// A record must fulfil something before it is disclosed.
+    /// A record must fulfil something before it is disclosed, or its customer must be let through.
     pub fn has_condition(&self) -> bool {
-        self.condition.is_some()
+        self.condition.is_some() || self.needs_admission
     }
 
     /// Something is asked for by `$` where a record is decided on, so the whole body must be there.

@@ -38,7 +38,7 @@ impl Work for Walk<'_, '_, '_> {
     }
 }
 
-impl<'r> Walk<'_, 'r, '_> {
+impl<'r, 't> Walk<'_, 'r, 't> {
     /// Goes on until the marks or the text end.
     ///
     /// # Errors

@@ -59,13 +59,15 @@ mod view;
 pub mod witness;
 mod writer;
 
-pub use account::{Account, Accounting, Frame, Recipient, Recipients, field_words, html, json};
+pub use account::{
+    Account, Accounting, Frame, Ground, Recipient, Recipients, basis_words, field_words, html, json,
+};
 pub use archive::Head;
 pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
-    Refused, Request, Signal, Started, StreamPart,
+    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, Legal, LegalHold, MaskedEntry, OwnKind,
+    Parties, RecordCounts, Refused, Request, Signal, Started, StreamPart,
 };
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};

@@ -314,6 +314,7 @@ fn disclosure_with(customers: u64, canaries: u64) -> Draft {
             task: "deliver-order",
             purpose: "Deliver",
             basis: "contract",
+            legal: None,
             agreement: "DPA-1",
             jurisdictions: crate::model::Jurisdictions { from: country("US"), to: country("NL") },
             transfer: None,

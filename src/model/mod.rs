@@ -16,7 +16,7 @@ pub use names::{
     TransferMechanism,
 };
 pub use subject::{
-    Admission, Canaries, KeyEpoch, Pseudonymiser, Subject, SubjectKey, SubjectKeys, SubjectPseudonym,
-    Subjects,
+    Admission, Canaries, KeyEpoch, NamedSubjects, Pseudonymiser, Subject, SubjectKey, SubjectKeys,
+    SubjectPseudonym, Subjects,
 };
 pub use units::{ByteSize, InvalidUnit, Rate, parse_duration, parse_period};

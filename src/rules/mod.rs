@@ -13,6 +13,7 @@ mod compile;
 pub mod diff;
 mod file;
 pub mod fixture;
+mod legal;
 mod link;
 mod plan;
 mod query;
@@ -28,6 +29,7 @@ use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 
 pub use access::{Access, Hours};
 pub use file::{Limits, Method, Proof};
+pub use legal::{Grant, StatementHold};
 pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task, TokenHolder};
 pub use query::{Query, QueryFault};
 pub use template::{MalformedPath, PathTemplate, RequestPath};

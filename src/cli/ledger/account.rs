@@ -80,7 +80,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         subject: Some(names),
         ..Query::default()
     };
-    let accounting = gather(&search, &query)?;
+    let at = now();
+    let accounting = gather(&search, &query, at)?;
     let text = render(arguments, &config, &search, &accounting)?;
     if let Some(folder) = &arguments.proofs {
         write_proofs(folder, &config, &accounting)?;
@@ -89,7 +90,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         None => println!("{}", text.trim_end()),
         Some(path) => super::export::create(path)?.write_all(text.as_bytes())?,
     }
+    tell_held(&accounting);
     Ok(Answer::Yes)
+}
+
+/// To the company, beside the account: the customer's copy must not tell.
+fn tell_held(accounting: &Accounting) {
+    let count = accounting.held;
+    if count > 0 {
+        let (uses, are) = if count == 1 { ("use", "is") } else { ("uses", "are") };
+        eprintln!(
+            "For the company alone: {count} {uses} of legal grants {are} left out, because the customer must not be \
+             told yet.\nSee them with: fieldgate ledger query --subject ID --basis legal-obligation"
+        );
+    }
 }
 
 fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyhow::Result<()> {
@@ -115,8 +129,8 @@ fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyh
     Ok(())
 }
 
-fn gather(search: &Search, query: &Query) -> anyhow::Result<Accounting> {
-    let mut account = Account::new();
+fn gather(search: &Search, query: &Query, at: i64) -> anyhow::Result<Accounting> {
+    let mut account = Account::new(at);
     search.each(query, Direction::OldestFirst, |position, leaf| {
         let entry = View::parse(leaf).with_context(|| format!("entry {position} is damaged"))?;
         account.add(position, &entry);
@@ -198,7 +212,11 @@ fn table(accounting: &Accounting, recipients: &Recipients) -> String {
             name.unwrap_or_else(|| ground.recipient.clone()),
             ground.country.clone().unwrap_or_default(),
             ground.purpose.clone().unwrap_or_default(),
-            ground.basis.clone().unwrap_or_default(),
+            if ground.case.is_some() {
+                ledger::basis_words(ground)
+            } else {
+                ground.basis.clone().unwrap_or_default()
+            },
             ground.agreement.clone().unwrap_or_default(),
             fields.join(", "),
         ]);

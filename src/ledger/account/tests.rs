@@ -36,7 +36,7 @@ fn part<'a>(id: &'a str, part: u64, last: bool, fields: &[&'a str]) -> View<'a> 
 }
 
 fn account<'a>(entries: impl IntoIterator<Item = View<'a>>) -> Accounting {
-    let mut account = Account::new();
+    let mut account = Account::new(NOW);
     for (position, entry) in entries.into_iter().enumerate() {
         account.add(position as u64, &entry);
     }
@@ -142,7 +142,7 @@ fn the_parts_of_a_response_are_one_disclosure_of_all_their_fields() {
 #[test]
 fn responses_without_an_end_are_bounded_and_all_counted() {
     let ids: Vec<_> = (0..1_000).map(|id| id.to_string()).collect();
-    let mut account = Account::new();
+    let mut account = Account::new(NOW);
     for (position, id) in ids.iter().enumerate() {
         account.add(position as u64, &part(id, 1, false, &["@.name"]));
     }

@@ -2,6 +2,7 @@
 //! before, and what less. What cannot be decided for certain counts as more.
 
 mod fields;
+mod legal;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -195,8 +196,9 @@ fn agreement(old: &RuleFile, new: &RuleFile, log: &mut Log) {
         let effect = Effect::of(after > before);
         log.note(effect, format!("the agreement ends on {after} instead of {before}"));
     }
-    let mechanism =
-        |agreement: &super::file::Agreement| agreement.transfer.map_or("none", |known| known.as_str());
+    let mechanism = |agreement: &super::file::Agreement| {
+        agreement.transfer.as_ref().map_or("none", |known| known.value.as_str())
+    };
     log.neutral("the transfer mechanism", mechanism(old), mechanism(new));
 }
 
