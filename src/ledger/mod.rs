@@ -3,7 +3,8 @@
 //! **Guarantees.** A [`Receipt`] exists only for an entry that is on the disk. Entries are numbered without
 //! gaps, over all and for each contractor; the stored bytes are what is hashed (RFC 6962, section 2.1), and
 //! the head of the tree over them is signed at least every second while entries come. An entry holds no
-//! personal value: paths as the rules write them, counts, and keyed names of subjects.
+//! personal value: paths as the rules write them, counts, and keyed names of subjects. What the law asked for is
+//! on basis `legal-obligation` and has its grant; the customer's account has it when that is allowed.
 //!
 //! **How.** `writer` numbers entries and commits them to the `journal`, one sync for a batch. Behind it
 //! `keeper` takes them into the `archive` (C2SP tlog-tiles, a signed checkpoint) and into the `index`, a

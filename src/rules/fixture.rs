@@ -111,6 +111,7 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
         }
     };
     let admission = contractor.tasks[route.task].admission();
+    let asks = admission.is_some();
     let leaves = match route.filter.reduce_for(upstream.as_bytes(), admission) {
         Ok(Outcome::Reduced { body, .. }) => Some(String::from_utf8_lossy(&body).into_owned()),
         Ok(Outcome::Withheld) => None,
@@ -125,12 +126,13 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
             return Ok(report.found);
         }
     };
-    Ok(compare(leaves, expected, |text| source("expected.json", text)))
+    Ok(compare(leaves, expected, asks, |text| source("expected.json", text)))
 }
 
 fn compare(
     leaves: Option<String>,
     expected: Option<String>,
+    asks: bool,
     source: impl Fn(String) -> Arc<Source>,
 ) -> Vec<Diagnostic> {
     let (expected, leaves) = match (expected, leaves) {
@@ -139,8 +141,12 @@ fn compare(
         (Some(expected), Some(leaves)) => (expected, leaves),
         (Some(expected), None) => {
             let mut report = Report::new(source(expected));
-            let help = "remove the file if nothing may leave, or mend the condition or the list of customers";
-            report.error(&(0..0), "", "nothing leaves: the record is withheld", help);
+            let help = "remove the file if nothing may leave, or mend the condition";
+            let message = match asks {
+                true => "nothing leaves: the condition does not hold, or the customer is not let through",
+                false => "nothing leaves: the condition does not hold",
+            };
+            report.error(&(0..0), "", message, help);
             return report.found;
         }
         (None, Some(leaves)) => {

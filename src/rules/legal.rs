@@ -237,3 +237,76 @@ fn check_route(route: &file::Route, report: &mut Report) {
         report.error(&field.text.span, &field.text.key, "begins with `$`", help);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use crate::diagnostic::Source;
+
+    use super::*;
+
+    const RULES: &str = r#"
+[contractor]
+id = "x"
+name = "X"
+service = "Accounting"
+jurisdiction = "US"
+contact = "x@x.example"
+[contractor.agreement]
+reference = "DPA"
+effective = 2026-01-01
+expires = 2099-01-01
+[[contractor.credential]]
+id = "c"
+mtls_san = "URI:spiffe://x.example/x"
+[[task]]
+id = "court"
+purpose = "Court order"
+basis = "legal-obligation"
+[task.legal]
+case = "2026/1"
+authority = "Court"
+approved_by = ["Anna", "Bram"]
+effective = 2026-02-01
+expires = 2026-06-30
+subjects = ["c-1"]
+"#;
+
+    fn said(today: Date) -> Vec<String> {
+        let source = Source::new("rules/x.toml", RULES);
+        let mut report = Report::new(Arc::clone(&source));
+        let file = super::super::read::read(&source, &mut report).unwrap();
+        assert!(report.found.is_empty(), "{:?}", report.found);
+        check(&file.tasks[0], today, &mut report);
+        report.found.iter().map(|found| found.message.clone()).collect()
+    }
+
+    #[test]
+    fn a_grant_that_ends_soon_has_ended_or_lasts_long_is_told() {
+        assert_eq!(said(date(2026, 6, 15)), Vec::<String>::new());
+        assert_eq!(said(date(2026, 6, 16)), ["is in 14 days"]);
+        assert_eq!(said(date(2026, 6, 29)), ["is tomorrow"]);
+        for past in [date(2026, 6, 30), date(2027, 1, 1)] {
+            assert_eq!(said(past), ["is past: nothing leaves by this task"]);
+        }
+        assert_eq!(said(date(2025, 6, 29)), Vec::<String>::new());
+        assert_eq!(said(date(2025, 6, 28)), ["is more than a year away"]);
+    }
+
+    #[test]
+    fn a_grant_is_in_force_from_its_first_day_to_the_one_before_its_end() {
+        let grant = Grant {
+            case: "1".into(),
+            authority: "Court".into(),
+            approved_by: ["a".into(), "b".into()],
+            effective: Some(date(2026, 2, 1)),
+            expires: date(2026, 6, 30),
+            subjects: Arc::default(),
+            hold: None,
+        };
+        let days = [date(2026, 1, 31), date(2026, 2, 1), date(2026, 6, 29), date(2026, 6, 30)];
+        assert_eq!(days.map(|day| grant.is_in_force(day)), [false, true, true, false]);
+        assert!(Grant { effective: None, ..grant }.is_in_force(date(2000, 1, 1)));
+    }
+}

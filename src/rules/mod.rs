@@ -2,7 +2,8 @@
 //!
 //! **Guarantees.** A plan exists only where every file of the directory is without error; all errors
 //! of all files come in one run. What a file does not say is not allowed. What this version cannot
-//! keep (a basis, a selector) is refused, never ignored.
+//! keep (a basis, a selector) is refused, never ignored. Customers that a file names (`canaries`, a legal
+//! grant's `subjects`) are never shown.
 //!
 //! **Trusts** the people who can write the files. **Must not** know of requests or the ledger.
 //!

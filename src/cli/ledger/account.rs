@@ -1,11 +1,11 @@
 //! `fieldgate ledger account`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde_json::json;
@@ -19,6 +19,7 @@ use crate::ledger::{
     self, Account, Accounting, Frame, Log, Order as Direction, OwnKind, ProveError, Query, Recipient,
     Recipients, Search, View,
 };
+use crate::rules::{self, Grant, Plan};
 
 use super::super::{Answer, ConfigPath};
 use super::{moment, names_of, now, operator, time};
@@ -81,8 +82,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         ..Query::default()
     };
     let at = now();
-    let accounting = gather(&search, &query, at)?;
-    let text = render(arguments, &config, &search, &accounting)?;
+    let plan = plan(&config);
+    let account = Account::new(at).without_cases(held_cases(plan.as_ref()));
+    let accounting = gather(&search, &query, account)?;
+    if plan.is_none() && accounting.groups.iter().any(|group| group.ground.case.is_some()) {
+        bail!(
+            "the account lists a use of a legal grant, and the rules cannot be read: they may say that the customer \
+             must not be told yet; see: fieldgate check"
+        );
+    }
+    let text = render(arguments, &config, &search, &accounting, &recipients(plan.as_ref()))?;
     if let Some(folder) = &arguments.proofs {
         write_proofs(folder, &config, &accounting)?;
     }
@@ -129,8 +138,7 @@ fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyh
     Ok(())
 }
 
-fn gather(search: &Search, query: &Query, at: i64) -> anyhow::Result<Accounting> {
-    let mut account = Account::new(at);
+fn gather(search: &Search, query: &Query, mut account: Account) -> anyhow::Result<Accounting> {
     search.each(query, Direction::OldestFirst, |position, leaf| {
         let entry = View::parse(leaf).with_context(|| format!("entry {position} is damaged"))?;
         account.add(position, &entry);
@@ -144,8 +152,8 @@ fn render(
     config: &Config,
     search: &Search,
     accounting: &Accounting,
+    recipients: &Recipients,
 ) -> anyhow::Result<String> {
-    let recipients = recipients(config);
     let log = search.log();
     let root = log.root().unwrap_or_default();
     let frame = Frame {
@@ -160,9 +168,9 @@ fn render(
         not_readable_epochs: ledger::destroyed_epochs(&config.ledger.subject_key),
     };
     Ok(match arguments.format {
-        Form::Html => ledger::html(accounting, &recipients, &frame)?,
-        Form::Json => serde_json::to_string_pretty(&ledger::json(accounting, &recipients, &frame))?,
-        Form::Table => table(accounting, &recipients),
+        Form::Html => ledger::html(accounting, recipients, &frame)?,
+        Form::Json => serde_json::to_string_pretty(&ledger::json(accounting, recipients, &frame))?,
+        Form::Table => table(accounting, recipients),
     })
 }
 
@@ -180,12 +188,21 @@ fn pruned_before(search: &Search) -> anyhow::Result<Option<i64>> {
     Ok(last)
 }
 
+/// Today's rules, where they can be read.
+fn plan(config: &Config) -> Option<Plan> {
+    app::load_keys(config).ok().and_then(|keys| app::load_rules(config, keys.pseudonyms).ok()?.plan)
+}
+
+/// Cases that today's rules keep from their customers: that day may have been put off since their entries.
+fn held_cases(plan: Option<&Plan>) -> BTreeSet<String> {
+    let tasks = plan.iter().flat_map(|plan| &plan.contractors).flat_map(|contractor| &contractor.tasks);
+    let is_held = |grant: &&Grant| grant.hold.as_ref().is_some_and(|hold| rules::today() < hold.until);
+    tasks.filter_map(|task| task.legal.as_ref()).filter(is_held).map(|grant| grant.case.clone()).collect()
+}
+
 /// Contractors, as far as today's rules know them.
-fn recipients(config: &Config) -> Recipients {
-    let plan =
-        app::load_keys(config).ok().and_then(|keys| app::load_rules(config, keys.pseudonyms).ok()?.plan);
-    let contractors = plan.map(|plan| plan.contractors).unwrap_or_default();
-    let known = contractors.iter().map(|contractor| {
+fn recipients(plan: Option<&Plan>) -> Recipients {
+    let known = plan.iter().flat_map(|plan| &plan.contractors).map(|contractor| {
         let recipient = Recipient {
             name: contractor.name.clone(),
             service: contractor.service.clone(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::super::view::View;
+use super::super::view::{Legal, View};
 use super::dates;
 
 /// Entries that a group keeps, the newest, so that their proofs can be asked for.
@@ -26,6 +26,8 @@ pub struct Account {
     clock: u64,
     /// When the account is given, microseconds since 1970-01-01T00:00:00Z.
     now: i64,
+    /// Cases of which the customer must not be told, whatever their entries say.
+    held_cases: BTreeSet<String>,
     /// Responses that the customer must not be told of yet, but those in parts.
     held: u64,
     /// The others, by id.
@@ -123,12 +125,24 @@ impl Account {
         Account { now, ..Account::default() }
     }
 
+    /// Keeps these cases out too: what they wait for was put off after their entries were written.
+    #[must_use]
+    pub fn without_cases(mut self, cases: BTreeSet<String>) -> Self {
+        self.held_cases = cases;
+        self
+    }
+
+    fn is_held(&self, entry: &View) -> bool {
+        let held = |legal: &Legal| legal.is_held(self.now) || self.held_cases.contains(&*legal.case);
+        entry.legal.as_ref().is_some_and(held)
+    }
+
     /// Takes the next entry, oldest first. Only disclosures count.
     pub fn add(&mut self, position: u64, entry: &View) {
         if entry.kind != "disclosure" {
             return;
         }
-        if entry.legal.as_ref().is_some_and(|legal| legal.is_held(self.now)) {
+        if self.is_held(entry) {
             return self.hold(entry);
         }
         self.clock += 1;
