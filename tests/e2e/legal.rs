@@ -137,6 +137,33 @@ async fn an_answer_without_a_body_says_nothing_of_whom_it_is_about_and_is_refuse
 }
 
 #[tokio::test]
+async fn lines_and_long_lists_are_held_against_the_grant_record_by_record() {
+    let house = house(&[granted("case-1", OPEN)]).await;
+    let client = house.parcelco();
+    let lines = ["\"PLANTED-7\"", "\"PLANTED-8\"", "1007", "null"].map(|id| record(id) + "\n").concat();
+    let headers = vec![("Content-Type".to_owned(), "application/x-ndjson".to_owned())];
+    let answer = Answer::Http { status: "200 OK".into(), headers, body: lines.into_bytes() };
+    house.upstream.on("/case-1/orders/1", answer);
+    assert_eq!(house.get(&client, "/case-1/orders/1").await.body, "{\"name\":\"Jan\"}\n".repeat(2));
+
+    // Every other record is of somebody else; what leaves is more than one part takes.
+    let name = "n".repeat(500);
+    let long = |customer: &str| record(customer).replace("Jan", &name);
+    let pair = format!("{},{}", long("1007"), long("\"PLANTED-8\""));
+    let list = vec![pair; 1_000].join(",");
+    house.upstream.on("/case-1/orders", Answer::json(format!(r#"{{"data":[{list}]}}"#)));
+    let response = house.receive(&client, "/case-1/orders").await;
+    assert!(response.whole);
+    assert_eq!(
+        response.text(),
+        format!(r#"{{"data":[{}]}}"#, vec![format!(r#"{{"name":"{name}"}}"#); 1_000].join(","))
+    );
+    let entries = house.entries_of(&response.disclosure_id());
+    assert!(entries.len() > 2 && entries.iter().all(|entry| entry["legal"]["case"] == "2026/case-1"));
+    house.assert_clean();
+}
+
+#[tokio::test]
 async fn a_grant_that_has_ended_or_not_begun_is_as_if_it_were_not_written() {
     let over = granted("over", "expires = 2026-06-30");
     let soon = granted("soon", "effective = 2099-01-01\nexpires = 2099-12-31");
