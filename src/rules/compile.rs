@@ -32,7 +32,7 @@ pub fn compile(
     let mut found = Vec::new();
     let mut ids = BTreeMap::new();
     for (source, file) in files {
-        let mut report = Report::new(Arc::clone(&source));
+        let mut report = super::report(&source);
         if let Some(other) = ids.insert(file.id.value.clone(), source.name.clone()) {
             let help = format!("{other} has this id too; each contractor has one file");
             report.error(&file.id.span, &file.id.key, "is taken", help);

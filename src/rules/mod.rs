@@ -51,6 +51,11 @@ pub fn load(directory: &Path, surroundings: &Surroundings) -> std::io::Result<Lo
     Ok(compile(sources(directory)?, surroundings))
 }
 
+/// A report about a rule file. Whom it names by these keys is not shown.
+fn report(source: &Arc<Source>) -> Report {
+    Report::hiding(Arc::clone(source), &["canaries", "subjects"])
+}
+
 /// The rule files of a directory, read and not looked at.
 fn sources(directory: &Path) -> std::io::Result<Vec<Arc<Source>>> {
     let mut sources = Vec::new();
@@ -85,7 +90,7 @@ pub fn rule_files(directory: &Path) -> std::io::Result<Vec<std::path::PathBuf>> 
 pub fn contractor_ids(directory: &Path) -> Option<Vec<String>> {
     let id = |path: std::path::PathBuf| {
         let source = Source::new(path.display().to_string(), std::fs::read_to_string(path).ok()?);
-        let file = read::read(&source, &mut Report::new(Arc::clone(&source)))?;
+        let file = read::read(&source, &mut report(&source))?;
         Some(file.id.value.to_string())
     };
     rule_files(directory).ok()?.into_iter().map(id).collect()
@@ -96,7 +101,7 @@ pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded
     let mut diagnostics = Vec::new();
     let mut files = Vec::new();
     for source in sources {
-        let mut report = Report::new(Arc::clone(&source));
+        let mut report = report(&source);
         if let Some(file) = read::read(&source, &mut report) {
             files.push((source, file));
         }

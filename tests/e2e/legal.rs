@@ -268,12 +268,15 @@ async fn the_contractor_is_told_nothing_of_the_grant() {
 
 #[tokio::test]
 async fn a_rule_file_that_lists_its_customers_wrong_says_so_without_showing_one() {
-    let wrong = granted("case-1", OPEN).replace("1007]", "1007, \"PLANTED-7\", \"PLANTED-8\" ]");
-    let house = House::closed(CONFIG, &[("parcelco", &format!("{RULES}{wrong}"))]).await;
-    for format in ["table", "json"] {
-        let output = house.command(&["check", "--format", format]);
-        let said = format!("{output:?}");
-        assert!(output.status.code() == Some(1) && said.contains("is listed twice"), "{said}");
-        assert!(!said.contains(PLANTED), "{said}");
+    let twice = granted("case-1", OPEN).replace("1007]", "1007, \"PLANTED-7\", \"PLANTED-8\" ]");
+    let no_comma = granted("case-1", OPEN).replace("1007]", "1007,\n  \"PLANTED-8\"\n  \"PLANTED-9\"\n]");
+    for (wrong, what) in [(twice, "is listed twice"), (no_comma, "this is not TOML")] {
+        let house = House::closed(CONFIG, &[("parcelco", &format!("{RULES}{wrong}"))]).await;
+        for format in ["table", "json"] {
+            let output = house.command(&["check", "--format", format]);
+            let said = format!("{output:?}");
+            assert!(output.status.code() == Some(1) && said.contains(what), "{said}");
+            assert!(!said.contains(PLANTED), "{said}");
+        }
     }
 }

@@ -109,7 +109,7 @@ struct Filter {
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
     /// To this country (ISO 3166-1 alpha-2)
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, visible_alias = "to", value_name = "CODE")]
     country: Option<String>,
     /// Of this kind: disclosure, subjects, refusal, signal, rules, started, access, key, hold, prune,
     /// suspension

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
+use crate::diagnostic::{Diagnostic, Source, has_errors};
 
 use super::file::{Credential, Proof, RuleFile};
 use super::read;
@@ -72,7 +72,7 @@ impl Written {
     pub fn read(sources: Vec<Arc<Source>>) -> Result<Self, Vec<Diagnostic>> {
         let (mut files, mut found) = (BTreeMap::new(), Vec::new());
         for source in sources {
-            let mut report = Report::new(Arc::clone(&source));
+            let mut report = super::report(&source);
             if let Some(file) = read::read(&source, &mut report) {
                 files.insert(file.id.value.to_string(), (source, file));
             }
