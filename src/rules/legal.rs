@@ -110,29 +110,35 @@ fn grant(table: &mut Table, lists: &mut Vec<Range<usize>>, report: &mut Report) 
     let approved_by = table
         .require(report, "approved_by", "[\"A. Jansen\", \"B. de Vries\"]")
         .and_then(|value| approvers(&value, report));
-    let effective = table.get("effective").map(|value| value.date(report));
-    let expires = table.require(report, "expires", "2026-12-31").and_then(|value| value.date(report));
+    let days = days(table, report);
     let subjects = table.require(report, "subjects", "[\"c-10234\"]").map(|value| {
         lists.push(value.span());
         subjects(&value, report)
     });
     let hold = hold(table, report);
-    let (expires, effective) = (expires?, effective.flatten());
-    if let Some(effective) = effective.as_ref().filter(|effective| expires.value <= effective.value) {
-        let help =
-            format!("it begins on {}; write the first day on which it no longer holds", effective.value);
-        report.error(&expires.span, &expires.key, "is not after `effective`", help);
-    }
+    let (effective, expires) = days?;
     let grant = Grant {
         case: case?,
         authority: authority?,
         approved_by: approved_by?,
-        effective: effective.map(|at| at.value),
+        effective,
         expires: expires.value,
         subjects: Arc::new(subjects?),
         hold: hold?,
     };
     Some(expires.map(|_| grant))
+}
+
+/// `effective`, which may be left out, and `expires`.
+fn days(table: &mut Table, report: &mut Report) -> Option<(Option<Date>, At<Date>)> {
+    let effective = table.get("effective").and_then(|value| value.date(report));
+    let expires = table.require(report, "expires", "2026-12-31").and_then(|value| value.date(report))?;
+    if let Some(effective) = effective.as_ref().filter(|effective| expires.value <= effective.value) {
+        let help =
+            format!("it begins on {}; write the first day on which it no longer holds", effective.value);
+        report.error(&expires.span, &expires.key, "is not after `effective`", help);
+    }
+    Some((effective.map(|at| at.value), expires))
 }
 
 /// What is written into each entry.

@@ -248,6 +248,27 @@ async fn the_customer_is_told_of_a_use_when_its_hold_has_ended_and_until_then_no
 }
 
 #[tokio::test]
+async fn a_hold_that_is_put_off_counts_for_earlier_uses_and_without_rules_no_use_is_told() {
+    let house = house(&[granted("case-1", TOLD)]).await;
+    answers(&house, "/case-1/orders/1", "\"PLANTED-7\"");
+    house.get(&house.parcelco(), "/case-1/orders/1").await;
+    let account = || house.ledger(&["account", "PLANTED-7", "--by", "anna"]);
+    assert!(text(&account()).contains("1 disclosures"));
+    let rules = house.path("rules/parcelco.toml");
+    std::fs::write(&rules, format!("{RULES}{}", granted("case-1", HELD))).unwrap();
+    let output = account();
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("1 use of legal grants is left out"),
+        "{output:?}"
+    );
+    assert!(text(&output).contains("0 disclosures"));
+    std::fs::write(&rules, "broken").unwrap();
+    let output = account();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{output:?}");
+    house.assert_clean();
+}
+
+#[tokio::test]
 async fn the_contractor_is_told_nothing_of_the_grant() {
     let house = house(&[granted("case-1", HELD)]).await;
     answers(&house, "/case-1/orders/1", "\"PLANTED-7\"");

@@ -81,16 +81,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         subject: Some(names),
         ..Query::default()
     };
-    let at = now();
     let plan = plan(&config);
-    let account = Account::new(at).without_cases(held_cases(plan.as_ref()));
-    let accounting = gather(&search, &query, account)?;
-    if plan.is_none() && accounting.groups.iter().any(|group| group.ground.case.is_some()) {
-        bail!(
-            "the account lists a use of a legal grant, and the rules cannot be read: they may say that the customer \
-             must not be told yet; see: fieldgate check"
-        );
-    }
+    let accounting = gather(&search, &query, plan.as_ref())?;
     let text = render(arguments, &config, &search, &accounting, &recipients(plan.as_ref()))?;
     if let Some(folder) = &arguments.proofs {
         write_proofs(folder, &config, &accounting)?;
@@ -138,13 +130,21 @@ fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyh
     Ok(())
 }
 
-fn gather(search: &Search, query: &Query, mut account: Account) -> anyhow::Result<Accounting> {
+fn gather(search: &Search, query: &Query, plan: Option<&Plan>) -> anyhow::Result<Accounting> {
+    let mut account = Account::new(now()).without_cases(held_cases(plan));
     search.each(query, Direction::OldestFirst, |position, leaf| {
         let entry = View::parse(leaf).with_context(|| format!("entry {position} is damaged"))?;
         account.add(position, &entry);
         Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
     })?;
-    Ok(account.finish())
+    let accounting = account.finish();
+    if plan.is_none() && accounting.groups.iter().any(|group| group.ground.case.is_some()) {
+        bail!(
+            "the account lists a use of a legal grant, and the rules cannot be read: they may say that the customer \
+             must not be told yet; see: fieldgate check"
+        );
+    }
+    Ok(accounting)
 }
 
 fn render(
