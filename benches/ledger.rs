@@ -199,6 +199,7 @@ fn draft(task: usize) -> Draft {
             task: "deliver-order",
             purpose: "Deliver the customer's parcel",
             basis: "contract",
+            legal: None,
             agreement: "DPA-2026-014",
             jurisdictions: Jurisdictions { from: country("US"), to: country("NL") },
             transfer: Some("scc"),

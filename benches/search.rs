@@ -213,6 +213,7 @@ fn draft(number: u64) -> Draft {
             task,
             purpose: "Deliver the customer's parcel",
             basis: "contract",
+            legal: None,
             agreement: "DPA-2026-014",
             jurisdictions: Jurisdictions { from: country("US"), to: country(to) },
             transfer: Some("scc"),

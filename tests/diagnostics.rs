@@ -64,6 +64,35 @@ fn the_sample_rules_have_no_errors() {
 }
 
 #[test]
+fn a_transfer_inside_the_economic_area_needs_no_mechanism_and_others_do() {
+    let rules = GOOD.lines().filter(|line| !line.starts_with("transfer")).collect::<Vec<_>>().join("\n");
+    for (home, keys) in
+        [("NL", vec![]), ("DE", vec![]), ("NO", vec![]), ("US", vec!["contractor.jurisdiction"])]
+    {
+        let surroundings = Surroundings { jurisdiction: Country::new(home).unwrap(), ..surroundings() };
+        let loaded = rules::compile(vec![Source::new("rules/x.toml", rules.clone())], &surroundings);
+        let found: Vec<_> = loaded.diagnostics.iter().map(|found| found.key.as_str()).collect();
+        assert_eq!(found, keys, "{home}");
+    }
+}
+
+#[test]
+fn a_derogation_carries_legal_grants_without_a_word_and_a_service_with_a_warning() {
+    let grant = "basis = \"legal-obligation\"\n[task.legal]\ncase = \"1\"\nauthority = \"Court\"\n\
+                 approved_by = [\"Anna\", \"Bram\"]\nsubjects = [1]\neffective = 2026-01-01\nexpires = 2026-01-02";
+    let found = |rules: &str| {
+        let loaded = rules::compile(vec![Source::new("rules/x.toml", rules)], &surroundings());
+        assert!(loaded.plan.is_some(), "{:?}", loaded.diagnostics);
+        loaded.diagnostics.into_iter().map(|found| found.key).collect::<Vec<_>>()
+    };
+    let service = GOOD.replace("\"scc\"", "\"derogation\"");
+    assert_eq!(found(&service), ["contractor.agreement.transfer"]);
+    let case = service.replace("basis   = \"contract\"", grant).replace("  \"$.generated_at\",\n", "");
+    // That it is past is the one thing to say of it.
+    assert_eq!(found(&case), ["task[0].legal.expires"]);
+}
+
+#[test]
 fn two_files_do_not_share_an_id_or_a_credential() {
     let sources = vec![Source::new("rules/a.toml", GOOD), Source::new("rules/b.toml", GOOD)];
     let loaded = rules::compile(sources, &surroundings());

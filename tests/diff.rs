@@ -253,3 +253,65 @@ fn folders_and_revisions_are_compared_and_the_exit_code_says_whether_it_widens()
     assert_eq!(nothing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("neither a folder nor a git revision"));
 }
+
+const GRANT: &str = r#"
+[[task]]
+id = "court"
+purpose = "Answer an order of the court"
+basis = "legal-obligation"
+[task.legal]
+case = "2026/17"
+authority = "District Court"
+approved_by = ["Anna", "Bram"]
+expires = 2026-12-31
+subjects = ["c-10234", "c-10235"]
+"#;
+
+#[test]
+fn a_legal_grant_widens_by_whom_how_long_and_who_approved_and_shows_no_customer() {
+    use Effect::{MayWiden, Narrows, Neutral, Widens};
+    let all = |grant: &str| written(&format!("{RULES}{grant}"));
+    let found = |old: &str, new: &str| -> Vec<(Effect, String)> {
+        let changes = diff(&all(old), &all(new)).into_iter();
+        changes.map(|change| (change.effect, change.what)).collect()
+    };
+    let new = found("", GRANT);
+    let grant = "a legal grant for 2 customers, until 2026-12-31: case 2026/17, District Court, approved by Anna and Bram";
+    assert!(new.contains(&(Widens, grant.to_owned())), "{new:?}");
+    let held = GRANT.replace("expires", "hold_until = 2027-06-30\nhold_reference = \"letter\"\nexpires");
+    for (old, new, effect, what) in [
+        ("\"c-10235\"]", "\"c-10235\", 7]", Widens, "the grant names 1 customer more"),
+        ("\"c-10234\", ", "", Narrows, "the grant does not name 1 customer any more"),
+        ("2026-12-31", "2027-03-31", Widens, "the grant ends on 2027-03-31 instead of 2026-12-31"),
+        ("2026-12-31", "2026-11-30", Narrows, "the grant ends on 2026-11-30 instead of 2026-12-31"),
+        (
+            "expires",
+            "effective = 2026-06-01\nexpires",
+            Narrows,
+            "the grant begins on 2026-06-01 instead of at once",
+        ),
+        ("Bram", "Cato", Widens, "Anna and Cato approved the grant instead of Anna and Bram"),
+        (
+            "2026/17",
+            "2026/18",
+            Widens,
+            "the grant is for case 2026/18, District Court instead of case 2026/17, District Court",
+        ),
+    ] {
+        assert_eq!(found(GRANT, &GRANT.replacen(old, new, 1)), [(effect, what.to_owned())]);
+    }
+    assert_eq!(found(GRANT, &GRANT.replace("\"Anna\", \"Bram\"", "\"Bram\", \"Anna\"")), []);
+    let told = |what: &str| what.to_owned();
+    let later = told("the customers are told of its uses from 2027-06-30 on only");
+    assert_eq!(found(GRANT, &held), [(MayWiden, later)]);
+    assert_eq!(found(&held, GRANT), [(Narrows, told("the customers are told of its uses at once"))]);
+    let sooner = held.replace("2027-06-30", "2027-01-31");
+    assert_eq!(
+        found(&held, &sooner),
+        [(Narrows, told("the customers are told of its uses from 2027-01-31 on"))]
+    );
+    let reference = told("what asks to wait with that is order instead of letter");
+    assert_eq!(found(&held, &held.replace("letter", "order")), [(Neutral, reference)]);
+    let everything = format!("{new:?}{:?}", found(GRANT, &GRANT.replace("c-10234", "c-99999")));
+    assert!(!everything.contains("c-1023") && !everything.contains("c-9999"), "{everything}");
+}

@@ -124,3 +124,72 @@ fn a_saved_fixture_is_run_by_check_and_a_rule_that_breaks_it_is_an_error() {
         assert!(String::from_utf8_lossy(&broken.stderr).contains(said), "{broken:?}");
     }
 }
+
+const GRANT: &str = r#"
+[[task]]
+id = "court"
+purpose = "Answer an order of the court"
+basis = "legal-obligation"
+[task.legal]
+case = "2026/17"
+authority = "District Court of Amsterdam"
+approved_by = ["Anna Jansen", "Bram de Vries"]
+expires = 2099-12-31
+subjects = ["c-1", 7]
+[[task.route]]
+path = "/court"
+upstream = "orders"
+records = "$.data[*]"
+subject = "@.customer.id"
+when = "@.open"
+disclose = ["@.name"]
+[[task.route]]
+path = "/court/{id}"
+upstream = "orders"
+subject = "@.customer.id"
+disclose = ["@.name"]
+"#;
+
+#[test]
+fn whom_a_grant_does_not_name_is_said_of_each_record() {
+    let list = r#"{"data":[{"customer":{"id":"c-1"},"open":1,"name":"Ada"},{"customer":{"id":7.0},"open":1,"name":"Bo"},
+        {"customer":{"id":7},"name":"Cy"},{"customer":{"id":"\u0037"},"open":1,"name":"Di"},{"open":1,"name":"Eve"}]}"#;
+    let house = house(list);
+    let write = |name: &str, text: &str| std::fs::write(house.path().join(name), text).unwrap();
+    write("rules/parcelco.toml", &format!("{}{GRANT}", include_str!("../rules/parcelco.toml")));
+    let output = explain(house.path(), &["parcelco", "/court", "--input", "order.json", "--format", "json"]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["reduced"], r#"{"data":[{"name":"Ada"},{"name":"Di"}]}"#);
+    let names = said["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|value| value["path"].as_str().unwrap().ends_with("['name']"));
+    let fates: Vec<_> = names.map(|value| value["fate"].as_str().unwrap()).collect();
+    assert_eq!(fates, ["kept", "not-admitted", "condition", "kept", "not-admitted"]);
+
+    write("order.json", r#"{"customer":{"id":"c-2"},"name":"Fay"}"#);
+    let output = explain(house.path(), &["parcelco", "/court/1", "--input", "order.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("404: the grant names somebody else, so nothing leaves"), "{table}");
+    assert!(table.contains("the grant does not name the record's customer"), "{table}");
+
+    // It can be looked at when it has ended too, and says so.
+    let over = GRANT.replace("2099-12-31", "2026-06-30");
+    write("rules/parcelco.toml", &format!("{}{over}", include_str!("../rules/parcelco.toml")));
+    write("order.json", r#"{"customer":{"id":"c-1"},"name":"Ada"}"#);
+    let arguments = ["parcelco", "/court/1", "--input", "order.json", "--format", "body", "--save", "named"];
+    let output = explain(house.path(), &arguments);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "{\"name\":\"Ada\"}\n");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("the legal grant of task court is not in force")
+    );
+    assert_eq!(check(house.path()).status.code(), Some(0), "a fixture holds also when the grant has ended");
+    write("rules/fixtures/named/upstream.json", r#"{"customer":{"id":"c-2"},"name":"Ada"}"#);
+    let broken = check(house.path());
+    assert!(
+        String::from_utf8_lossy(&broken.stderr).contains("or the customer is not let through"),
+        "{broken:?}"
+    );
+}

@@ -123,6 +123,7 @@ fn compile(case: &Case, disclose: &[String]) -> Filter {
             .as_ref()
             .map(|when| Condition::parse(when).unwrap_or_else(|error| panic!("{when}: {error:?}"))),
         disclose: plain.chain(whole).chain(shaped).collect(),
+        ..Selection::default()
     };
     Filter::compile(&selection).unwrap()
 }

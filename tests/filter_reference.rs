@@ -5,7 +5,10 @@
 
 mod reference;
 
+use std::sync::Arc;
+
 use fieldgate::filter::{Fault, Filter, MAX_DEPTH, explain};
+use fieldgate::model::{Admission, Subject};
 use proptest::prelude::*;
 use reference::generate::{self, Body};
 use reference::rule::{Kind, Query, Rule, Selector, Step};
@@ -130,6 +133,16 @@ fn is_json(text: &[u8]) -> bool {
     deepest <= MAX_DEPTH && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
+/// Lets some customers through.
+#[derive(Debug)]
+struct Few;
+
+impl Admission for Few {
+    fn admits(&self, subject: Option<Subject>) -> bool {
+        subject.is_some_and(|subject| ["1", "2", "a", "bc", "  "].map(Subject::new).contains(&subject))
+    }
+}
+
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -145,10 +158,13 @@ proptest! {
     #[test]
     fn an_explanation_says_what_the_filter_does(text in text(generate::body()), rule in generate::rule()) {
         let Ok(filter) = rule.compile() else { return Ok(()) };
-        let Ok(explanation) = explain(&filter, &rule.selection(), text.as_bytes()) else { return Ok(()) };
-        let reduced = explanation.reduced.clone().unwrap_or_default();
-        let leaving: Vec<&str> = explanation.leaving().collect();
-        prop_assert_eq!(scalars(&String::from_utf8(reduced).unwrap()), leaving, "{}\n{:?}", text, rule);
+        for admission in [None, Some(Arc::new(Few) as Arc<dyn Admission>)] {
+            let explained = explain(&filter, &rule.selection(), text.as_bytes(), admission);
+            let Ok(explanation) = explained else { return Ok(()) };
+            let reduced = explanation.reduced.clone().unwrap_or_default();
+            let leaving: Vec<&str> = explanation.leaving().collect();
+            prop_assert_eq!(scalars(&String::from_utf8(reduced).unwrap()), leaving, "{}\n{:?}", text, rule);
+        }
     }
 
     #[test]

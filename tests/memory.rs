@@ -16,6 +16,7 @@ fn filter(records: Option<&str>, when: Option<&str>, disclose: &[(&str, Treatmen
         subject: Some(Path::parse("@.customer.id").unwrap()),
         when: when.map(|when| Condition::parse(when).unwrap()),
         disclose: disclose.collect(),
+        ..Selection::default()
     })
     .unwrap()
 }

@@ -26,7 +26,7 @@ pub fn compile(rule: &Rule) -> Result<Filter> {
     }
     let records = rule.records.map(Path::parse).transpose()?;
     let when = rule.when.map(Condition::parse).transpose()?;
-    Ok(Filter::compile(&Selection { records, subject: None, when, disclose })?)
+    Ok(Filter::compile(&Selection { records, when, disclose, ..Selection::default() })?)
 }
 
 /// The rule that discloses `fields` of each record.

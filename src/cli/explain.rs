@@ -102,7 +102,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
             body
         }
     };
-    let explanation = match explain(&route.filter, &route.selection, &body) {
+    let task = &contractor.tasks[route.task];
+    if !task.is_in_force() {
+        anstream::eprintln!("the legal grant of task {} is not in force: a request gets 404 today", task.id);
+    }
+    let explanation = match explain(&route.filter, &route.selection, &body, task.admission()) {
         Ok(explanation) => explanation,
         Err(fault) => {
             anstream::eprintln!("{} would get 502: {fault}", contractor.id);
@@ -186,6 +190,7 @@ fn reason(route: &Route, value: &Explained) -> String {
         Fate::Drifted(field) => format!("not what {} is said to be", path(*field)),
         Fate::Unlisted => "no rule lists it".to_owned(),
         Fate::Condition => "the record's condition does not hold".to_owned(),
+        Fate::NotAdmitted => "the grant does not name the record's customer".to_owned(),
     }
 }
 
@@ -211,7 +216,11 @@ fn table(contractor: &Contractor, route: &Route, explanation: &Explanation) -> S
     }
     let _ = match explanation.reduced {
         Some(_) => writeln!(out, "\n{bold}{}{bold:#}", reduced(explanation)),
-        None => writeln!(out, "\n{bold}404: the condition does not hold, so nothing leaves{bold:#}"),
+        None => {
+            let is_named = explanation.values.iter().all(|value| value.fate != Fate::NotAdmitted);
+            let why = if is_named { "the condition does not hold" } else { "the grant names somebody else" };
+            writeln!(out, "\n{bold}404: {why}, so nothing leaves{bold:#}")
+        }
     };
     out
 }
@@ -251,6 +260,7 @@ fn object(contractor: &Contractor, route: &Route, explanation: &Explanation) -> 
             Fate::Drifted(_) => ("drifted", None),
             Fate::Unlisted => ("unlisted", None),
             Fate::Condition => ("condition", None),
+            Fate::NotAdmitted => ("not-admitted", None),
         };
         Some(json!({ "path": at.concat(), "fate": fate, "to": to, "why": reason(route, value) }))
     });

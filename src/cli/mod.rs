@@ -67,7 +67,7 @@ enum Command {
     /// End a contractor's suspension
     Resume(suspend::Resume),
     /// Read the ledger
-    Ledger(ledger::Arguments),
+    Ledger(Box<ledger::Arguments>),
     /// Run a witness for the ledgers of other teams
     ///
     /// It follows the ledgers' signed heads, cosigns each that goes on from the one before, and no other. Run
@@ -111,7 +111,7 @@ pub fn run() -> ExitCode {
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),
         Command::Resume(arguments) => suspend::resume(&arguments),
-        Command::Ledger(arguments) => ledger::run(arguments),
+        Command::Ledger(arguments) => ledger::run(*arguments),
         Command::Witness(arguments) => witness::run(arguments),
     };
     match result {

@@ -1,7 +1,7 @@
 //! Errors that point into files: what is wrong, where, and what would be right.
 //!
-//! **Guarantees.** A diagnostic names file, line, column and key, and shows the line. All that is
-//! wrong with a file is reported in one go.
+//! **Guarantees.** A diagnostic names file, line, column and key, and shows the line, unless that can name
+//! customers. All that is wrong with a file is reported in one go.
 //!
 //! **Trusts** nobody. **Must not** know what the files mean. **Called by** `rules` and `config`,
 //! which read files through [`table`], and by the commands, which print.
@@ -49,6 +49,31 @@ impl Source {
     fn line(&self, number: usize) -> &str {
         self.text.lines().nth(number - 1).unwrap_or("")
     }
+
+    /// Whether a line belongs to the value of one of these keys, as far as can be told of a text that may not be
+    /// TOML: it names the key, or of the lines before it the next one that begins a key or a table does.
+    fn is_within(&self, line: usize, keys: &[&str]) -> bool {
+        if keys.is_empty() {
+            return false;
+        }
+        let lines: Vec<&str> = self.text.lines().take(line).collect();
+        for text in lines.into_iter().rev() {
+            let names = |key: &&str| {
+                let rests = text.match_indices(*key).map(|(at, _)| text[at + key.len()..].trim_start());
+                rests.into_iter().any(|rest| rest.starts_with(['=', '"', '\'']))
+            };
+            if keys.iter().any(names) {
+                return true;
+            }
+            let text = text.trim_start();
+            let bare = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_-. ".contains(c));
+            let is_table = text.strip_prefix('[').is_some_and(|rest| !rest.trim().starts_with(['"', '\'']));
+            if is_table || (bare.starts_with('=') && bare.len() < text.len()) {
+                return false;
+            }
+        }
+        false
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +108,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What would be right.
     pub help: String,
+    /// Keys whose values are not shown.
+    private: &'static [&'static str],
 }
 
 impl Diagnostic {
@@ -107,8 +134,12 @@ impl fmt::Display for Diagnostic {
         }
         writeln!(f, "{:margin$}--> {}:{line}:{column}", "", self.source.name)?;
         writeln!(f, "{:margin$} |", "")?;
-        writeln!(f, "{line} | {}", text.replace('\t', " "))?;
-        writeln!(f, "{:margin$} | {}{}", "", " ".repeat(column - 1), "^".repeat(width))?;
+        if self.source.is_within(line, self.private) {
+            writeln!(f, "{line} | (not shown: it can name customers)")?;
+        } else {
+            writeln!(f, "{line} | {}", text.replace('\t', " "))?;
+            writeln!(f, "{:margin$} | {}{}", "", " ".repeat(column - 1), "^".repeat(width))?;
+        }
         write!(f, "{:margin$} = {}", "", self.help)
     }
 }
@@ -117,17 +148,29 @@ impl fmt::Display for Diagnostic {
 #[derive(Debug)]
 pub struct Report {
     source: Arc<Source>,
+    private: &'static [&'static str],
     pub found: Vec<Diagnostic>,
 }
 
 impl Report {
     pub fn new(source: Arc<Source>) -> Self {
-        Report { source, found: Vec::new() }
+        Report { source, private: &[], found: Vec::new() }
+    }
+
+    /// Shows no line of the values of these keys: what is printed gets into logs.
+    pub fn hiding(source: Arc<Source>, private: &'static [&'static str]) -> Self {
+        Report { private, ..Report::new(source) }
     }
 
     /// The file that it is about.
     pub fn file(&self) -> &str {
         &self.source.name
+    }
+
+    /// Whether the line that a diagnostic at `span` shows holds a part of `other`.
+    pub fn shares_line(&self, span: &Range<usize>, other: &Range<usize>) -> bool {
+        let line = |offset| self.source.position(offset).0;
+        (line(other.start)..=line(other.end)).contains(&line(span.start))
     }
 
     pub fn error(
@@ -162,6 +205,7 @@ impl Report {
 
     fn add(&mut self, severity: Severity, span: &Range<usize>, key: &str, message: String, help: String) {
         self.found.push(Diagnostic {
+            private: self.private,
             severity,
             source: Arc::clone(&self.source),
             span: span.clone(),
@@ -191,5 +235,22 @@ mod tests {
             report.found[0].to_string(),
             "error: `name` is wrong\n --> rules/x.toml:2:8\n  |\n2 | näme = \"wröng\"\n  |        ^^^^^^^\n  = write \"right\""
         );
+    }
+
+    #[test]
+    fn lines_of_private_values_are_not_shown_whatever_is_wrong_with_them() {
+        let text = "a = \"x\"\nids = [\n  \"c-1\"\n  c-2 # b = 1\n]\nb = [\n\"y\"\n]\n[t]\nz = { ids= 7 }\n\"ids\" = [8\n9]\n[u]\nw";
+        let source = Source::new("rules/x.toml", text);
+        let mut report = Report::hiding(Arc::clone(&source), &["ids"]);
+        for (at, _) in text.match_indices('\n') {
+            report.error(&(at..at), "", "is wrong", "mend it");
+        }
+        let shown: Vec<bool> =
+            report.found.iter().map(|found| !found.to_string().contains("not shown")).collect();
+        let (yes, no) = (true, false);
+        assert_eq!(shown, [yes, no, no, no, no, yes, yes, yes, yes, no, no, no, yes]);
+        let all: String = report.found.iter().map(ToString::to_string).collect();
+        assert!(all.contains("\"y\"") && all.contains("2 | (not shown: it can name customers)"), "{all}");
+        assert!(!["c-1", "c-2", "7", "8", "9 "].iter().any(|id| all.contains(&format!("| {id}"))), "{all}");
     }
 }

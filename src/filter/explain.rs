@@ -2,6 +2,7 @@
 //! itself makes of the same body.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use super::body::Body;
 use super::path::{Origin, Path};
@@ -10,6 +11,7 @@ use super::scanner::Kind;
 use super::treatment::{Form, Treatment, Written};
 use super::tree::{NodeId, Tree};
 use super::{Fault, Filter, Outcome, Selection};
+use crate::model::{Admission, Subject};
 
 /// What becomes of one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Fate {
     Unlisted,
     /// The record that it is in does not fulfil the condition.
     Condition,
+    /// The customer whom the record is about is not let through, or it names nobody.
+    NotAdmitted,
 }
 
 /// One value of a body, in the order of the text; a container comes before what is in it.
@@ -47,17 +51,23 @@ pub struct Explained {
 /// A body and what becomes of it.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// `None`: the body is one record, and its condition does not hold.
+    /// `None`: the body is one record, and its condition does not hold or its customer is not let through.
     pub reduced: Option<Vec<u8>>,
     pub values: Vec<Explained>,
 }
 
-/// Explains what `filter`, which was made from `selection`, does to a body.
+/// Explains what `filter`, which was made from `selection`, does to a body of which those records leave whose
+/// customers are let through.
 ///
 /// # Errors
-/// As [`Filter::reduce`].
-pub fn explain(filter: &Filter, selection: &Selection, body: &[u8]) -> Result<Explanation, Fault> {
-    let reduced = match filter.reduce(body)? {
+/// As [`Filter::reduce_for`].
+pub fn explain(
+    filter: &Filter,
+    selection: &Selection,
+    body: &[u8],
+    admission: Option<Arc<dyn Admission>>,
+) -> Result<Explanation, Fault> {
+    let reduced = match filter.reduce_for(body, admission.clone())? {
         Outcome::Reduced { body, .. } => Some(body),
         Outcome::Withheld => None,
     };
@@ -66,8 +76,8 @@ pub fn explain(filter: &Filter, selection: &Selection, body: &[u8]) -> Result<Ex
     let patterns = RefCell::default();
     let body = Body::new(text, &patterns);
     let Some(tree) = body.tree() else { return Err(Fault::Shape) };
-    let mut look = Look { tree, fields: Vec::new(), refused: Vec::new() };
-    look.mark(selection, &body);
+    let mut look = Look { tree, fields: Vec::new(), refused: Vec::new(), not_admitted: Vec::new() };
+    look.mark(selection, admission.as_deref(), &body);
     let mut values = Vec::new();
     look.tell(tree.root(), 0, Above::default(), selection, &mut values);
     Ok(Explanation { reduced, values })
@@ -79,6 +89,8 @@ struct Look<'t, 'b> {
     fields: Vec<(NodeId, usize)>,
     /// Records whose condition does not hold.
     refused: Vec<NodeId>,
+    /// Records whose customer is not let through.
+    not_admitted: Vec<NodeId>,
 }
 
 /// What is known of what is around a node.
@@ -88,12 +100,18 @@ struct Above {
     field: Option<usize>,
     /// The field whose object this is in, where there should be a scalar.
     drifted: Option<usize>,
-    /// The condition does not hold.
-    refused: bool,
+    /// Why the whole record stays.
+    refused: Option<Refused>,
+}
+
+#[derive(Clone, Copy)]
+enum Refused {
+    Condition,
+    NotAdmitted,
 }
 
 impl<'b> Look<'_, 'b> {
-    fn mark<'r>(&mut self, selection: &'r Selection, body: &Body<'r, 'b>) {
+    fn mark<'r>(&mut self, selection: &'r Selection, admission: Option<&dyn Admission>, body: &Body<'r, 'b>) {
         let tree = self.tree;
         let root = tree.root();
         let select = |path: &'r Path, from| query::nodes(path, tree, from, body);
@@ -105,12 +123,41 @@ impl<'b> Look<'_, 'b> {
             let refused = records.iter().filter(|record| !condition.holds_at(tree, **record, body));
             self.refused = refused.copied().collect();
         }
+        let found = |record| {
+            let path = selection.subject.as_ref()?;
+            let from = if path.origin == Origin::Body { root } else { record };
+            self.subject(*query::nodes(path, tree, from, body).first()?)
+        };
+        let is_admitted = |record: &NodeId| match admission {
+            Some(admission) => admission.admits(found(*record).as_deref().map(Subject::new)),
+            None => !selection.needs_admission,
+        };
+        self.not_admitted = records.iter().filter(|record| !is_admitted(record)).copied().collect();
         for (field, (path, _)) in selection.disclose.iter().enumerate() {
             let origins = if path.origin == Origin::Body { &[root][..] } else { &records };
             for origin in origins {
                 self.fields.extend(select(path, *origin).into_iter().map(|node| (node, field)));
             }
         }
+    }
+
+    /// A customer's name, as the filter reads it.
+    fn subject(&self, node: NodeId) -> Option<String> {
+        let json = self.tree.json(node);
+        let id = match self.tree.kind(node) {
+            Kind::String => serde_json::from_str(json).ok()?,
+            Kind::Number => json.to_owned(),
+            Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return None,
+        };
+        Some(id).filter(|id: &String| !id.is_empty())
+    }
+
+    /// Why a record stays, if the node is one that does.
+    fn refusal(&self, node: NodeId) -> Option<Refused> {
+        if self.refused.contains(&node) {
+            return Some(Refused::Condition);
+        }
+        self.not_admitted.contains(&node).then_some(Refused::NotAdmitted)
     }
 
     /// Tells of a node and of all that is in it.
@@ -122,7 +169,7 @@ impl<'b> Look<'_, 'b> {
         selection: &Selection,
         values: &mut Vec<Explained>,
     ) {
-        let refused = above.refused || self.refused.contains(&node);
+        let refused = above.refused.or_else(|| self.refusal(node));
         let treatment = |field: usize| &selection.disclose[field].1;
         let own = self.fields.iter().filter(|(known, _)| *known == node).map(|(_, field)| *field);
         // Where several paths select it, they agree, or one shows the whole.
@@ -131,13 +178,10 @@ impl<'b> Look<'_, 'b> {
         let field = above.field.filter(|field| is_whole(*field)).or(own).or(above.field);
         let kind = self.tree.kind(node);
         let is_container = matches!(kind, Kind::Object | Kind::Array);
-        let fate = match field {
-            _ if refused => Fate::Condition,
-            Some(field) if is_container && is_whole(field) => Fate::Container,
-            Some(field) if is_container => self.of_container(node, field, above, treatment(field)),
-            Some(field) => self.of_scalar(node, field, treatment(field)),
-            None if is_container => Fate::Container,
-            None => above.drifted.map_or(Fate::Unlisted, Fate::Drifted),
+        let fate = match (refused, field) {
+            (Some(Refused::Condition), _) => Fate::Condition,
+            (Some(Refused::NotAdmitted), _) => Fate::NotAdmitted,
+            (None, field) => self.fate(node, field, above, selection),
         };
         let below = Above {
             // A plain list shows its scalars.
@@ -158,6 +202,19 @@ impl<'b> Look<'_, 'b> {
             let next = values.len();
             self.tell(child, depth + 1, below, selection, values);
             values[next].index = (kind == Kind::Array).then_some(index);
+        }
+    }
+
+    /// Of a node whose record may leave.
+    fn fate(&self, node: NodeId, field: Option<usize>, above: Above, selection: &Selection) -> Fate {
+        let is_container = matches!(self.tree.kind(node), Kind::Object | Kind::Array);
+        let treatment = |field: usize| &selection.disclose[field].1;
+        match field {
+            Some(field) if is_container && treatment(field).form == Form::Whole => Fate::Container,
+            Some(field) if is_container => self.of_container(node, field, above, treatment(field)),
+            Some(field) => self.of_scalar(node, field, treatment(field)),
+            None if is_container => Fate::Container,
+            None => above.drifted.map_or(Fate::Unlisted, Fate::Drifted),
         }
     }
 
@@ -190,7 +247,12 @@ impl Explanation {
         self.values.iter().filter_map(|value| match &value.fate {
             Fate::Kept(_) => Some(value.text.as_str()),
             Fate::Changed(_, to) => Some(to.as_str()),
-            Fate::Container | Fate::Withheld(_) | Fate::Drifted(_) | Fate::Unlisted | Fate::Condition => None,
+            Fate::Container
+            | Fate::Withheld(_)
+            | Fate::Drifted(_)
+            | Fate::Unlisted
+            | Fate::Condition
+            | Fate::NotAdmitted => None,
         })
     }
 }

@@ -26,6 +26,8 @@
 //!
 //! **Called by** `rules`, which compiles, and `proxy::reduce`, which runs it.
 
+use std::sync::Arc;
+
 mod automaton;
 mod body;
 mod condition;
@@ -66,7 +68,7 @@ use automaton::Automaton;
 use construction::{Conflict, Wanted};
 use treatment::Written;
 
-use crate::model::Subjects;
+use crate::model::{Admission, Subjects};
 
 /// What one route discloses, as paths.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +81,9 @@ pub struct Selection {
     pub when: Option<Condition>,
     /// What may leave, and how. Where nothing may, the reduced body is `{}`.
     pub disclose: Vec<(Path, Treatment)>,
+    /// A record is disclosed only where an [`Admission`] was given to the reduction and lets its customer
+    /// through. One that is given asks also where this is false.
+    pub needs_admission: bool,
 }
 
 /// A compiled [`Selection`].
@@ -94,6 +99,8 @@ pub struct Filter {
     uses_body: bool,
     /// Card numbers are masked, so a name must not hold one either.
     masks_names: bool,
+    /// Without an [`Admission`] no record leaves.
+    needs_admission: bool,
 }
 
 /// Why a selection cannot be compiled.
@@ -185,6 +192,8 @@ pub struct Tally {
     pub fields: Vec<FieldCount>,
     pub records_released: u64,
     pub records_withheld: u64,
+    /// Of those, the ones whose condition holds and whose customer was not let through.
+    pub not_admitted: u64,
     /// Members and elements beside allowed ones that were left out.
     pub members_withheld: u64,
     /// One for each released record that names its subject.
@@ -199,7 +208,7 @@ pub enum Outcome {
         body: Vec<u8>,
         tally: Tally,
     },
-    /// The body is one record, and its condition does not hold.
+    /// The body is one record, and its condition does not hold or its customer was not let through.
     Withheld,
 }
 
@@ -213,7 +222,7 @@ impl Tally {
         self.fields.clear();
         self.fields.resize(fields, FieldCount::default());
         self.subjects.clear();
-        (self.records_released, self.records_withheld) = (0, 0);
+        (self.records_released, self.records_withheld, self.not_admitted) = (0, 0, 0);
         (self.members_withheld, self.without_subject) = (0, 0);
     }
 }
@@ -248,6 +257,7 @@ impl Filter {
         let conditions = selection.when.iter();
         let paths = selection.disclose.iter().map(|(path, _)| path).chain(&selection.records);
         Ok(Filter {
+            needs_admission: selection.needs_admission,
             masks_names: selection.disclose.iter().any(|(_, treatment)| treatment.scan.pan),
             has_records: selection.records.is_some(),
             uses_body: conditions.clone().any(Condition::uses_body) || paths.clone().any(Path::uses_body),
@@ -259,9 +269,9 @@ impl Filter {
         })
     }
 
-    /// A record must fulfil something before it is disclosed.
+    /// A record must fulfil something before it is disclosed, or its customer must be let through.
     pub fn has_condition(&self) -> bool {
-        self.condition.is_some()
+        self.condition.is_some() || self.needs_admission
     }
 
     /// Something is asked for by `$` where a record is decided on, so the whole body must be there.
@@ -280,8 +290,16 @@ impl Filter {
     /// # Errors
     /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
     pub fn reduce(&self, body: &[u8]) -> Result<Outcome, Fault> {
+        self.reduce_for(body, None)
+    }
+
+    /// As [`reduce`](Self::reduce), of the records whose customers are let through.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reduce_for(&self, body: &[u8], admission: Option<Arc<dyn Admission>>) -> Result<Outcome, Fault> {
         let mut reduction = Reduction::default();
-        Ok(match reduction.reduce(self, body)? {
+        Ok(match reduction.reduce_for(self, body, admission)? {
             Verdict::Reduced => {
                 let Part { body, tally } = reduction.into_part();
                 Outcome::Reduced { body, tally }

@@ -2,6 +2,7 @@
 //! the text still arrives. [`walk`](super::walk) moves it.
 
 use std::hash::RandomState;
+use std::sync::Arc;
 
 use super::automaton::{Automaton, StateId};
 use super::decision::Slot;
@@ -9,6 +10,7 @@ use super::frame::Frame;
 use super::index::{Cursor, Skipping};
 use super::scanner::Kind;
 use super::{FieldCount, Filter, Tally};
+use crate::model::Admission;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +79,10 @@ pub struct Projection {
     pub tally: Tally,
     /// Something of the text is allowed.
     pub kept: bool,
-    /// The text was one record, and its condition does not hold.
+    /// The text was one record, and its condition does not hold or its customer was not let through.
     pub withheld: bool,
+    /// Whose records may leave.
+    pub(super) admission: Option<Arc<dyn Admission>>,
     pub(super) slots: Vec<Slot>,
     pub(super) before_record: Vec<FieldCount>,
     pub(super) hasher: RandomState,
@@ -96,6 +100,7 @@ impl Projection {
             tally: Tally::default(),
             kept: false,
             withheld: false,
+            admission: None,
             slots: Vec::new(),
             before_record: Vec::new(),
             hasher: RandomState::new(),

@@ -2,6 +2,7 @@
 //! out. What is held of the body is the record in work, and where the rule needs it the whole.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use super::index::Index;
 use super::lookahead::Lookahead;
@@ -10,6 +11,7 @@ use super::projection::{Progress, Projection};
 use super::simd;
 use super::walk::Walk;
 use super::{Fault, Filter, Tally};
+use crate::model::Admission;
 
 /// So much of a body that was walked through is taken away at once: moving the rest costs time.
 const FORGET: usize = 64 << 10;
@@ -83,9 +85,15 @@ impl Reduction {
         reduction
     }
 
-    /// Begins another body.
+    /// Begins another body, in which every customer is let through; none where the filter needs to ask.
     pub fn begin(&mut self, filter: &Filter, format: Format) {
+        self.begin_for(filter, format, None);
+    }
+
+    /// Begins another body, of which those records leave whose customers are let through.
+    pub fn begin_for(&mut self, filter: &Filter, format: Format, admission: Option<Arc<dyn Admission>>) {
         self.format = format;
+        self.projection.admission = admission;
         self.text.clear();
         (self.seen, self.wait, self.begun, self.done) = (0, 0, false, false);
         self.index.reset();
@@ -101,6 +109,7 @@ impl Reduction {
     pub fn clear(&mut self) {
         self.text.clear();
         self.patterns.clear();
+        self.projection.admission = None;
         self.projection.out.clear();
         self.projection.tally.clear(0);
         self.part.body.clear();
@@ -166,7 +175,20 @@ impl Reduction {
     /// # Errors
     /// Where the body cannot be trusted to mean one thing. The upstream is at fault.
     pub fn reduce(&mut self, filter: &Filter, body: &[u8]) -> Result<Verdict, Fault> {
-        self.begin(filter, Format::Json);
+        self.reduce_for(filter, body, None)
+    }
+
+    /// As [`reduce`](Self::reduce), of the records whose customers are let through.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reduce_for(
+        &mut self,
+        filter: &Filter,
+        body: &[u8],
+        admission: Option<Arc<dyn Admission>>,
+    ) -> Result<Verdict, Fault> {
+        self.begin_for(filter, Format::Json, admission);
         let verdict = self.whole(filter, body)?;
         self.cut();
         Ok(verdict)
@@ -347,6 +369,7 @@ fn begins_value(byte: u8) -> bool {
 mod tests {
     use super::super::{Condition, Path, Selection, Treatment};
     use super::*;
+    use crate::model::Subject;
 
     fn filter(records: Option<&str>, disclose: &[&str]) -> Filter {
         Filter::compile(&Selection {
@@ -354,6 +377,7 @@ mod tests {
             subject: Some(Path::parse("@.id").unwrap()),
             when: Some(Condition::parse("@.ok").unwrap()),
             disclose: disclose.iter().map(|path| (Path::parse(path).unwrap(), Treatment::plain())).collect(),
+            ..Selection::default()
         })
         .unwrap()
     }
@@ -397,6 +421,53 @@ mod tests {
         }
     }
 
+    /// Lets one customer through.
+    #[derive(Debug)]
+    struct Only(&'static str);
+
+    impl Admission for Only {
+        fn admits(&self, subject: Option<Subject>) -> bool {
+            subject == Some(Subject::new(self.0))
+        }
+    }
+
+    #[test]
+    fn records_of_customers_that_are_not_let_through_vanish_and_are_counted() {
+        let body = br#"{"data":[{"id":1,"ok":1},{"id":"2","ok":1},{"ok":1},{"id":2,"ok":1},{"id":2}]}"#;
+        let asking = |needs_admission| {
+            Filter::compile(&Selection {
+                records: Some(Path::parse("$.data[*]").unwrap()),
+                subject: Some(Path::parse("@.id").unwrap()),
+                when: Some(Condition::parse("@.ok").unwrap()),
+                disclose: vec![
+                    (Path::parse("@.id").unwrap(), Treatment::plain()),
+                    (Path::parse("@.ok").unwrap(), Treatment::plain()),
+                ],
+                needs_admission,
+            })
+            .unwrap()
+        };
+        for needs in [false, true] {
+            let mut reduction = Reduction::default();
+            reduction.reduce_for(&asking(needs), body, Some(Arc::new(Only("2")))).unwrap();
+            assert_eq!(reduction.body(), br#"{"data":[{"id":"2","ok":1},{"id":2,"ok":1}]}"#);
+            let tally = reduction.tally();
+            assert_eq!((tally.records_released, tally.records_withheld, tally.not_admitted), (2, 3, 2));
+            assert_eq!((tally.subjects.len(), tally.without_subject, tally.fields[0].disclosed), (2, 0, 2));
+        }
+        let mut reduction = Reduction::default();
+        reduction.reduce(&asking(true), body).unwrap();
+        assert_eq!((reduction.body(), reduction.tally().not_admitted), (&br#"{"data":[]}"#[..], 4));
+    }
+
+    #[test]
+    fn a_body_about_a_customer_that_is_not_let_through_is_withheld_whole() {
+        let filter = filter(None, &["@.id"]);
+        let body = br#"{"id":7,"ok":1}"#;
+        let reduce = |only| Reduction::default().reduce_for(&filter, body, Some(Arc::new(Only(only))));
+        assert_eq!((reduce("7"), reduce("8")), (Ok(Verdict::Reduced), Ok(Verdict::Withheld)));
+    }
+
     #[test]
     fn what_is_held_does_not_grow_with_the_body() {
         let filter = filter(Some("$.data[*]"), &["@.id"]);
@@ -429,6 +500,7 @@ mod tests {
                 subject: None,
                 when: when.map(|text| Condition::parse(text).unwrap()),
                 disclose: vec![(Path::parse(path).unwrap(), Treatment::plain())],
+                ..Selection::default()
             })
             .unwrap()
         };

@@ -18,6 +18,7 @@ use super::sensitive::{self, Kinds};
 use super::simd::{Classify, Work};
 use super::treatment::Form;
 use super::{Fault, Filter, text};
+use crate::model::Subject;
 
 /// What a walk works on: one text as far as it is there, and the rule.
 pub struct Walk<'w, 'r, 't> {
@@ -37,7 +38,7 @@ impl Work for Walk<'_, '_, '_> {
     }
 }
 
-impl<'r> Walk<'_, 'r, '_> {
+impl<'r, 't> Walk<'_, 'r, 't> {
     /// Goes on until the marks or the text end.
     ///
     /// # Errors
@@ -437,7 +438,7 @@ impl<'r> Walk<'_, 'r, '_> {
         });
     }
 
-    /// What a record wrote is taken back where its condition does not hold.
+    /// What a record wrote is taken back where its condition does not hold or its customer is not let through.
     fn end_record(&mut self, end: usize, kept: bool) -> Result<bool, Fault> {
         let Some(record) = self.projection.record.take() else { return Ok(kept) };
         let holds = match &self.filter.condition {
@@ -446,12 +447,14 @@ impl<'r> Walk<'_, 'r, '_> {
             }
             None => true,
         };
+        let admitted = !(holds && kept) || self.admit()?;
         let tally = &mut self.projection.tally;
-        if holds && kept {
+        if holds && kept && admitted {
             tally.records_released += 1;
-            self.note_subject()?;
             return Ok(true);
         }
+        let holds = holds && admitted;
+        tally.not_admitted += u64::from(!admitted);
         // What was withheld of a record that may leave is told, also where nothing is left of it.
         if !holds {
             tally.records_withheld += 1;
@@ -463,8 +466,24 @@ impl<'r> Walk<'_, 'r, '_> {
         Ok(false)
     }
 
+    /// Notes whom the record is about, where that one is let through.
+    fn admit(&mut self) -> Result<bool, Fault> {
+        let id = self.subject()?;
+        let admits = match &self.projection.admission {
+            Some(admission) => admission.admits(id.as_deref().map(Subject::new)),
+            None => !self.filter.needs_admission,
+        };
+        let tally = &mut self.projection.tally;
+        match id {
+            _ if !admits => {}
+            Some(id) => tally.subjects.push(&id),
+            None => tally.without_subject += 1,
+        }
+        Ok(admits)
+    }
+
     /// A customer's number or name in the upstream; a string and a number with the same text are one.
-    fn note_subject(&mut self) -> Result<(), Fault> {
+    fn subject(&self) -> Result<Option<Cow<'t, str>>, Fault> {
         let found = self.filter.subject.and_then(|slot| self.projection.slots[slot].first);
         let bytes = found.map(|found| (found.kind, &self.text[found.start..found.end]));
         let id = match bytes {
@@ -474,11 +493,7 @@ impl<'r> Walk<'_, 'r, '_> {
             Some((Kind::Number, token)) => Some(String::from_utf8_lossy(token)),
             Some((Kind::Object | Kind::Array | Kind::Bool | Kind::Null, _)) | None => None,
         };
-        match id.filter(|id| !id.is_empty()) {
-            Some(id) => self.projection.tally.subjects.push(&id),
-            None => self.projection.tally.without_subject += 1,
-        }
-        Ok(())
+        Ok(id.filter(|id| !id.is_empty()))
     }
 }
 

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Hex, Jurisdictions, SubjectPseudonym};
 
+mod legal;
 mod signal;
 
+pub use legal::{Legal, LegalHold};
 pub use signal::Signal;
 
 /// Version of the entry format.
@@ -19,6 +21,9 @@ const VERSION: u32 = 1;
 
 /// Bytes that an entry's numbers take at most.
 const NUMBERS: usize = 64;
+
+/// The basis of a use of a legal grant, and of nothing else.
+pub const LEGAL_BASIS: &str = "legal-obligation";
 
 /// Subjects in one entry; more go into entries that follow it. C2SP tlog-tiles bounds an entry to
 /// 65,535 bytes.
@@ -60,6 +65,9 @@ pub struct Disclosed<'a> {
     pub task: &'a str,
     pub purpose: &'a str,
     pub basis: &'a str,
+    /// There for a use of a legal grant, and for nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legal: Option<Legal<'a>>,
     pub agreement: &'a str,
     #[serde(serialize_with = "jurisdictions")]
     pub jurisdictions: Jurisdictions,

@@ -57,6 +57,7 @@ impl From<&Query> for HoldFilter {
             ("field", &query.field),
             ("outcome", &query.outcome),
             ("basis", &query.basis),
+            ("case", &query.case),
             ("country", &query.country),
         ];
         let words = words.into_iter().filter_map(|(name, word)| Some((name.to_owned(), word.clone()?)));
@@ -80,6 +81,7 @@ impl HoldFilter {
             field: word("field"),
             outcome: word("outcome"),
             basis: word("basis"),
+            case: word("case"),
             country: word("country"),
             subject: names
                 .map(|names| names.iter().filter_map(|name| SubjectPseudonym::parse(name)).collect()),

@@ -91,9 +91,10 @@ pub enum Family {
     Outcome = 6,
     Basis = 7,
     Country = 8,
+    Case = 9,
 }
 
-const FAMILIES: usize = 9;
+const FAMILIES: usize = 10;
 
 /// The index, open for writing.
 pub struct Index {
@@ -339,6 +340,7 @@ impl Filling<'_> {
             (Family::Outcome, Some(entry.outcome())),
             (Family::Basis, entry.basis.as_deref()),
             (Family::Country, entry.country()),
+            (Family::Case, entry.legal.as_ref().map(|legal| legal.case.as_ref())),
         ];
         for (family, word) in words {
             word.map_or(Ok(()), |word| self.note(family, word))?;

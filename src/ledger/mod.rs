@@ -3,7 +3,8 @@
 //! **Guarantees.** A [`Receipt`] exists only for an entry that is on the disk. Entries are numbered without
 //! gaps, over all and for each contractor; the stored bytes are what is hashed (RFC 6962, section 2.1), and
 //! the head of the tree over them is signed at least every second while entries come. An entry holds no
-//! personal value: paths as the rules write them, counts, and keyed names of subjects.
+//! personal value: paths as the rules write them, counts, and keyed names of subjects. What the law asked for is
+//! on basis `legal-obligation` and has its grant; the customer's account has it when that is allowed.
 //!
 //! **How.** `writer` numbers entries and commits them to the `journal`, one sync for a batch. Behind it
 //! `keeper` takes them into the `archive` (C2SP tlog-tiles, a signed checkpoint) and into the `index`, a
@@ -59,13 +60,15 @@ mod view;
 pub mod witness;
 mod writer;
 
-pub use account::{Account, Accounting, Frame, Recipient, Recipients, field_words, html, json};
+pub use account::{
+    Account, Accounting, Frame, Ground, Recipient, Recipients, basis_words, field_words, html, json,
+};
 pub use archive::Head;
 pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, MaskedEntry, OwnKind, Parties, RecordCounts,
-    Refused, Request, RuleChange, RulesChange, Signal, Started, StreamPart,
+    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, Legal, LegalHold, MaskedEntry, OwnKind,
+    Parties, RecordCounts, Refused, Request, RuleChange, RulesChange, Signal, Started, StreamPart,
 };
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};

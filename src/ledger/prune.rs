@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::archive::{self, BUNDLE};
+use super::entry::{self, LEGAL_BASIS};
 use super::error::StoreError;
 use super::files;
 use super::index::{Forgetting, Gone, Keys};
@@ -62,8 +63,8 @@ pub struct Pruned {
     pub bytes_given_back: u64,
 }
 
-/// Finds what can be deleted. What any of `holds` finds stays, with all entries about the same response; and
-/// the newest entry of each contractor, which says how many there were.
+/// Finds what can be deleted. What any of `holds` finds stays, with all entries about the same response; and so
+/// do uses of legal grants of which the customer is not told yet, and the newest entry of each contractor, which says how many there were.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
@@ -106,9 +107,15 @@ pub fn plan(search: &Search, classes: &[Class], holds: &[Query]) -> Result<Pruni
 
 fn held(search: &Search, holds: &[Query]) -> Result<Gone, StoreError> {
     let mut held = Gone::new();
-    for hold in holds {
+    let now = entry::now();
+    // What the customer is not told yet must still be there when the day comes.
+    let untold = Query { basis: Some(LEGAL_BASIS.to_owned()), ..Query::default() };
+    for (hold, all) in holds.iter().map(|hold| (hold, true)).chain([(&untold, false)]) {
         search.each(hold, Order::OldestFirst, |position, leaf| {
             let entry = View::parse(leaf).unwrap_or_default();
+            if !all && !entry.legal.as_ref().is_some_and(|legal| legal.is_held(now)) {
+                return Ok(ControlFlow::Continue(()));
+            }
             let first = position.saturating_sub(entry.part.map_or(0, |part| part.saturating_sub(1)));
             let count = entry.parts.unwrap_or(1).clamp(1, BLOCK);
             (first..first + count).for_each(|position| insert(&mut held, position));

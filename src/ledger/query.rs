@@ -34,6 +34,8 @@ pub struct Query {
     /// `disclosed`, or the code of a refusal.
     pub outcome: Option<String>,
     pub basis: Option<String>,
+    /// The case of a legal grant.
+    pub case: Option<String>,
     /// Where the data went.
     pub country: Option<String>,
     /// The names of one customer, one for each key epoch.
@@ -369,6 +371,7 @@ fn words(query: &Query) -> Vec<(Family, &str)> {
         (Family::Outcome, &query.outcome),
         (Family::Basis, &query.basis),
         (Family::Country, &query.country),
+        (Family::Case, &query.case),
     ];
     words.into_iter().filter_map(|(family, word)| Some((family, word.as_deref()?))).collect()
 }
@@ -386,6 +389,7 @@ fn fits(leaf: &[u8], query: &Query, is_about_subject: bool) -> bool {
         Family::Outcome => entry.outcome() == word,
         Family::Basis => entry.basis.as_deref() == Some(word),
         Family::Country => entry.country() == Some(word),
+        Family::Case => entry.legal.as_ref().is_some_and(|legal| legal.case == word),
     };
     (query.subject.is_none() || is_about_subject)
         && is_within(entry.time, query)

@@ -304,6 +304,19 @@ fn disclosure(customers: u64) -> Draft {
 
 /// The same, with so many planted ones among them.
 fn disclosure_with(customers: u64, canaries: u64) -> Draft {
+    disclosure_on(customers, canaries, None)
+}
+
+/// A use of a legal grant about so many customers, who are told of it from that day on.
+fn granted(customers: u64, until: jiff::civil::Date) -> Draft {
+    let hold = Some(super::LegalHold { until, reference: "letter of the court" });
+    let expires = jiff::civil::date(2099, 12, 31);
+    let approved_by = ["Anna", "Bram"];
+    let legal = super::Legal { case: "2026/17", authority: "Court", approved_by, expires, hold };
+    disclosure_on(customers, 0, Some(legal))
+}
+
+fn disclosure_on(customers: u64, canaries: u64, legal: Option<super::Legal>) -> Draft {
     let country = |code| crate::model::Country::new(code).unwrap();
     Draft::disclosure(super::Disclosure {
         id: uuid::Uuid::now_v7().to_string(),
@@ -313,7 +326,8 @@ fn disclosure_with(customers: u64, canaries: u64) -> Draft {
         disclosed: super::Disclosed {
             task: "deliver-order",
             purpose: "Deliver",
-            basis: "contract",
+            basis: if legal.is_some() { "legal-obligation" } else { "contract" },
+            legal,
             agreement: "DPA-1",
             jurisdictions: crate::model::Jurisdictions { from: country("US"), to: country("NL") },
             transfer: None,
@@ -382,6 +396,24 @@ async fn a_hold_keeps_the_whole_response_that_its_customer_is_in() {
     assert_eq!(planned(&[hold(0)]), (0, 4));
     let route = super::Query { route: Some("/orders".to_owned()), ..Default::default() };
     assert_eq!(planned(&[route]), (0, 4));
+}
+
+#[tokio::test]
+async fn a_use_of_a_legal_grant_stays_until_its_customer_is_told() {
+    let desk = Desk::new();
+    let ledger = desk.open();
+    begin(&ledger).await;
+    ledger.record(granted(1200, jiff::civil::date(2099, 6, 30))).await.unwrap();
+    ledger.record(granted(1, jiff::civil::date(2026, 1, 2))).await.unwrap();
+    record(&ledger, 300).await;
+    drop(ledger);
+    drop(desk.open());
+    let search = Search::open(&desk.path()).unwrap();
+    let pruning = super::plan(&search, &ALL, &[]).unwrap();
+    assert_eq!((pruning.entries(), pruning.held), (1, 3));
+    let case = |case: &str| super::Query { case: Some(case.to_owned()), ..Default::default() };
+    assert_eq!(search.page(&case("2026/17"), 9).unwrap().rows.len(), 2);
+    assert_eq!(search.page(&case("2026"), 9).unwrap().rows.len(), 0);
 }
 
 #[tokio::test]

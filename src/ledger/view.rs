@@ -37,6 +37,9 @@ pub struct View<'a> {
     pub purpose: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub basis: Option<Cow<'a, str>>,
+    /// The legal grant that it was a use of.
+    #[serde(borrow)]
+    pub legal: Option<Legal<'a>>,
     #[serde(borrow)]
     pub agreement: Option<Cow<'a, str>>,
     /// From where to where, such as `US to IE`.
@@ -84,6 +87,47 @@ pub struct View<'a> {
     pub action: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub reason: Option<Cow<'a, str>>,
+}
+
+/// A legal grant. Days are as in `2026-12-31`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Legal<'a> {
+    #[serde(borrow)]
+    pub case: Cow<'a, str>,
+    #[serde(borrow)]
+    pub authority: Cow<'a, str>,
+    #[serde(borrow)]
+    pub approved_by: Vec<Cow<'a, str>>,
+    /// From this day on there is no use.
+    #[serde(borrow)]
+    pub expires: Cow<'a, str>,
+    /// From this day on the customer is told.
+    #[serde(borrow)]
+    pub hold_until: Option<Cow<'a, str>>,
+    /// What asks for that.
+    #[serde(borrow)]
+    pub hold_reference: Option<Cow<'a, str>>,
+}
+
+impl Legal<'_> {
+    /// Whether the customer must not be told, at a time in microseconds since 1970-01-01T00:00:00Z. A day that
+    /// cannot be read has not come.
+    pub fn is_held(&self, time: i64) -> bool {
+        self.hold_until.as_deref().is_some_and(|until| start(until).is_none_or(|start| time < start))
+    }
+
+    /// Whether the grant had ended.
+    pub fn is_over(&self, time: i64) -> bool {
+        start(&self.expires).is_none_or(|start| time >= start)
+    }
+}
+
+/// When a day begins (UTC).
+fn start(day: &str) -> Option<i64> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    let start = jiff::tz::Offset::UTC.to_timestamp(day.to_datetime(jiff::civil::Time::midnight())).ok()?;
+    Some(start.as_microsecond())
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

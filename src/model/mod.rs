@@ -16,6 +16,7 @@ pub use names::{
     TransferMechanism,
 };
 pub use subject::{
-    Canaries, Hex, KeyEpoch, Pseudonymiser, Subject, SubjectKey, SubjectKeys, SubjectPseudonym, Subjects,
+    Admission, Canaries, Hex, KeyEpoch, NamedSubjects, Pseudonymiser, Subject, SubjectKey, SubjectKeys,
+    SubjectPseudonym, Subjects,
 };
 pub use units::{ByteSize, InvalidUnit, Rate, parse_duration, parse_period};

@@ -80,11 +80,28 @@ impl fmt::Display for Country {
     }
 }
 
+/// The European Economic Area: the 27 member states of the European Union (consolidated Treaty on European Union,
+/// Article 52, without the United Kingdom since 1 February 2020), and Iceland, Liechtenstein and Norway (EEA Joint
+/// Committee Decision 154/2018 takes the GDPR into the Agreement on the EEA).
+const EEA: [&[u8; 2]; 30] = [
+    b"AT", b"BE", b"BG", b"CY", b"CZ", b"DE", b"DK", b"EE", b"ES", b"FI", b"FR", b"GR", b"HR", b"HU", b"IE",
+    b"IS", b"IT", b"LI", b"LT", b"LU", b"LV", b"MT", b"NL", b"NO", b"PL", b"PT", b"RO", b"SE", b"SI", b"SK",
+];
+
 /// From where to where data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Jurisdictions {
     pub from: Country,
     pub to: Country,
+}
+
+impl Jurisdictions {
+    /// Whether something must allow the transfer: another country, unless both are in the European Economic Area,
+    /// inside which data moves freely (GDPR, Articles 1(3) and 44).
+    pub fn need_mechanism(self) -> bool {
+        let in_eea = |country: Country| EEA.contains(&&country.0);
+        self.from != self.to && !(in_eea(self.from) && in_eea(self.to))
+    }
 }
 
 macro_rules! words {
@@ -186,5 +203,20 @@ mod tests {
         for bad in ["nl", "NLD", "N1", ""] {
             assert!(Country::new(bad).is_err());
         }
+    }
+
+    #[test]
+    fn a_transfer_needs_a_mechanism_unless_it_stays_in_the_country_or_in_the_economic_area() {
+        let country = |text| Country::new(text).unwrap();
+        let need = |from, to| Jurisdictions { from: country(from), to: country(to) }.need_mechanism();
+        for (from, to) in [("US", "US"), ("GB", "GB"), ("DE", "NL"), ("NO", "IE"), ("FR", "LI")] {
+            assert!(!need(from, to), "{from} to {to}");
+        }
+        // Not members: the United Kingdom, Switzerland, and territories with a code of their own.
+        for (from, to) in [("US", "NL"), ("NL", "US"), ("DE", "GB"), ("DE", "CH"), ("FR", "NC"), ("DK", "FO")]
+        {
+            assert!(need(from, to), "{from} to {to}");
+        }
+        assert!(EEA.is_sorted());
     }
 }

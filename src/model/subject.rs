@@ -56,6 +56,13 @@ impl Subjects {
     }
 }
 
+/// Says which customers a record may be about: those who consented, or whom a court order names. Asked once for
+/// each record that would leave.
+pub trait Admission: fmt::Debug + Send + Sync {
+    /// Whether a record about this customer may leave; `None`: it names nobody.
+    fn admits(&self, subject: Option<Subject>) -> bool;
+}
+
 impl fmt::Debug for Subjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Subjects({})", self.ends.len())
@@ -95,6 +102,43 @@ impl Canaries {
 impl fmt::Debug for Canaries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Canaries({})", self.0.len())
+    }
+}
+
+/// The customers whom a legal grant names: records about others, or about nobody, do not leave. As personal as any
+/// other, and `Debug` shows how many there are.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct NamedSubjects(HashSet<String>);
+
+impl NamedSubjects {
+    /// Adds one, as the upstream names it; false where it is there already.
+    pub fn add(&mut self, id: String) -> bool {
+        self.0.insert(id)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many of these `other` does not name.
+    pub fn count_beyond(&self, other: &NamedSubjects) -> usize {
+        self.0.difference(&other.0).count()
+    }
+}
+
+impl Admission for NamedSubjects {
+    fn admits(&self, subject: Option<Subject>) -> bool {
+        subject.is_some_and(|subject| self.0.contains(subject.0))
+    }
+}
+
+impl fmt::Debug for NamedSubjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NamedSubjects({})", self.0.len())
     }
 }
 
@@ -277,6 +321,19 @@ mod tests {
         let mut canaries = Canaries::default();
         assert!(canaries.add("c-10234".into()) && !canaries.add("c-10234".into()));
         assert_eq!((format!("{canaries:?}"), canaries.count(&subjects)), ("Canaries(1)".into(), 1));
+        let mut named = NamedSubjects::default();
+        assert!(named.add("c-10234".into()) && !named.add("c-10234".into()));
+        assert_eq!(format!("{named:?}"), "NamedSubjects(1)");
         assert_eq!(format!("{:?}", SubjectKey::new(&[7; 32])), "SubjectKey(secret)");
+    }
+
+    #[test]
+    fn a_grant_lets_through_whom_it_names_and_nobody_else() {
+        let mut named = NamedSubjects::default();
+        named.add("c-1".into());
+        assert!(named.admits(Some(Subject::new("c-1"))));
+        for other in [Some("c-10"), Some("C-1"), Some(" c-1"), Some(""), None] {
+            assert!(!named.admits(other.map(Subject::new)), "{other:?}");
+        }
     }
 }

@@ -7,16 +7,18 @@ use http::StatusCode;
 
 use crate::filter::{FieldCount, Format};
 use crate::ledger::{
-    self, Draft, FieldEntry, Ledger, MaskedEntry, Parties, Receipt, RecordCounts, RecordError,
+    self, Draft, FieldEntry, Ledger, Legal, LegalHold, MaskedEntry, Parties, Receipt, RecordCounts,
+    RecordError,
 };
 use crate::model::{KeyEpoch, RequestId};
+use crate::rules::Grant;
 
 use super::authenticate::Caller;
 use super::authorize::Permit;
 use super::limits::{Lease, until_tomorrow};
 use super::parts::{self, Parts};
 use super::reduce::Disclosure;
-use super::refusal::Limited;
+use super::refusal::{Limited, Missing};
 use super::{Refusal, Refused, Suspended, Watcher};
 
 /// A disclosure with its entry on the disk. Only [`record`] makes one.
@@ -112,6 +114,10 @@ impl Recorder {
         if self.suspended.contains(&permit.contractor().id) {
             return Err(Refusal::Suspended);
         }
+        // A grant may end while a long list leaves.
+        if !permit.task().is_in_force() {
+            return Err(Refusal::NotFound(Missing::Route));
+        }
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
         let subjects = disclosure.tally().map(|tally| &tally.subjects);
         let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));
@@ -182,6 +188,7 @@ fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosu
             task: task.id.as_str(),
             purpose: &task.purpose,
             basis: task.basis.as_str(),
+            legal: task.legal.as_ref().map(legal),
             agreement: &contractor.agreement.reference,
             jurisdictions: contractor.jurisdictions,
             transfer: contractor.agreement.transfer.map(|mechanism| mechanism.as_str()),
@@ -206,6 +213,17 @@ fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosu
             .collect(),
         subjects_per_day: task.limits.subjects_per_day,
     })
+}
+
+fn legal(grant: &Grant) -> Legal<'_> {
+    let [first, second] = &grant.approved_by;
+    Legal {
+        case: &grant.case,
+        authority: &grant.authority,
+        approved_by: [first, second],
+        expires: grant.expires,
+        hold: grant.hold.as_ref().map(|hold| LegalHold { until: hold.until, reference: &hold.reference }),
+    }
 }
 
 fn masked(count: &FieldCount) -> MaskedEntry {

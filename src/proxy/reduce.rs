@@ -3,11 +3,13 @@
 
 use std::cell::RefCell;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
 
 use crate::filter::{Filter, Format, Reduction, Tally, Verdict};
+use crate::model::Admission;
 use crate::rules::Route;
 
 use super::Refusal;
@@ -119,7 +121,7 @@ pub async fn reduce(
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
         other => return Err(Refusal::UpstreamError(other.as_u16())),
     }
-    let reduction = Leased::take(&permit.route().filter, format, share);
+    let reduction = Leased::take(&permit.route().filter, format, permit.task().admission(), share);
     Rest { status, format, body, parts: 0 }.next(permit.route(), reduction).await
 }
 
@@ -188,11 +190,16 @@ impl Rest {
         } else {
             match reduction.finish(&route.filter)? {
                 Verdict::Reduced => Content::Reduced(reduction),
-                Verdict::Withheld => return Err(Refusal::NotFound(Missing::Condition)),
+                Verdict::Withheld => return Err(Refusal::NotFound(missing(reduction.tally()))),
             }
         };
         Ok(Disclosure { status, format, content, part, rest: None })
     }
+}
+
+/// Why the one record does not leave.
+fn missing(tally: &Tally) -> Missing {
+    if tally.not_admitted > 0 { Missing::Admission } else { Missing::Condition }
 }
 
 /// A reduction out of the thread's own, to which it goes back: what it has allocated serves the next one. As
@@ -214,12 +221,17 @@ thread_local! {
 type Pool = Vec<Box<Reduction>>;
 
 impl Leased {
-    fn take(filter: &Filter, format: Format, mut share: Share) -> Self {
+    fn take(
+        filter: &Filter,
+        format: Format,
+        admission: Option<Arc<dyn Admission>>,
+        mut share: Share,
+    ) -> Self {
         let known = POOL.with_borrow_mut(Vec::pop);
         // Where memory is short, what an earlier body has left may be too much for this one.
         let known = known.filter(|reduction| share.hold(reduction.capacity()).is_ok());
         let mut reduction = known.unwrap_or_default();
-        reduction.begin(filter, format);
+        reduction.begin_for(filter, format, admission);
         Leased { reduction: Some(reduction), share, beside: 0 }
     }
 

@@ -67,6 +67,8 @@ pub enum Missing {
     Route,
     Upstream,
     Condition,
+    /// The record's customer is not let through.
+    Admission,
 }
 
 impl Refusal {
@@ -203,6 +205,7 @@ impl Refusal {
             Refusal::NotFound(Missing::Route) => Some("no route".into()),
             Refusal::NotFound(Missing::Upstream) => Some("not in the upstream".into()),
             Refusal::NotFound(Missing::Condition) => Some("the condition does not hold".into()),
+            Refusal::NotFound(Missing::Admission) => Some("the customer is not let through".into()),
             Refusal::UpstreamMalformed(fault) => Some(fault.to_string()),
             Refusal::UpstreamCoding(error) => Some(error.to_string()),
             Refusal::UpstreamError(status) => Some(format!("upstream status {status}")),

@@ -9,8 +9,9 @@ use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
 use crate::token::{KeyStore, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
+use super::legal;
 use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task, TokenHolder, Told};
-use super::route::RouteCompiler;
+use super::route::{RouteCompiler, Terms};
 use super::template::Router;
 
 /// Compiles the files of a directory. The plan is there only where no file has an error.
@@ -32,7 +33,7 @@ pub fn compile(
     let mut found = Vec::new();
     let mut ids = BTreeMap::new();
     for (source, file) in files {
-        let mut report = Report::new(Arc::clone(&source));
+        let mut report = super::report(&source);
         if let Some(other) = ids.insert(file.id.value.clone(), source.name.clone()) {
             let help = format!("{other} has this id too; each contractor has one file");
             report.error(&file.id.span, &file.id.key, "is taken", help);
@@ -113,7 +114,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             reference: file.agreement.reference,
             effective: file.agreement.effective.value,
             expires: file.agreement.expires.value,
-            transfer: file.agreement.transfer,
+            transfer: file.agreement.transfer.map(|transfer| transfer.value),
         },
         endings: file.credentials.iter().map(|_| Told::default()).collect(),
         credentials: file.credentials.into_iter().map(|credential| credential.id.value).collect(),
@@ -133,22 +134,26 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             );
         }
         check_basis(&task, report);
+        legal::check(&task, super::today(), report);
+        let needs_admission = task.basis.value == Basis::LegalObligation;
+        let terms = Terms { task: contractor.tasks.len(), payment: task.payment, needs_admission };
         for route in task.routes {
             contractor.check_overlap(&route, report);
-            if let Some(route) = compiler.compile(route, contractor.tasks.len(), task.payment, report) {
+            if let Some(route) = compiler.compile(route, terms, report) {
                 contractor.router.insert(&route.template, contractor.routes.len());
                 contractor.routes.push(route);
             }
         }
         let (id, basis) = (task.id.value, task.basis.value);
-        let file::Task { purpose, limits, access, .. } = task;
-        contractor.tasks.push(Task { id, purpose, basis, limits, access });
+        let file::Task { purpose, legal, limits, access, .. } = task;
+        let legal = legal.map(|grant| grant.value);
+        contractor.tasks.push(Task { id, purpose, basis, legal, limits, access });
     }
     contractor
 }
 
 fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report) {
-    if jurisdictions.from != jurisdictions.to && file.agreement.transfer.is_none() {
+    if jurisdictions.need_mechanism() && file.agreement.transfer.is_none() {
         let message = format!(
             "crosses a border (from {} to {}) without a transfer mechanism",
             jurisdictions.from, jurisdictions.to
@@ -157,6 +162,7 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
             format!("add transfer to [contractor.agreement]: one of {}", TransferMechanism::WORDS.join(", "));
         report.error(&file.jurisdiction.span, &file.jurisdiction.key, message, help);
     }
+    check_derogation(file, jurisdictions, report);
     let expires = &file.agreement.expires;
     if expires.value <= super::today() {
         report.warning(
@@ -185,15 +191,32 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
     }
 }
 
+/// A derogation carries single transfers, such as those of a legal case, and not a service.
+fn check_derogation(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report) {
+    let is_service = |task: &file::Task| task.basis.value != Basis::LegalObligation;
+    let Some(transfer) = &file.agreement.transfer else { return };
+    if transfer.value != TransferMechanism::Derogation || !jurisdictions.need_mechanism() {
+        return;
+    }
+    if let Some(task) = file.tasks.iter().find(|task| is_service(task)) {
+        let message =
+            format!("is \"derogation\", and the task {} is not a single case", task.id.value.as_str());
+        let help = "GDPR, Article 49, is for specific situations: the customer's explicit consent, a contract with \
+                    the customer, a legal claim; document which, or agree on scc, bcr or an adequacy decision";
+        report.warning(&transfer.span, &transfer.key, message, help);
+    }
+}
+
 /// Bases that need something which this version does not have are refused, never half kept.
 fn check_basis(task: &file::Task, report: &mut Report) {
-    let needs = match task.basis.value {
-        Basis::Contract => return,
-        Basis::Consent => "needs the consent registry",
-        Basis::LegalObligation => "needs legal grants",
-    };
-    let message = format!("{needs}, which this version does not have");
-    report.error(&task.basis.span, &task.basis.key, message, "only basis = \"contract\" can be kept for now");
+    match task.basis.value {
+        Basis::Contract | Basis::LegalObligation => {}
+        Basis::Consent => {
+            let message = "needs the consent registry, which this version does not have";
+            let help = "only basis = \"contract\" and basis = \"legal-obligation\" can be kept for now";
+            report.error(&task.basis.span, &task.basis.key, message, help);
+        }
+    }
 }
 
 impl Contractor {

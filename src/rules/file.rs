@@ -9,6 +9,7 @@ use crate::model::{Basis, Canaries, ContractorId, Country, CredentialId, Rate, T
 use crate::token::TokenRule;
 
 use super::access::Access;
+use super::legal::Grant;
 use super::template::PathTemplate;
 
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub struct Agreement {
     pub effective: At<Date>,
     /// From this day on (UTC) every request is refused.
     pub expires: At<Date>,
-    pub transfer: Option<TransferMechanism>,
+    pub transfer: Option<At<TransferMechanism>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub struct Task {
     pub id: At<TaskId>,
     pub purpose: String,
     pub basis: At<Basis>,
+    /// There for basis `legal-obligation`, and for no other. Its place is that of `expires`.
+    pub legal: Option<At<Grant>>,
     /// It is for payment: card numbers leave as they are.
     pub payment: bool,
     pub limits: Limits,

@@ -57,7 +57,8 @@ impl Call {
             route.methods.iter().any(|method| method.as_str() == self.method)
                 && self.task.as_ref().is_none_or(|wanted| wanted == task(route))
         };
-        let routes = contractor.routes_for(&path).into_iter().map(|index| &contractor.routes[index]);
+        // What a grant discloses is looked at also before and after it is in force.
+        let routes = contractor.routes_of(&path, |_| true).into_iter().map(|index| &contractor.routes[index]);
         let fitting: Vec<&Route> = routes.filter(fits).collect();
         match fitting[..] {
             [route] => Ok((contractor, route)),
@@ -102,14 +103,16 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
     };
     let mut report = Report::new(Arc::clone(&call_source));
     let Some(call) = read_file(&call_source, &mut report, call) else { return Ok(report.found) };
-    let route = match call.route(plan) {
-        Ok((_, route)) => route,
+    let (contractor, route) = match call.route(plan) {
+        Ok(found) => found,
         Err(error) => {
             report.error(&(0..0), "path", error.to_string(), "mend the fixture, or the rules");
             return Ok(report.found);
         }
     };
-    let leaves = match route.filter.reduce(upstream.as_bytes()) {
+    let admission = contractor.tasks[route.task].admission();
+    let asks = admission.is_some();
+    let leaves = match route.filter.reduce_for(upstream.as_bytes(), admission) {
         Ok(Outcome::Reduced { body, .. }) => Some(String::from_utf8_lossy(&body).into_owned()),
         Ok(Outcome::Withheld) => None,
         Err(fault) => {
@@ -123,12 +126,13 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
             return Ok(report.found);
         }
     };
-    Ok(compare(leaves, expected, |text| source("expected.json", text)))
+    Ok(compare(leaves, expected, asks, |text| source("expected.json", text)))
 }
 
 fn compare(
     leaves: Option<String>,
     expected: Option<String>,
+    asks: bool,
     source: impl Fn(String) -> Arc<Source>,
 ) -> Vec<Diagnostic> {
     let (expected, leaves) = match (expected, leaves) {
@@ -138,7 +142,11 @@ fn compare(
         (Some(expected), None) => {
             let mut report = Report::new(source(expected));
             let help = "remove the file if nothing may leave, or mend the condition";
-            report.error(&(0..0), "", "nothing leaves: the condition does not hold", help);
+            let message = match asks {
+                true => "nothing leaves: the condition does not hold, or the customer is not let through",
+                false => "nothing leaves: the condition does not hold",
+            };
+            report.error(&(0..0), "", message, help);
             return report.found;
         }
         (None, Some(leaves)) => {

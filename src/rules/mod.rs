@@ -2,7 +2,8 @@
 //!
 //! **Guarantees.** A plan exists only where every file of the directory is without error; all errors
 //! of all files come in one run. What a file does not say is not allowed. What this version cannot
-//! keep (a basis, a selector) is refused, never ignored.
+//! keep (a basis, a selector) is refused, never ignored. Customers that a file names (`canaries`, a legal
+//! grant's `subjects`) are never shown.
 //!
 //! **Trusts** the people who can write the files. **Must not** know of requests or the ledger.
 //!
@@ -13,6 +14,7 @@ mod compile;
 pub mod diff;
 mod file;
 pub mod fixture;
+mod legal;
 mod link;
 mod plan;
 mod query;
@@ -28,6 +30,7 @@ use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 
 pub use access::{Access, Hours};
 pub use file::{Limits, Method, Proof};
+pub use legal::{Grant, StatementHold};
 pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task, TokenHolder};
 pub use query::{Query, QueryFault};
 pub use template::{MalformedPath, PathTemplate, RequestPath};
@@ -46,6 +49,11 @@ pub struct Loaded {
 /// Where the directory or a file cannot be read at all.
 pub fn load(directory: &Path, surroundings: &Surroundings) -> std::io::Result<Loaded> {
     Ok(compile(sources(directory)?, surroundings))
+}
+
+/// A report about a rule file. Whom it names by these keys is not shown.
+fn report(source: &Arc<Source>) -> Report {
+    Report::hiding(Arc::clone(source), &["canaries", "subjects"])
 }
 
 /// The rule files of a directory, read and not looked at.
@@ -82,7 +90,7 @@ pub fn rule_files(directory: &Path) -> std::io::Result<Vec<std::path::PathBuf>> 
 pub fn contractor_ids(directory: &Path) -> Option<Vec<String>> {
     let id = |path: std::path::PathBuf| {
         let source = Source::new(path.display().to_string(), std::fs::read_to_string(path).ok()?);
-        let file = read::read(&source, &mut Report::new(Arc::clone(&source)))?;
+        let file = read::read(&source, &mut report(&source))?;
         Some(file.id.value.to_string())
     };
     rule_files(directory).ok()?.into_iter().map(id).collect()
@@ -93,7 +101,7 @@ pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded
     let mut diagnostics = Vec::new();
     let mut files = Vec::new();
     for source in sources {
-        let mut report = Report::new(Arc::clone(&source));
+        let mut report = report(&source);
         if let Some(file) = read::read(&source, &mut report) {
             files.push((source, file));
         }

@@ -10,13 +10,14 @@ use jiff::civil::Date;
 use crate::diagnostic::Source;
 use crate::filter::{FieldCount, Filter, Selection};
 use crate::model::{
-    Basis, Canaries, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey, TaskId,
-    TransferMechanism,
+    Admission, Basis, Canaries, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey,
+    TaskId, TransferMechanism,
 };
 use crate::token::{KeyStore, TokenRule};
 
 use super::access::Access;
 use super::file::{Limits, Method, Proof};
+use super::legal::Grant;
 use super::template::{Parameters, PathTemplate, RequestPath, Router};
 
 /// What rules stand in: they name upstreams, cross borders, and make pseudonyms.
@@ -93,6 +94,8 @@ pub struct Task {
     pub id: TaskId,
     pub purpose: String,
     pub basis: Basis,
+    /// Whose records alone leave, and until when.
+    pub legal: Option<Grant>,
     pub limits: Limits,
     pub access: Access,
 }
@@ -191,17 +194,35 @@ impl Contractor {
         }
     }
 
-    /// Indexes of the routes that serve `path`, whatever the method.
+    /// Indexes of the routes that serve `path` today, whatever the method. A task whose grant is not in force is as
+    /// if it were not written: it stands before no other one either.
     pub fn routes_for(&self, path: &RequestPath) -> Vec<usize> {
-        let accepting = |group: &[usize]| {
-            group.iter().copied().filter(|route| self.routes[*route].accepts(path)).collect()
-        };
+        self.routes_of(path, Task::is_in_force)
+    }
+
+    /// As [`routes_for`](Self::routes_for), of the tasks that `takes` takes.
+    pub fn routes_of(&self, path: &RequestPath, takes: impl Fn(&Task) -> bool) -> Vec<usize> {
+        let fits = |route: &Route| takes(&self.tasks[route.task]) && route.accepts(path);
+        let accepting =
+            |group: &[usize]| group.iter().copied().filter(|route| fits(&self.routes[*route])).collect();
         self.router
             .find(path)
             .into_iter()
             .map(accepting)
             .find(|routes: &Vec<usize>| !routes.is_empty())
             .unwrap_or_default()
+    }
+}
+
+impl Task {
+    /// False where it is a legal grant that has not begun, or that has ended.
+    pub fn is_in_force(&self) -> bool {
+        self.legal.as_ref().is_none_or(|grant| grant.is_in_force(super::today()))
+    }
+
+    /// Whose records may leave, where that is not for the route's condition alone to say.
+    pub fn admission(&self) -> Option<Arc<dyn Admission>> {
+        self.legal.as_ref().map(Grant::admission)
     }
 }
 

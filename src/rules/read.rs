@@ -10,7 +10,7 @@ use crate::model::{Basis, Canaries, ContractorId, Country, CredentialId, Rate, T
 use super::access::Access;
 use super::file::{Agreement, Credential, Field, Limits, Method, Proof, Route, RuleFile, Task, Written};
 use super::template::PathTemplate;
-use super::tokens;
+use super::{legal, tokens};
 
 const TRANSFORMS: &[&str] =
     &["last4", "mask", "initials", "email-domain", "year", "truncate", "pseudonym", "redact", "rewrite-url"];
@@ -89,7 +89,7 @@ fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {
             "write the first day on which it no longer holds",
         );
     }
-    Some(Agreement { reference: reference?, effective, expires, transfer: transfer.map(|t| t.value) })
+    Some(Agreement { reference: reference?, effective, expires, transfer })
 }
 
 fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
@@ -152,6 +152,7 @@ fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
     let purpose = text(table, report, "purpose", "\"Deliver the customer's parcel\"");
     let basis =
         table.require(report, "basis", "\"contract\"").and_then(|v| v.word(report, Basis::WORDS, Basis::new));
+    let legal = legal::read(table, basis.as_ref(), report);
     let payment = table.get("payment").is_some_and(|value| value.boolean(report) == Some(true));
     let limits = match table.get("limits") {
         Some(value) => value.read_table(report, limits),
@@ -159,7 +160,7 @@ fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
     };
     let routes = table.tables(report, "route", route);
     let (limits, access) = limits?;
-    Some(Task { id: id?, purpose: purpose?, basis: basis?, payment, limits, access, routes })
+    Some(Task { id: id?, purpose: purpose?, basis: basis?, legal, payment, limits, access, routes })
 }
 
 /// What is wrong is reported and stands at its default, so that the rest is looked at too.

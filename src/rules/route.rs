@@ -20,15 +20,21 @@ pub struct RouteCompiler<'a> {
     pub surroundings: &'a Surroundings,
 }
 
+/// What a route has from its task.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Index into the contractor's tasks.
+    pub task: usize,
+    /// Card numbers leave as they are.
+    pub payment: bool,
+    /// It is decided for each customer whether a record about them leaves.
+    pub needs_admission: bool,
+}
+
 impl RouteCompiler<'_> {
-    pub fn compile(
-        &self,
-        written: file::Route,
-        task: usize,
-        payment: bool,
-        report: &mut Report,
-    ) -> Option<Route> {
-        check_paths(&written, report);
+    pub fn compile(&self, written: file::Route, terms: Terms, report: &mut Report) -> Option<Route> {
+        let Terms { task, payment, needs_admission } = terms;
+        check_paths(&written, needs_admission, report);
         note_costs(&written, report);
         let parameters = parameters(&written, report);
         let bases = self.upstream(&written.upstream, report)?;
@@ -57,6 +63,7 @@ impl RouteCompiler<'_> {
             subject: written.subject.map(|path| path.value),
             when: written.when.map(|condition| condition.value),
             disclose,
+            needs_admission,
         };
         let filter = Filter::compile(&selection).map_err(|error| match error {
             SelectionError::Treatments(first, second) => {
@@ -152,7 +159,7 @@ fn parameters(route: &file::Route, report: &mut Report) -> Parameters {
     parameters
 }
 
-fn check_paths(route: &file::Route, report: &mut Report) {
+fn check_paths(route: &file::Route, needs_admission: bool, report: &mut Report) {
     if let Some(records) = &route.records {
         if records.value.origin == Origin::Record {
             report.error(
@@ -172,6 +179,12 @@ fn check_paths(route: &file::Route, report: &mut Report) {
         }
     }
     match &route.subject {
+        None if needs_admission => report.error(
+            &route.path.span,
+            &route.path.key,
+            "has no `subject`",
+            "on this basis it is decided for each customer what leaves; add subject = \"@.customer.id\"",
+        ),
         None => report.warning(
             &route.path.span,
             &route.path.key,

@@ -21,6 +21,7 @@ mod hygiene;
 mod identity;
 mod leaks;
 mod ledger;
+mod legal;
 mod limits;
 mod lines;
 mod liveness;

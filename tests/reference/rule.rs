@@ -96,6 +96,7 @@ impl Rule {
             subject: self.subject.as_ref().map(path),
             when: self.when.as_ref().map(|when| Condition::parse(&when.text()).unwrap()),
             disclose: self.disclose.iter().map(|(query, kind)| (path(query), kind.treatment())).collect(),
+            ..Selection::default()
         }
     }
 

@@ -1,11 +1,11 @@
 //! `fieldgate ledger account`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde_json::json;
@@ -19,6 +19,7 @@ use crate::ledger::{
     self, Account, Accounting, Frame, Log, Order as Direction, OwnKind, ProveError, Query, Recipient,
     Recipients, Search, View,
 };
+use crate::rules::{self, Grant, Plan};
 
 use super::super::{Answer, ConfigPath};
 use super::{moment, names_of, now, operator, time};
@@ -80,8 +81,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         subject: Some(names),
         ..Query::default()
     };
-    let accounting = gather(&search, &query)?;
-    let text = render(arguments, &config, &search, &accounting)?;
+    let plan = plan(&config);
+    let accounting = gather(&search, &query, plan.as_ref())?;
+    let text = render(arguments, &config, &search, &accounting, &recipients(plan.as_ref()))?;
     if let Some(folder) = &arguments.proofs {
         write_proofs(folder, &config, &accounting)?;
     }
@@ -89,7 +91,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         None => println!("{}", text.trim_end()),
         Some(path) => super::export::create(path)?.write_all(text.as_bytes())?,
     }
+    tell_held(&accounting);
     Ok(Answer::Yes)
+}
+
+/// To the company, beside the account: the customer's copy must not tell.
+fn tell_held(accounting: &Accounting) {
+    let count = accounting.held;
+    if count > 0 {
+        let (uses, are) = if count == 1 { ("use", "is") } else { ("uses", "are") };
+        eprintln!(
+            "For the company alone: {count} {uses} of legal grants {are} left out, because the customer must not be \
+             told yet.\nSee them with: fieldgate ledger query --subject ID --basis legal-obligation"
+        );
+    }
 }
 
 fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyhow::Result<()> {
@@ -115,14 +130,21 @@ fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyh
     Ok(())
 }
 
-fn gather(search: &Search, query: &Query) -> anyhow::Result<Accounting> {
-    let mut account = Account::new();
+fn gather(search: &Search, query: &Query, plan: Option<&Plan>) -> anyhow::Result<Accounting> {
+    let mut account = Account::new(now()).without_cases(held_cases(plan));
     search.each(query, Direction::OldestFirst, |position, leaf| {
         let entry = View::parse(leaf).with_context(|| format!("entry {position} is damaged"))?;
         account.add(position, &entry);
         Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
     })?;
-    Ok(account.finish())
+    let accounting = account.finish();
+    if plan.is_none() && accounting.groups.iter().any(|group| group.ground.case.is_some()) {
+        bail!(
+            "the account lists a use of a legal grant, and the rules cannot be read: they may say that the customer \
+             must not be told yet; see: fieldgate check"
+        );
+    }
+    Ok(accounting)
 }
 
 fn render(
@@ -130,8 +152,8 @@ fn render(
     config: &Config,
     search: &Search,
     accounting: &Accounting,
+    recipients: &Recipients,
 ) -> anyhow::Result<String> {
-    let recipients = recipients(config);
     let log = search.log();
     let root = log.root().unwrap_or_default();
     let frame = Frame {
@@ -146,9 +168,9 @@ fn render(
         not_readable_epochs: ledger::destroyed_epochs(&config.ledger.subject_key),
     };
     Ok(match arguments.format {
-        Form::Html => ledger::html(accounting, &recipients, &frame)?,
-        Form::Json => serde_json::to_string_pretty(&ledger::json(accounting, &recipients, &frame))?,
-        Form::Table => table(accounting, &recipients),
+        Form::Html => ledger::html(accounting, recipients, &frame)?,
+        Form::Json => serde_json::to_string_pretty(&ledger::json(accounting, recipients, &frame))?,
+        Form::Table => table(accounting, recipients),
     })
 }
 
@@ -166,12 +188,21 @@ fn pruned_before(search: &Search) -> anyhow::Result<Option<i64>> {
     Ok(last)
 }
 
+/// Today's rules, where they can be read.
+fn plan(config: &Config) -> Option<Plan> {
+    app::load_keys(config).ok().and_then(|keys| app::load_rules(config, keys.pseudonyms).ok()?.plan)
+}
+
+/// Cases that today's rules keep from their customers: that day may have been put off since their entries.
+fn held_cases(plan: Option<&Plan>) -> BTreeSet<String> {
+    let tasks = plan.iter().flat_map(|plan| &plan.contractors).flat_map(|contractor| &contractor.tasks);
+    let is_held = |grant: &&Grant| grant.hold.as_ref().is_some_and(|hold| rules::today() < hold.until);
+    tasks.filter_map(|task| task.legal.as_ref()).filter(is_held).map(|grant| grant.case.clone()).collect()
+}
+
 /// Contractors, as far as today's rules know them.
-fn recipients(config: &Config) -> Recipients {
-    let plan =
-        app::load_keys(config).ok().and_then(|keys| app::load_rules(config, keys.pseudonyms).ok()?.plan);
-    let contractors = plan.map(|plan| plan.contractors).unwrap_or_default();
-    let known = contractors.iter().map(|contractor| {
+fn recipients(plan: Option<&Plan>) -> Recipients {
+    let known = plan.iter().flat_map(|plan| &plan.contractors).map(|contractor| {
         let recipient = Recipient {
             name: contractor.name.clone(),
             service: contractor.service.clone(),
@@ -198,7 +229,11 @@ fn table(accounting: &Accounting, recipients: &Recipients) -> String {
             name.unwrap_or_else(|| ground.recipient.clone()),
             ground.country.clone().unwrap_or_default(),
             ground.purpose.clone().unwrap_or_default(),
-            ground.basis.clone().unwrap_or_default(),
+            if ground.case.is_some() {
+                ledger::basis_words(ground)
+            } else {
+                ground.basis.clone().unwrap_or_default()
+            },
             ground.agreement.clone().unwrap_or_default(),
             fields.join(", "),
         ]);

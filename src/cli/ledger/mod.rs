@@ -105,8 +105,11 @@ struct Filter {
     /// On this legal basis: contract, consent, legal-obligation
     #[arg(long, value_name = "BASIS")]
     basis: Option<String>,
+    /// Of this case of a legal grant, as its rule writes it
+    #[arg(long, value_name = "CASE")]
+    case: Option<String>,
     /// To this country (ISO 3166-1 alpha-2)
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, visible_alias = "to", value_name = "CODE")]
     country: Option<String>,
     /// Of this kind: disclosure, subjects, refusal, signal, rules, started, access, key, hold, prune,
     /// suspension
@@ -128,6 +131,7 @@ impl Filter {
             field: self.field.clone(),
             outcome: self.outcome.clone(),
             basis: self.basis.clone(),
+            case: self.case.clone(),
             country: self.country.clone(),
             subject: subject.map(|id| names_of(config, id)).transpose()?,
             before: None,
@@ -149,6 +153,7 @@ impl Filter {
             ("subject", customer),
             ("outcome", self.outcome.clone()),
             ("basis", self.basis.clone()),
+            ("case", self.case.clone()),
             ("country", self.country.clone()),
             ("kind", self.kind.clone()),
         ];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::super::view::View;
+use super::super::view::{Legal, View};
 use super::dates;
 
 /// Entries that a group keeps, the newest, so that their proofs can be asked for.
@@ -24,6 +24,14 @@ pub struct Account {
     open: BTreeMap<String, Open>,
     /// Entries taken.
     clock: u64,
+    /// When the account is given, microseconds since 1970-01-01T00:00:00Z.
+    now: i64,
+    /// Cases of which the customer must not be told, whatever their entries say.
+    held_cases: BTreeSet<String>,
+    /// Responses that the customer must not be told of yet, but those in parts.
+    held: u64,
+    /// The others, by id.
+    held_in_parts: BTreeSet<String>,
 }
 
 /// What was disclosed, like disclosures together (45 CFR 164.528(b)(3)).
@@ -33,6 +41,10 @@ pub struct Accounting {
     pub groups: Vec<Group>,
     /// All of them; a response in parts is one.
     pub disclosures: u64,
+    /// Beside these: uses of legal grants that the customer must not be told of yet. For the company alone; no
+    /// form of the account says it.
+    #[serde(skip)]
+    pub held: u64,
 }
 
 /// Disclosures that differ in their time only.
@@ -52,6 +64,11 @@ pub struct Ground {
     pub task: Option<String>,
     pub purpose: Option<String>,
     pub basis: Option<String>,
+    /// The case and the authority, where the law asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     pub agreement: Option<String>,
     /// ISO 3166-1, alpha-2.
     pub from_country: Option<String>,
@@ -103,14 +120,30 @@ struct Open {
 }
 
 impl Account {
-    pub fn new() -> Self {
-        Account::default()
+    /// An account that is given at `now`, in microseconds since 1970-01-01T00:00:00Z.
+    pub fn new(now: i64) -> Self {
+        Account { now, ..Account::default() }
+    }
+
+    /// Keeps these cases out too: what they wait for was put off after their entries were written.
+    #[must_use]
+    pub fn without_cases(mut self, cases: BTreeSet<String>) -> Self {
+        self.held_cases = cases;
+        self
+    }
+
+    fn is_held(&self, entry: &View) -> bool {
+        let held = |legal: &Legal| legal.is_held(self.now) || self.held_cases.contains(&*legal.case);
+        entry.legal.as_ref().is_some_and(held)
     }
 
     /// Takes the next entry, oldest first. Only disclosures count.
     pub fn add(&mut self, position: u64, entry: &View) {
         if entry.kind != "disclosure" {
             return;
+        }
+        if self.is_held(entry) {
+            return self.hold(entry);
         }
         self.clock += 1;
         let part = Open::new(position, entry, self.clock);
@@ -134,7 +167,15 @@ impl Account {
         }
         let groups: Vec<_> = self.groups.into_iter().map(|(ground, tally)| Group { ground, tally }).collect();
         let disclosures = groups.iter().map(|group| group.tally.count).sum();
-        Accounting { groups: newest_first(groups), disclosures }
+        let held = self.held + self.held_in_parts.len() as u64;
+        Accounting { groups: newest_first(groups), disclosures, held }
+    }
+
+    fn hold(&mut self, entry: &View) {
+        match entry.stream {
+            None => self.held += 1,
+            Some(_) => _ = self.held_in_parts.insert(entry.id.clone().into_owned()),
+        }
     }
 
     fn follow(&mut self, id: &str, part: Open) {
@@ -210,6 +251,8 @@ impl Ground {
             task: owned(entry.task.as_deref()),
             purpose: owned(entry.purpose.as_deref()),
             basis: owned(entry.basis.as_deref()),
+            case: entry.legal.as_ref().map(|legal| legal.case.clone().into_owned()),
+            authority: entry.legal.as_ref().map(|legal| legal.authority.clone().into_owned()),
             agreement: owned(entry.agreement.as_deref()),
             from_country: owned(entry.from_country()),
             country: owned(entry.country()),

@@ -2,7 +2,8 @@
 //! Article 15(1)(c); 45 CFR 164.528).
 //!
 //! **Guarantees.** It says only what the entries say and what the [`Frame`] adds. Each disclosure is
-//! counted once. It never says how many others a response was about, nor who they are. The page is one
+//! counted once. It never says how many others a response was about, nor who they are, nor whether there is one
+//! that a legal grant keeps out of it until a day. The page is one
 //! file that loads nothing and runs nothing; every text in it is escaped.
 //!
 //! **Trusts** its caller that the entries are about this customer, and that all of them are there.
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use gather::{Account, Accounting, Field};
+pub use gather::{Account, Accounting, Field, Ground};
 pub use page::html;
 pub use report::json;
 
@@ -68,6 +69,14 @@ pub fn field_words(field: &Field) -> String {
     match &field.transform {
         None => name,
         Some(transform) => format!("{name} ({})", words::transform(transform)),
+    }
+}
+
+/// On what ground, in plain words: `Required by law: case 2026/1234, District Court of Amsterdam`.
+pub fn basis_words(ground: &Ground) -> String {
+    match (&ground.case, &ground.authority) {
+        (Some(case), Some(authority)) => format!("Required by law: case {case}, {authority}"),
+        _ => words::basis(ground.basis.as_deref().unwrap_or_default()).to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::super::view::{Field as Seen, Records, Stream, View};
+use super::super::view::{Field as Seen, Legal, Records, Stream, View};
 use super::*;
 
 const DAY: i64 = 86_400_000_000;
@@ -36,7 +36,7 @@ fn part<'a>(id: &'a str, part: u64, last: bool, fields: &[&'a str]) -> View<'a> 
 }
 
 fn account<'a>(entries: impl IntoIterator<Item = View<'a>>) -> Accounting {
-    let mut account = Account::new();
+    let mut account = Account::new(NOW);
     for (position, entry) in entries.into_iter().enumerate() {
         account.add(position as u64, &entry);
     }
@@ -142,7 +142,7 @@ fn the_parts_of_a_response_are_one_disclosure_of_all_their_fields() {
 #[test]
 fn responses_without_an_end_are_bounded_and_all_counted() {
     let ids: Vec<_> = (0..1_000).map(|id| id.to_string()).collect();
-    let mut account = Account::new();
+    let mut account = Account::new(NOW);
     for (position, id) in ids.iter().enumerate() {
         account.add(position as u64, &part(id, 1, false, &["@.name"]));
     }
@@ -227,10 +227,10 @@ fn markup_is_escaped_in_every_place() {
 }
 
 #[test]
-fn an_empty_account_says_clearly_that_nothing_was_disclosed() {
+fn an_empty_account_says_clearly_that_it_lists_nothing() {
     let page = page(&account([]), &frame());
-    assert!(page.contains("Nothing was disclosed"));
-    assert!(page.contains("our records show no disclosure of data about you to any company"));
+    assert!(page.contains(">No disclosure</h2>"));
+    assert!(page.contains("this account lists no disclosure of data about you to any company"));
     assert!(!page.contains("What may be missing") && !page.contains("<table"));
 }
 
@@ -238,8 +238,8 @@ fn an_empty_account_says_clearly_that_nothing_was_disclosed() {
 fn what_may_be_missing_is_said_also_where_nothing_was_found() {
     let limited = Frame { pruned_before: Some(NOW - 30 * DAY), not_readable_epochs: 2, ..frame() };
     let page = page(&account([]), &limited);
-    assert!(page.contains("No disclosure is on record") && !page.contains("Nothing was disclosed"));
-    assert!(page.contains("They are not complete"));
+    assert!(page.contains("No disclosure is on record") && !page.contains(">No disclosure</h2>"));
+    assert!(page.contains("are not complete"));
     assert!(page.contains(">25 October 2026</time> have been deleted"));
     assert!(page.contains("destroyed for 2 earlier periods"));
 }
@@ -276,4 +276,52 @@ fn json_has_exact_times_and_the_words_of_the_page() {
     assert_eq!(group["entries"][0]["position"], 0);
     assert_eq!((&json["disclosures"], &json["since"]), (&1.into(), &serde_json::Value::Null));
     assert_eq!(json["recipients"]["parcelco"]["name"], "ParcelCo Logistics B.V.");
+}
+
+/// A use of a legal grant of which the customer is told from a day on.
+fn granted(id: &str, until: Option<&'static str>) -> View<'static> {
+    let legal = Legal {
+        case: "2026/17".into(),
+        authority: "District Court <of> Amsterdam".into(),
+        approved_by: vec!["Anna".into(), "Bram".into()],
+        expires: "2026-12-31".into(),
+        hold_until: until.map(Cow::Borrowed),
+        hold_reference: until.map(|_| "letter of the court".into()),
+    };
+    let basis = Some("legal-obligation".into());
+    View { id: id.to_owned().into(), basis, legal: Some(legal), ..entry("", NOW, &["@.name"]) }
+}
+
+#[test]
+fn a_held_use_of_a_legal_grant_is_counted_for_the_company_and_told_from_its_day_on() {
+    // The 24th is the day on which the account is given.
+    let accounting = account([
+        granted("a", None),
+        granted("b", Some("2026-11-24")),
+        granted("c", Some("2026-11-25")),
+        granted("d", Some("when the court says so")),
+        View { stream: Some(Stream { part: 1, last: false }), ..granted("e", Some("2099-01-01")) },
+        View { stream: Some(Stream { part: 2, last: true }), ..granted("e", Some("2099-01-01")) },
+    ]);
+    assert_eq!((accounting.disclosures, accounting.held), (2, 3));
+    let json = json(&accounting, &recipients(), &frame()).to_string();
+    let page = page(&accounting, &frame());
+    assert!(page.contains("Required by law: case 2026/17, District Court &#60;of&#62; Amsterdam"), "{page}");
+    for copy in [&json, &page] {
+        for word in ["held", "hold_", "letter of the court", "Anna", "Bram"] {
+            assert!(!copy.contains(word), "{word} in {copy}");
+        }
+    }
+    let mut later = Account::new(NOW).without_cases(["2026/17".to_owned()].into());
+    later.add(0, &granted("a", None));
+    later.add(1, &entry("b", NOW, &["@.name"]));
+    let later = later.finish();
+    assert_eq!((later.disclosures, later.held), (1, 1), "what was put off after the entry");
+}
+
+#[test]
+fn an_account_with_nothing_but_held_uses_is_that_of_a_customer_without_any() {
+    let held = account([granted("a", Some("2099-01-01"))]);
+    assert_eq!(page(&held, &frame()), page(&account([]), &frame()));
+    assert_eq!(json(&held, &recipients(), &frame()), json(&account([]), &recipients(), &frame()));
 }

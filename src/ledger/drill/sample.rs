@@ -135,6 +135,7 @@ impl Sample {
                 task: "drill",
                 purpose: "Show that tampering is found",
                 basis: "contract",
+                legal: None,
                 agreement: "DRILL-1",
                 jurisdictions: Jurisdictions { from: self.country, to: self.country },
                 transfer: None,

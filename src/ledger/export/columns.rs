@@ -43,7 +43,7 @@ enum Source {
 }
 
 /// The columns in their order. Readers may rely on names; new ones come last.
-pub(super) static COLUMNS: [Column; 33] = [
+pub(super) static COLUMNS: [Column; 38] = [
     column("number", Source::Number),
     column("time", Source::Time),
     column("kind", Source::Text(|view| Some(&view.kind))),
@@ -77,6 +77,11 @@ pub(super) static COLUMNS: [Column; 33] = [
     column("signal", Source::Text(|view| view.signal.as_deref())),
     column("details", Source::Owned(|view| view.details())),
     column("requests", Source::Owned(|view| Some(view.entries.join(" ")))),
+    column("case", Source::Text(|view| view.legal.as_ref().map(|legal| &*legal.case))),
+    column("authority", Source::Text(|view| view.legal.as_ref().map(|legal| &*legal.authority))),
+    column("approved_by", Source::Owned(|view| Some(view.legal.as_ref()?.approved_by.join("; ")))),
+    column("hold_until", Source::Text(|view| view.legal.as_ref()?.hold_until.as_deref())),
+    column("hold_reference", Source::Text(|view| view.legal.as_ref()?.hold_reference.as_deref())),
 ];
 
 const fn column(name: &'static str, source: Source) -> Column {

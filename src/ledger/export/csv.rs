@@ -125,7 +125,8 @@ mod tests {
     fn an_export_of_nothing_is_a_header_and_lines_end_as_the_rfc_says() {
         let text = String::from_utf8(export(Form::Csv, &[])).unwrap();
         assert!(
-            text.starts_with("number,time,kind,id,contractor,") && text.ends_with(",details,requests\r\n")
+            text.starts_with("number,time,kind,id,contractor,")
+                && text.ends_with(",hold_until,hold_reference\r\n")
         );
         let text = String::from_utf8(export(Form::Csv, &[(6, Some(READ)), (7, None)])).unwrap();
         assert_eq!(text.lines().count(), 3);

@@ -83,8 +83,11 @@ fn outcome(view: &View) -> String {
         return format!("signal: {}{details}", view.outcome());
     }
     match view.status.filter(|_| matches!(view.kind.as_ref(), "disclosure" | "refusal")) {
-        Some(status) if view.canary => format!("{status} {}, canary", view.outcome()),
-        Some(status) => format!("{status} {}", view.outcome()),
+        Some(status) => {
+            let marks = [(view.legal.is_some(), ", legal grant"), (view.canary, ", canary")];
+            let marks: String = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark)).collect();
+            format!("{status} {}{marks}", view.outcome())
+        }
         None => view.outcome().to_owned(),
     }
 }
@@ -139,6 +142,8 @@ mod tests {
              signal: enumeration (numbers 20, pattern sequential, step 1)"
         );
         assert!(lines[2].contains("200 disclosed, canary"), "{}", lines[2]);
+        let granted = touched.replace("\"members_withheld\"", "\"legal\":{},\"members_withheld\"");
+        assert!(self::lines(&[(6, Some(&granted))])[1].contains("200 disclosed, legal grant, canary"));
     }
 
     #[test]

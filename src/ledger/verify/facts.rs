@@ -8,8 +8,11 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
 
-use super::super::entry::OwnKind;
+use super::super::entry::{LEGAL_BASIS, OwnKind};
 use super::super::view::{Stream, View};
+
+/// Microseconds between the check of a grant and the time of its entry, at most.
+const SLACK: i64 = 60_000_000;
 
 /// What stands in one place of the log.
 #[derive(Debug)]
@@ -41,6 +44,28 @@ fn own(kind: &str) -> Kind {
     kind.map_or(Kind::Unknown, |_| Kind::Other)
 }
 
+/// What is wrong with the legal grant of a disclosure. It says no word of it: the entry may be anybody's.
+fn grant(view: &View) -> Option<&'static str> {
+    let needed = view.basis.as_deref() == Some(LEGAL_BASIS);
+    let Some(legal) = &view.legal else {
+        return needed.then_some("is disclosed because the law asks for it, and names no legal grant");
+    };
+    let [first, second] = &legal.approved_by[..] else {
+        return Some("is a legal grant without two approvers");
+    };
+    if !needed {
+        Some("has a legal grant, and another legal basis")
+    } else if legal.case.is_empty() || legal.authority.is_empty() {
+        Some("is a legal grant without a case or an authority")
+    } else if first == second {
+        Some("is a legal grant that one person approved alone")
+    } else if legal.is_over(view.time - SLACK) {
+        Some("was disclosed on a legal grant that had ended")
+    } else {
+        None
+    }
+}
+
 /// Names are numbers here, see [`Names`].
 #[derive(Debug)]
 pub struct Facts {
@@ -55,6 +80,8 @@ pub struct Facts {
     pub part: Option<u64>,
     pub parts: u64,
     pub stream: Option<Stream>,
+    /// What is wrong with its legal grant.
+    pub grant: Option<&'static str>,
 }
 
 /// Contractors and digests of rules by number. There are few of them, however many entries.
@@ -126,6 +153,7 @@ impl<'n> Reader<'n> {
             part: view.part,
             parts: view.parts.unwrap_or(1),
             stream: view.stream,
+            grant: if kind == Kind::Disclosure { grant(view) } else { None },
         }
     }
 

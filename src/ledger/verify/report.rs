@@ -33,6 +33,8 @@ pub enum Check {
     Time,
     /// The rules that decided were announced before.
     Rules,
+    /// What the law asked for has its grant: a case, two approvers, and a day that had not come.
+    Grant,
     /// The entry can be read and is of a known kind.
     Kind,
     /// The journal behind the head.

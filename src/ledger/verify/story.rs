@@ -136,6 +136,9 @@ impl<'n> Story<'n> {
             Kind::Rules => self.announced.extend(facts.rules),
             Kind::Disclosure => {
                 self.rules(at, facts.rules, findings);
+                if let Some(what) = facts.grant {
+                    findings.add(Finding::error(Check::Grant, at, what.to_owned()));
+                }
                 if let Some(stream) = facts.stream {
                     self.stream(at, facts.id, stream, findings);
                 }

@@ -117,6 +117,43 @@ fn unknown_kinds_and_what_is_no_entry_are_found() {
 }
 
 #[test]
+fn what_the_law_asked_for_must_have_its_grant() {
+    // 2026-11-24, 00:00 UTC.
+    const NOW: i64 = 1_795_478_400_000_000;
+    let grant =
+        json!({"case": "1", "authority": "Court", "approved_by": ["a", "b"], "expires": "2026-11-25"});
+    let told = |basis: &str, legal: Value, time: i64| {
+        let mut entries = plain(1);
+        entries[0]["time"] = time.into();
+        entries
+            .push(json!({"kind": "disclosure", "id": "d", "time": time, "contractor": "one", "rules": "aa",
+            "basis": basis, "legal": legal, "index": 1, "sequence": 1}));
+        found(&tell(&entries))
+    };
+    let with = |name: &str, value: Value| {
+        let mut grant = grant.clone();
+        grant[name] = value;
+        grant
+    };
+    const DAY: i64 = 86_400_000_000;
+    assert_eq!(told("contract", Value::Null, NOW), []);
+    assert_eq!(told("legal-obligation", grant.clone(), NOW), []);
+    // It was in force when it was checked, a moment before.
+    assert_eq!(told("legal-obligation", grant.clone(), NOW + DAY + 1_000), []);
+    for (basis, legal, time) in [
+        ("legal-obligation", Value::Null, NOW),
+        ("contract", grant.clone(), NOW),
+        ("legal-obligation", grant.clone(), NOW + DAY + 61_000_000),
+        ("legal-obligation", with("approved_by", json!(["a"])), NOW),
+        ("legal-obligation", with("approved_by", json!(["a", "a"])), NOW),
+        ("legal-obligation", with("case", json!("")), NOW),
+        ("legal-obligation", with("expires", json!("never")), NOW),
+    ] {
+        assert_eq!(told(basis, legal.clone(), time), error(Check::Grant, 1), "{basis} {legal}");
+    }
+}
+
+#[test]
 fn rules_must_have_been_announced() {
     let mut entries = plain(6);
     entries[3]["rules"] = "bb".into();

@@ -2,13 +2,14 @@
 //! before, and what less. What cannot be decided for certain counts as more.
 
 mod fields;
+mod legal;
 mod tasks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
+use crate::diagnostic::{Diagnostic, Source, has_errors};
 
 use super::file::{Credential, Proof, RuleFile};
 use super::read;
@@ -71,7 +72,7 @@ impl Written {
     pub fn read(sources: Vec<Arc<Source>>) -> Result<Self, Vec<Diagnostic>> {
         let (mut files, mut found) = (BTreeMap::new(), Vec::new());
         for source in sources {
-            let mut report = Report::new(Arc::clone(&source));
+            let mut report = super::report(&source);
             if let Some(file) = read::read(&source, &mut report) {
                 files.insert(file.id.value.to_string(), (source, file));
             }
@@ -195,8 +196,9 @@ fn agreement(old: &RuleFile, new: &RuleFile, log: &mut Log) {
         let effect = Effect::of(after > before);
         log.note(effect, format!("the agreement ends on {after} instead of {before}"));
     }
-    let mechanism =
-        |agreement: &super::file::Agreement| agreement.transfer.map_or("none", |known| known.as_str());
+    let mechanism = |agreement: &super::file::Agreement| {
+        agreement.transfer.as_ref().map_or("none", |known| known.value.as_str())
+    };
     log.neutral("the transfer mechanism", mechanism(old), mechanism(new));
 }
 

@@ -9,7 +9,7 @@ use crate::filter::Path;
 
 use super::super::access::{Access, Hours};
 use super::super::file::{Limits, Route, Task};
-use super::{Effect, Log, Side, fields};
+use super::{Effect, Log, Side, fields, legal};
 
 /// Between two moments at which hours are compared.
 const STEP_SECONDS: i64 = 60;
@@ -47,6 +47,7 @@ fn new_task(side: &Side, task: &Task, log: &mut Log) {
     let mut log = log.at_task(task.id.value.as_str());
     let what = format!("a new task: {} (basis: {})", task.purpose, task.basis.value.as_str());
     log.note(Effect::Widens, what);
+    legal::compare(None, task.legal.as_ref(), &mut log);
     task.routes.iter().for_each(|route| new_route(side, route, &mut log));
 }
 
@@ -63,6 +64,7 @@ fn compare_task((old_side, old): (&Side, &Task), (new_side, new): (&Side, &Task)
         let what = if new.payment { "card numbers leave as they are" } else { "card numbers are masked" };
         log.note(Effect::of(new.payment), what);
     }
+    legal::compare(old.legal.as_ref(), new.legal.as_ref(), log);
     limits(&old.limits, &new.limits, log);
     access(&old.access, &new.access, log);
     routes((old_side, old), (new_side, new), log);

@@ -7,8 +7,9 @@ use std::io::Write;
 use jiff::Timestamp;
 
 use self::schema::{
-    Actor, Api, Call, Class, Endpoint, Event, Field, FindingInfo, HttpRequest, ManagedEntity, Metadata,
-    Policy, Product, Records, RelatedEvent, Request, Response, Service, Stream, Unmapped, Url, User,
+    Actor, Api, Call, Class, Endpoint, Event, Field, FindingInfo, HttpRequest, Legal, ManagedEntity,
+    Metadata, Policy, Product, Records, RelatedEvent, Request, Response, Service, Stream, Unmapped, Url,
+    User,
 };
 use super::super::view::{self, View};
 use super::{ExportError, Row};
@@ -234,6 +235,7 @@ fn unmapped<'a>(view: &'a View<'a>) -> Unmapped<'a> {
         task: view.task.as_deref(),
         purpose: view.purpose.as_deref(),
         basis: view.basis.as_deref(),
+        legal: view.legal.as_ref().map(legal),
         agreement: view.agreement.as_deref(),
         from_country: view.from_country(),
         to_country: view.country(),
@@ -261,6 +263,17 @@ fn field<'a>(field: &'a view::Field<'a>) -> Field<'a> {
         disclosed: field.disclosed,
         withheld: field.withheld,
         drifted: field.drifted,
+    }
+}
+
+fn legal<'a>(of: &'a view::Legal<'a>) -> Legal<'a> {
+    Legal {
+        case: &of.case,
+        authority: &of.authority,
+        approved_by: of.approved_by.iter().map(|name| &**name).collect(),
+        expires: &of.expires,
+        hold_until: of.hold_until.as_deref(),
+        hold_reference: of.hold_reference.as_deref(),
     }
 }
 

@@ -189,6 +189,8 @@ pub(super) struct Unmapped<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basis: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub legal: Option<Legal<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub agreement: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_country: Option<&'a str>,
@@ -220,6 +222,19 @@ pub(super) struct Unmapped<'a> {
     pub action: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+}
+
+/// A legal grant that the disclosure was a use of.
+#[derive(Serialize)]
+pub(super) struct Legal<'a> {
+    pub case: &'a str,
+    pub authority: &'a str,
+    pub approved_by: Vec<&'a str>,
+    pub expires: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_reference: Option<&'a str>,
 }
 
 #[derive(Serialize)]
