@@ -92,7 +92,7 @@ pub async fn record_rules(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
 /// Where the first error is and what it says; not the line, which can hold anything.
 fn first_error(found: &[Diagnostic]) -> String {
     let errors: Vec<&Diagnostic> =
-        found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
+        found.iter().filter(|diagnostic| diagnostic.severity() == Severity::Error).collect();
     let Some(first) = errors.first() else { return "the rules have an error".to_owned() };
     let (line, column) = first.position();
     let (file, key, message) = (&first.source.name, &first.key, &first.message);
