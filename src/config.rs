@@ -23,7 +23,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use crate::diagnostic::table::{Table, Value, read_file};
-use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
+use crate::diagnostic::{Diagnostic, Report, Source, codes, has_errors};
 use crate::model::{ByteSize, Country, Host, Rate, parse_duration};
 use crate::transport::ServerFiles;
 
@@ -198,7 +198,8 @@ fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen>
     let client_ca = table.get("client_ca").map(|value| path(&value, report, home));
     let lists = table.get("crl");
     if let Some(lists) = lists.as_ref().filter(|_| client_ca.is_none()) {
-        report.error(
+        report.add(
+            codes::CRL_WITHOUT_CA,
             &lists.span(),
             lists.key(),
             "stands without `client_ca`",
@@ -278,7 +279,13 @@ fn size(value: &Value, report: &mut Report) -> Option<ByteSize> {
 fn hosts(value: &Value, report: &mut Report) -> Vec<Host> {
     let Some(list) = value.list(report) else { return Vec::new() };
     if list.is_empty() {
-        report.error(&value.span(), value.key(), "is empty", "list the gateway's names, or remove the key");
+        report.add(
+            codes::EMPTY_LIST,
+            &value.span(),
+            value.key(),
+            "is empty",
+            "list the gateway's names, or remove the key",
+        );
     }
     list.iter().filter_map(|value| value.parse(report, host)).map(|at| at.value).collect()
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fieldgate::diagnostic::{Diagnostic, Source};
+use fieldgate::diagnostic::{Diagnostic, Source, codes};
 use fieldgate::model::{Country, SubjectKey};
 use fieldgate::rules::{self, Surroundings};
 
@@ -44,6 +44,22 @@ fn messages(path: &Path) -> String {
     };
     let texts: Vec<String> = diagnostics.iter().map(Diagnostic::to_string).collect();
     texts.join("\n\n") + "\n"
+}
+
+/// Codes that files of the disk are needed for, or that no broken file has yet.
+const WITHOUT_A_FILE: [&str; 8] = ["E201", "E501", "E502", "E503", "E504", "E505", "N402", "N403"];
+
+#[test]
+fn each_code_has_a_broken_file() {
+    let mut shown = String::new();
+    for entry in std::fs::read_dir("tests/broken").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "txt") {
+            shown += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    let missing = codes::all().map(|code| code.id()).filter(|id| !shown.contains(&format!("[{id}]")));
+    assert_eq!(missing.collect::<Vec<_>>(), WITHOUT_A_FILE);
 }
 
 fn surroundings() -> Surroundings {

@@ -22,6 +22,7 @@ pub(super) struct Arguments {
 
 #[derive(Serialize)]
 struct Line<'a> {
+    code: &'a str,
     severity: &'a str,
     file: &'a str,
     line: usize,
@@ -78,7 +79,8 @@ fn contents(plan: &Plan, fixtures: usize) -> String {
 fn print_line(diagnostic: &Diagnostic) -> anyhow::Result<()> {
     let (line, column) = diagnostic.position();
     let line = Line {
-        severity: diagnostic.severity.word(),
+        code: diagnostic.code.id(),
+        severity: diagnostic.severity().word(),
         file: &diagnostic.source.name,
         line,
         column,

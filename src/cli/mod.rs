@@ -10,6 +10,7 @@ mod certs;
 mod check;
 mod diff;
 mod explain;
+mod explain_code;
 mod key;
 mod ledger;
 mod serve;
@@ -46,6 +47,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Check configuration and rules, without a network
     Check(check::Arguments),
+    /// Say what the code of an error, a warning or a note means, with an example
+    ///
+    /// Exit code 2 where there is no such code.
+    ExplainCode(explain_code::Arguments),
     /// Show what a contractor would get from a JSON text, and why each value stays or goes
     ///
     /// Exit code 1 where the contractor would be refused.
@@ -105,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).map(|()| Answer::Yes),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::ExplainCode(arguments) => explain_code::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),

@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let loaded = app::load_rules(&config, keys.pseudonyms.clone()).context("the rules cannot be read")?;
     // What a path costs is for who writes it.
     let mut doubts = loaded.diagnostics.clone();
-    doubts.retain(|diagnostic| diagnostic.severity != Severity::Note);
+    doubts.retain(|diagnostic| diagnostic.severity() != Severity::Note);
     print_diagnostics(&doubts);
     let Some(plan) = loaded.plan else {
         bail!("the rules have {}", summary(&loaded.diagnostics));

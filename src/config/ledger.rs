@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::diagnostic::Report;
 use crate::diagnostic::table::{At, Table, Value};
+use crate::diagnostic::{Report, codes};
 use crate::ledger::Verifier;
 use crate::model::parse_period;
 use crate::transport::ClientFiles;
@@ -113,7 +113,8 @@ fn witnesses(table: &mut Table, report: &mut Report, home: &Path) -> (Vec<Witnes
 }
 
 fn without_witness(value: &Value, report: &mut Report) {
-    report.error(
+    report.add(
+        codes::WITNESS_MISSING,
         &value.span(),
         value.key(),
         "stands without a witness",
@@ -138,12 +139,24 @@ fn witness(
     let key = key.and_then(|value| value.parse(report, witness_key));
     let at = key.as_ref().filter(|key| keys.contains(&Some(key.value.clone())));
     if let Some(key) = at {
-        report.error(&key.span, &key.key, "is the key of another witness too", "list each witness once");
+        report.add(
+            codes::WITNESS_TWICE,
+            &key.span,
+            &key.key,
+            "is the key of another witness too",
+            "list each witness once",
+        );
     }
     keys.push(key.as_ref().map(|key| key.value.clone()));
     if keys.len() > MAX_WITNESSES {
         let at = table.at(());
-        report.error(&at.span, &at.key, "is one witness too many", "list at most 50");
+        report.add(
+            codes::TOO_MANY_WITNESSES,
+            &at.span,
+            &at.key,
+            "is one witness too many",
+            "list at most 50",
+        );
     }
     Some(Witness { url: url?.value, tls: tls?, key: key?.value })
 }
@@ -167,7 +180,7 @@ fn witness_tls(
         _ => None,
     };
     if let Some((message, help)) = wrong {
-        report.error(&url.span, &url.key, message, help);
+        report.add(codes::TLS_DOES_NOT_FIT, &url.span, &url.key, message, help);
         return None;
     }
     Some(match ca {

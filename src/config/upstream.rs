@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::diagnostic::Report;
 use crate::diagnostic::table::{At, Table, Value};
+use crate::diagnostic::{Report, codes};
 use crate::model::ByteSize;
 use crate::transport::{Check, ClientFiles, Coding, MAX_ENDPOINTS};
 
@@ -92,13 +92,13 @@ fn urls(table: &mut Table, report: &mut Report) -> Option<Vec<At<String>>> {
         return Some(vec![value?.parse(report, url)?]);
     };
     if table.get("url").is_some() {
-        report.error(&list.span(), list.key(), "stands beside `url`", "write one of them");
+        report.add(codes::URL_AND_URLS, &list.span(), list.key(), "stands beside `url`", "write one of them");
         return None;
     }
     let values = list.list(report)?;
     if values.is_empty() || values.len() > MAX_ENDPOINTS {
         let help = format!("list the URLs of 1 to {MAX_ENDPOINTS} endpoints");
-        report.error(&list.span(), list.key(), "has no URL, or too many", help);
+        report.add(codes::ENDPOINT_COUNT, &list.span(), list.key(), "has no URL, or too many", help);
         return None;
     }
     // All of them are read, so that all that is wrong is told at once.
@@ -114,7 +114,7 @@ fn urls(table: &mut Table, report: &mut Report) -> Option<Vec<At<String>>> {
             None
         };
         if let Some((message, help)) = wrong {
-            report.error(&url.span, &url.key, message, help);
+            report.add(codes::ENDPOINTS_DIFFER, &url.span, &url.key, message, help);
             fits = false;
         }
     }
@@ -132,7 +132,7 @@ fn check(table: &mut Table, report: &mut Report) -> Option<Option<Check>> {
     let interval = table.get("health_interval");
     if let Some(value) = interval.as_ref().filter(|_| path.is_none()) {
         let help = "add health = \"/healthz\", or remove it";
-        report.error(&value.span(), value.key(), "stands without `health`", help);
+        report.add(codes::HEALTH_MISSING, &value.span(), value.key(), "stands without `health`", help);
         return None;
     }
     let interval = interval.map_or(Some(Duration::from_secs(5)), |value| duration(&value, report));
@@ -177,7 +177,7 @@ fn upstream_tls(
         _ => None,
     };
     if let Some((message, help)) = wrong {
-        report.error(&url.span, &url.key, message, help);
+        report.add(codes::TLS_DOES_NOT_FIT, &url.span, &url.key, message, help);
         return None;
     }
     let Some(ca) = ca else { return Some(None) };
@@ -196,7 +196,8 @@ fn secret(table: &mut Table, report: &mut Report, home: &Path) -> Option<Secret>
         (None, Some(env)) => env.map(Secret::Environment),
         _ => {
             let at = table.at(());
-            report.error(
+            report.add(
+                codes::SECRET_PLACE,
                 &at.span,
                 &at.key,
                 "does not name one place",
@@ -255,7 +256,13 @@ fn encodings(value: &Value, report: &mut Report) -> Vec<Coding> {
     for word in &list {
         let Some(coding) = word.word(report, WORDS, Coding::parse) else { continue };
         if codings.contains(&coding.value) {
-            report.error(&coding.span, &coding.key, "stands there twice", "list each coding once");
+            report.add(
+                codes::LISTED_TWICE,
+                &coding.span,
+                &coding.key,
+                "stands there twice",
+                "list each coding once",
+            );
         }
         codings.push(coding.value);
     }

@@ -6,12 +6,15 @@
 //! **Trusts** nobody. **Must not** know what the files mean. **Called by** `rules` and `config`,
 //! which read files through [`table`], and by the commands, which print.
 
+pub mod codes;
 pub mod print;
 pub mod table;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+use codes::Code;
 
 /// A file's name, as it is shown, and its text.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,7 +102,7 @@ impl Severity {
 /// One thing that is wrong, or doubtful, in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    pub severity: Severity,
+    pub code: Code,
     pub source: Arc<Source>,
     /// Byte range in the source.
     pub span: Range<usize>,
@@ -113,6 +116,10 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
     /// Line and column, both from 1.
     pub fn position(&self) -> (usize, usize) {
         self.source.position(self.span.start)
@@ -121,7 +128,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = self.severity.word();
+        let severity = format!("{}[{}]", self.severity().word(), self.code.id());
         let (line, column) = self.position();
         let text = self.source.line(line);
         let margin = line.to_string().len();
@@ -173,52 +180,30 @@ impl Report {
         (line(other.start)..=line(other.end)).contains(&line(span.start))
     }
 
-    pub fn error(
+    /// Adds what was found; its code says how grave it is.
+    pub fn add(
         &mut self,
+        code: Code,
         span: &Range<usize>,
         key: &str,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.add(Severity::Error, span, key, message.into(), help.into());
-    }
-
-    pub fn warning(
-        &mut self,
-        span: &Range<usize>,
-        key: &str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.add(Severity::Warning, span, key, message.into(), help.into());
-    }
-
-    pub fn note(
-        &mut self,
-        span: &Range<usize>,
-        key: &str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.add(Severity::Note, span, key, message.into(), help.into());
-    }
-
-    fn add(&mut self, severity: Severity, span: &Range<usize>, key: &str, message: String, help: String) {
         self.found.push(Diagnostic {
             private: self.private,
-            severity,
+            code,
             source: Arc::clone(&self.source),
             span: span.clone(),
             key: key.to_owned(),
-            message,
-            help,
+            message: message.into(),
+            help: help.into(),
         });
     }
 }
 
 /// Whether any of them makes the files unusable.
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    diagnostics.iter().any(|diagnostic| diagnostic.severity() == Severity::Error)
 }
 
 #[cfg(test)]
@@ -230,10 +215,10 @@ mod tests {
         let source = Source::new("rules/x.toml", "a = 1\nnäme = \"wröng\"\n");
         let at = source.text.find("\"wr").unwrap();
         let mut report = Report::new(Arc::clone(&source));
-        report.error(&(at..at + 8), "name", "is wrong", "write \"right\"");
+        report.add(codes::NOT_UNDERSTOOD, &(at..at + 8), "name", "is wrong", "write \"right\"");
         assert_eq!(
             report.found[0].to_string(),
-            "error: `name` is wrong\n --> rules/x.toml:2:8\n  |\n2 | näme = \"wröng\"\n  |        ^^^^^^^\n  = write \"right\""
+            "error[E105]: `name` is wrong\n --> rules/x.toml:2:8\n  |\n2 | näme = \"wröng\"\n  |        ^^^^^^^\n  = write \"right\""
         );
     }
 
@@ -243,7 +228,7 @@ mod tests {
         let source = Source::new("rules/x.toml", text);
         let mut report = Report::hiding(Arc::clone(&source), &["ids"]);
         for (at, _) in text.match_indices('\n') {
-            report.error(&(at..at), "", "is wrong", "mend it");
+            report.add(codes::NOT_UNDERSTOOD, &(at..at), "", "is wrong", "mend it");
         }
         let shown: Vec<bool> =
             report.found.iter().map(|found| !found.to_string().contains("not shown")).collect();

@@ -11,8 +11,8 @@ const NOTE: anstyle::Style = anstyle::AnsiColor::Cyan.on_default().bold();
 pub fn print_diagnostics(diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
         let text = diagnostic.to_string();
-        let word = diagnostic.severity.word();
-        let style = match diagnostic.severity {
+        let word = diagnostic.severity().word();
+        let style = match diagnostic.severity() {
             Severity::Error => ERROR,
             Severity::Warning => WARNING,
             Severity::Note => NOTE,
@@ -23,7 +23,7 @@ pub fn print_diagnostics(diagnostics: &[Diagnostic]) {
 
 /// `2 errors, 1 warning`.
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
-    let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity() == severity).count();
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     format!("{}, {}", plural(count(Severity::Error), "error"), plural(count(Severity::Warning), "warning"))
 }

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Report, Source};
+use super::{Report, Source, codes};
 
 /// Something read from a file, with the place that it stands at.
 #[derive(Clone, Debug)]
@@ -49,7 +49,8 @@ pub fn read_file<T>(
     let (root, errors) = DeTable::parse_recoverable(&source.text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        report.error(
+        report.add(
+            codes::NOT_TOML,
             &span,
             "",
             format!("this is not TOML: {}", error.message()),
@@ -77,7 +78,13 @@ impl<'t> Table<'t> {
     pub fn require(&mut self, report: &mut Report, key: &'static str, example: &str) -> Option<Value<'t>> {
         let value = self.get(key);
         if value.is_none() {
-            report.error(&self.span, &self.path_of(key), "is missing", format!("add {key} = {example}"));
+            report.add(
+                codes::MISSING_KEY,
+                &self.span,
+                &self.path_of(key),
+                "is missing",
+                format!("add {key} = {example}"),
+            );
         }
         value
     }
@@ -153,7 +160,7 @@ impl<'t> Table<'t> {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => format!("known here: {}", self.asked.join(", ")),
             };
-            report.error(&key.span(), &self.path_of(name), "is not a known key", help);
+            report.add(codes::UNKNOWN_KEY, &key.span(), &self.path_of(name), "is not a known key", help);
         }
     }
 
@@ -182,7 +189,13 @@ impl<'t> Value<'t> {
         match self.value.get_ref() {
             DeValue::String(text) if !text.trim().is_empty() => Some(text),
             DeValue::String(_) => {
-                report.error(&self.span(), &self.path, "is empty", "write what it is, in quotes");
+                report.add(
+                    codes::EMPTY_TEXT,
+                    &self.span(),
+                    &self.path,
+                    "is empty",
+                    "write what it is, in quotes",
+                );
                 None
             }
             _ => self.wrong_type(report, "a string in quotes"),
@@ -198,7 +211,13 @@ impl<'t> Value<'t> {
         match parse(self.text(report)?) {
             Ok(value) => Some(self.at(value)),
             Err(error) => {
-                report.error(&self.span(), &self.path, "is not understood", error.to_string());
+                report.add(
+                    codes::NOT_UNDERSTOOD,
+                    &self.span(),
+                    &self.path,
+                    "is not understood",
+                    error.to_string(),
+                );
                 None
             }
         }
@@ -222,7 +241,7 @@ impl<'t> Value<'t> {
         let inside = value.filter(|value| range.contains(value));
         if inside.is_none() {
             let help = format!("a whole number from {} to {}", range.start(), range.end());
-            report.error(&self.span(), &self.path, "is out of range", help);
+            report.add(codes::OUT_OF_RANGE, &self.span(), &self.path, "is out of range", help);
         }
         inside
     }
@@ -234,7 +253,13 @@ impl<'t> Value<'t> {
             DeValue::Integer(integer) if integer.radix() == 10 => {
                 let number: Option<i64> = integer.as_str().parse().ok();
                 if number.is_none() {
-                    report.error(&self.span(), &self.path, "is out of range", "write it in quotes");
+                    report.add(
+                        codes::OUT_OF_RANGE,
+                        &self.span(),
+                        &self.path,
+                        "is out of range",
+                        "write it in quotes",
+                    );
                 }
                 number.map(|number| number.to_string())
             }
@@ -311,7 +336,13 @@ impl<'t> Value<'t> {
 
     fn wrong_type<T>(&self, report: &mut Report, expected: &str) -> Option<T> {
         let found = self.value.get_ref().type_str();
-        report.error(&self.span(), &self.path, format!("is of type {found}"), format!("write {expected}"));
+        report.add(
+            codes::WRONG_TYPE,
+            &self.span(),
+            &self.path,
+            format!("is of type {found}"),
+            format!("write {expected}"),
+        );
         None
     }
 }

@@ -8,8 +8,8 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
 
-use crate::diagnostic::Report;
 use crate::diagnostic::table::{At, Table, Value};
+use crate::diagnostic::{Report, codes};
 
 const DAYS: &[&str] = &["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -50,7 +50,8 @@ impl Access {
 fn networks(value: &Value, report: &mut Report) -> Vec<IpNet> {
     let list = value.list(report).unwrap_or_default();
     if list.is_empty() {
-        report.error(
+        report.add(
+            codes::EMPTY_LIST,
             &value.span(),
             value.key(),
             "lists no network",
@@ -73,14 +74,20 @@ fn whole(network: At<IpNet>, report: &mut Report) -> Option<IpNet> {
         && mapped.addr().to_ipv4_mapped().is_some()
     {
         let help = "write the IPv4 network: addresses are compared in that form";
-        report.error(&network.span, &network.key, "is an IPv4 network in the form of IPv6", help);
+        report.add(
+            codes::NETWORK_MAPPED,
+            &network.span,
+            &network.key,
+            "is an IPv4 network in the form of IPv6",
+            help,
+        );
         return None;
     }
     if written.addr() == written.network() {
         return Some(written);
     }
     let help = format!("write \"{}\", or \"{}\" for the one address", written.trunc(), written.addr());
-    report.error(&network.span, &network.key, "has bits behind its prefix", help);
+    report.add(codes::NETWORK_BITS, &network.span, &network.key, "has bits behind its prefix", help);
     None
 }
 
@@ -95,7 +102,8 @@ impl Hours {
         };
         let (from, to) = (from?, to?);
         if from.value == to.value {
-            report.error(
+            report.add(
+                codes::HOURS_EMPTY,
                 &to.span,
                 &to.key,
                 "is the same as `from`",
@@ -144,7 +152,13 @@ impl Hours {
 fn days(value: &Value, report: &mut Report) -> [bool; 7] {
     let list = value.list(report).unwrap_or_default();
     if list.is_empty() {
-        report.error(&value.span(), value.key(), "lists no day", "leave it out for all days");
+        report.add(
+            codes::EMPTY_LIST,
+            &value.span(),
+            value.key(),
+            "lists no day",
+            "leave it out for all days",
+        );
     }
     let day = |text: &str| DAYS.iter().position(|day| *day == text);
     let mut days = [false; 7];

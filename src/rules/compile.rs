@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::diagnostic::{self, Diagnostic, Report};
+use crate::diagnostic::{self, Diagnostic, Report, codes};
 use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
 use crate::token::{KeyStore, TokenRule};
 
@@ -36,7 +36,7 @@ pub fn compile(
         let mut report = super::report(&source);
         if let Some(other) = ids.insert(file.id.value.clone(), source.name.clone()) {
             let help = format!("{other} has this id too; each contractor has one file");
-            report.error(&file.id.span, &file.id.key, "is taken", help);
+            report.add(codes::CONTRACTOR_TAKEN, &file.id.span, &file.id.key, "is taken", help);
         }
         plan.add_credentials(&file, &surroundings.home, &mut report);
         let contractor = contractor(file, surroundings, &mut report);
@@ -51,7 +51,8 @@ impl Plan {
         let mut ids = BTreeSet::new();
         for (credential, written) in file.credentials.iter().enumerate() {
             if !ids.insert(&written.id.value) {
-                report.error(
+                report.add(
+                    codes::CREDENTIAL_ID_TAKEN,
                     &written.id.span,
                     &written.id.key,
                     "is taken",
@@ -70,7 +71,8 @@ impl Plan {
                 other => self.holders.insert(other.clone(), holder).is_some(),
             };
             if taken {
-                report.error(
+                report.add(
+                    codes::CREDENTIAL_USED_TWICE,
                     &proof.span,
                     &proof.key,
                     "is used twice",
@@ -126,7 +128,8 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
     let mut ids = BTreeSet::new();
     for task in file.tasks {
         if !ids.insert(task.id.value.clone()) {
-            report.error(
+            report.add(
+                codes::TASK_TAKEN,
                 &task.id.span,
                 &task.id.key,
                 "is taken",
@@ -160,12 +163,19 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
         );
         let help =
             format!("add transfer to [contractor.agreement]: one of {}", TransferMechanism::WORDS.join(", "));
-        report.error(&file.jurisdiction.span, &file.jurisdiction.key, message, help);
+        report.add(
+            codes::TRANSFER_WITHOUT_MECHANISM,
+            &file.jurisdiction.span,
+            &file.jurisdiction.key,
+            message,
+            help,
+        );
     }
     check_derogation(file, jurisdictions, report);
     let expires = &file.agreement.expires;
     if expires.value <= super::today() {
-        report.warning(
+        report.add(
+            codes::AGREEMENT_ENDED,
             &expires.span,
             &expires.key,
             "is past: every request is refused",
@@ -174,7 +184,8 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
     }
     let mut routes = file.tasks.iter().flat_map(|task| &task.routes);
     if !file.canaries.is_empty() && routes.all(|route| route.subject.is_none()) {
-        report.warning(
+        report.add(
+            codes::CANARIES_WITHOUT_SUBJECT,
             &file.id.span,
             &file.id.key,
             "has `canaries`, and no route names a `subject`",
@@ -182,7 +193,8 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
         );
     }
     if file.credentials.is_empty() {
-        report.warning(
+        report.add(
+            codes::NO_CREDENTIAL,
             &file.id.span,
             &file.id.key,
             "has no credential: nobody can use these rules",
@@ -203,7 +215,7 @@ fn check_derogation(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut 
             format!("is \"derogation\", and the task {} is not a single case", task.id.value.as_str());
         let help = "GDPR, Article 49, is for specific situations: the customer's explicit consent, a contract with \
                     the customer, a legal claim; document which, or agree on scc, bcr or an adequacy decision";
-        report.warning(&transfer.span, &transfer.key, message, help);
+        report.add(codes::DEROGATION_FOR_SERVICE, &transfer.span, &transfer.key, message, help);
     }
 }
 
@@ -214,7 +226,7 @@ fn check_basis(task: &file::Task, report: &mut Report) {
         Basis::Consent => {
             let message = "needs the consent registry, which this version does not have";
             let help = "only basis = \"contract\" and basis = \"legal-obligation\" can be kept for now";
-            report.error(&task.basis.span, &task.basis.key, message, help);
+            report.add(codes::BASIS_NOT_KEPT, &task.basis.span, &task.basis.key, message, help);
         }
     }
 }
@@ -228,7 +240,8 @@ impl Contractor {
                 && route.methods.iter().any(|method| other.methods.contains(&method.value))
         });
         if same {
-            report.error(
+            report.add(
+                codes::ROUTE_TWICE,
                 &route.path.span,
                 &route.path.key,
                 "is served by an earlier route of this task",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::table::{Table, read_file};
-use crate::diagnostic::{Diagnostic, Report, Source};
+use crate::diagnostic::{Diagnostic, Report, Source, codes};
 use crate::filter::Outcome;
 
 use super::plan::{Contractor, Plan, Route};
@@ -106,7 +106,13 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
     let (contractor, route) = match call.route(plan) {
         Ok(found) => found,
         Err(error) => {
-            report.error(&(0..0), "path", error.to_string(), "mend the fixture, or the rules");
+            report.add(
+                codes::FIXTURE_WITHOUT_ROUTE,
+                &(0..0),
+                "path",
+                error.to_string(),
+                "mend the fixture, or the rules",
+            );
             return Ok(report.found);
         }
     };
@@ -117,7 +123,8 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
         Ok(Outcome::Withheld) => None,
         Err(fault) => {
             let mut report = Report::new(source("upstream.json", upstream));
-            report.error(
+            report.add(
+                codes::FIXTURE_REFUSED,
                 &(0..0),
                 "",
                 format!("is refused: {fault}"),
@@ -146,13 +153,13 @@ fn compare(
                 true => "nothing leaves: the condition does not hold, or the customer is not let through",
                 false => "nothing leaves: the condition does not hold",
             };
-            report.error(&(0..0), "", message, help);
+            report.add(codes::FIXTURE_NOTHING_LEAVES, &(0..0), "", message, help);
             return report.found;
         }
         (None, Some(leaves)) => {
             let mut report = Report::new(source(String::new()));
             let help = format!("nothing is expected, and this leaves: {}", shown(&leaves, 0));
-            report.error(&(0..0), "", "is missing", help);
+            report.add(codes::FIXTURE_UNEXPECTED, &(0..0), "", "is missing", help);
             return report.found;
         }
     };
@@ -163,7 +170,7 @@ fn compare(
     }
     let mut report = Report::new(source(expected));
     let help = format!("what leaves goes on here with: {}", shown(&leaves, at));
-    report.error(&(at..at + 1), "", "is not what leaves", help);
+    report.add(codes::FIXTURE_DIFFERS, &(at..at + 1), "", "is not what leaves", help);
     report.found
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::diagnostic::Report;
 use crate::diagnostic::table::{At, Table, Value};
+use crate::diagnostic::{Report, codes};
 use crate::filter::Origin;
 use crate::model::{Admission, Basis, NamedSubjects};
 
@@ -68,7 +68,7 @@ pub fn read(table: &mut Table, basis: Option<&At<Basis>>, report: &mut Report) -
         if let Some(basis) = basis.filter(|_| needed) {
             let help =
                 "add case, authority, approved_by (two people), expires, and subjects: whom the grant names";
-            report.error(&basis.span, &basis.key, "needs a table [task.legal]", help);
+            report.add(codes::GRANT_MISSING, &basis.span, &basis.key, "needs a table [task.legal]", help);
         }
         return None;
     };
@@ -79,7 +79,7 @@ pub fn read(table: &mut Table, basis: Option<&At<Basis>>, report: &mut Report) -
             let message = format!("stands beside basis = \"{}\"", basis.value.as_str());
             let help =
                 "a legal grant is for basis = \"legal-obligation\" alone; remove it, or change the basis";
-            report.error(&table.at(()).span, &table.at(()).key, message, help);
+            report.add(codes::GRANT_WITH_OTHER_BASIS, &table.at(()).span, &table.at(()).key, message, help);
         }
         grant(table, &mut lists, report)
     });
@@ -136,7 +136,13 @@ fn days(table: &mut Table, report: &mut Report) -> Option<(Option<Date>, At<Date
     if let Some(effective) = effective.as_ref().filter(|effective| expires.value <= effective.value) {
         let help =
             format!("it begins on {}; write the first day on which it no longer holds", effective.value);
-        report.error(&expires.span, &expires.key, "is not after `effective`", help);
+        report.add(
+            codes::GRANT_ENDS_BEFORE_IT_BEGINS,
+            &expires.span,
+            &expires.key,
+            "is not after `effective`",
+            help,
+        );
     }
     Some((effective.map(|at| at.value), expires))
 }
@@ -157,12 +163,18 @@ fn approvers(value: &Value, report: &mut Report) -> Option<[String; 2]> {
     let [first, second] = <[String; 2]>::try_from(names?)
         .map_err(|names| {
             let message = format!("names {} instead of two", names.len());
-            report.error(&value.span(), value.key(), message, "a legal grant is approved by two people");
+            report.add(
+                codes::GRANT_APPROVERS,
+                &value.span(),
+                value.key(),
+                message,
+                "a legal grant is approved by two people",
+            );
         })
         .ok()?;
     if same_person(&first, &second) {
         let help = "a legal grant is approved by two different people";
-        report.error(&value.span(), value.key(), "names one person twice", help);
+        report.add(codes::GRANT_APPROVERS, &value.span(), value.key(), "names one person twice", help);
     }
     Some([first, second])
 }
@@ -180,12 +192,12 @@ fn subjects(value: &Value, report: &mut Report) -> NamedSubjects {
         let Some(id) = written.name(report) else { continue };
         if !subjects.add(id) {
             let help = "list each customer once; a text and a number of the same digits are one";
-            report.error(&written.span(), written.key(), "is listed twice", help);
+            report.add(codes::GRANT_SUBJECT_TWICE, &written.span(), written.key(), "is listed twice", help);
         }
     }
     if list.is_some_and(|list| list.is_empty()) {
         let help = "list the customers whom the grant names, as the upstream names them";
-        report.error(&value.span(), value.key(), "names nobody", help);
+        report.add(codes::GRANT_NAMES_NOBODY, &value.span(), value.key(), "names nobody", help);
     }
     subjects
 }
@@ -196,7 +208,13 @@ fn hold(table: &mut Table, report: &mut Report) -> Option<Option<StatementHold>>
     let Some(until) = until else {
         if let Some(reference) = table.get("hold_reference") {
             let help = "add hold_until = 2027-06-30: the day from which on the customer is told";
-            report.error(&reference.span(), reference.key(), "stands without `hold_until`", help);
+            report.add(
+                codes::GRANT_HOLD_WITHOUT_DAY,
+                &reference.span(),
+                reference.key(),
+                "stands without `hold_until`",
+                help,
+            );
         }
         return Some(None);
     };
@@ -216,21 +234,27 @@ pub fn check(task: &file::Task, today: Date, report: &mut Report) {
     let days = today.until(expires).map_or(0, |span| span.get_days());
     if days <= 0 {
         let help = "remove the task, or renew the grant: two approvers, a new day";
-        report.warning(span, key, "is past: nothing leaves by this task", help);
+        report.add(codes::GRANT_ENDED, span, key, "is past: nothing leaves by this task", help);
     } else if days <= ENDING_DAYS {
         let when = if days == 1 { "tomorrow".to_owned() } else { format!("in {days} days") };
         let help = "from that day on nothing leaves by this task; renew the grant if the case goes on";
-        report.warning(span, key, format!("is {when}"), help);
+        report.add(codes::GRANT_ENDS_SOON, span, key, format!("is {when}"), help);
     } else if days > LONG_DAYS {
         let help = "a grant is for one case: let it end with the case, and renew it if that goes on";
-        report.warning(span, key, "is more than a year away", help);
+        report.add(codes::GRANT_LASTS_LONG, span, key, "is more than a year away", help);
     }
 }
 
 fn check_route(route: &file::Route, report: &mut Report) {
     for method in route.methods.iter().filter(|method| method.value != Method::Get) {
         let help = "a legal grant discloses what is there: leave `methods` out";
-        report.error(&method.span, &method.key, "writes, and the task is a legal grant", help);
+        report.add(
+            codes::GRANT_WRITES,
+            &method.span,
+            &method.key,
+            "writes, and the task is a legal grant",
+            help,
+        );
     }
     // Beside the records stands what is about others, or about all.
     let beside = |field: &&file::Field| {
@@ -240,7 +264,7 @@ fn check_route(route: &file::Route, report: &mut Report) {
     for field in route.disclose.value.iter().filter(beside) {
         let help = "a legal grant discloses records of the customers whom it names: begin with `@`; \
                     a link may leave with transform = \"rewrite-url\"";
-        report.error(&field.text.span, &field.text.key, "begins with `$`", help);
+        report.add(codes::GRANT_BESIDE_RECORDS, &field.text.span, &field.text.key, "begins with `$`", help);
     }
 }
 

@@ -3,7 +3,7 @@
 use regex::{Regex, RegexBuilder};
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
-use crate::diagnostic::{Report, Source};
+use crate::diagnostic::{Report, Source, codes};
 use crate::filter::{Condition, Kinds, Path, PathError, Pattern, Shape, Type};
 use crate::model::{Basis, Canaries, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 
@@ -25,7 +25,13 @@ pub fn read(source: &Source, report: &mut Report) -> Option<RuleFile> {
         };
         let tasks = top.tables(report, "task", task);
         if tasks.is_empty() && top.get("task").is_none() {
-            report.warning(&(0..0), "task", "is missing", "without a [[task]] this contractor sees nothing");
+            report.add(
+                codes::NO_TASK,
+                &(0..0),
+                "task",
+                "is missing",
+                "without a [[task]] this contractor sees nothing",
+            );
         }
         head.map(|head| RuleFile { tasks, ..head })
     })
@@ -66,7 +72,7 @@ fn canaries(table: &mut Table, report: &mut Report) -> Canaries {
         let Some(id) = written.name(report) else { continue };
         if !canaries.add(id) {
             let help = "list each planted customer once; a text and a number of the same digits are one";
-            report.error(&written.span(), written.key(), "is listed twice", help);
+            report.add(codes::CANARY_TWICE, &written.span(), written.key(), "is listed twice", help);
         }
     }
     let head = table.at(()).span;
@@ -82,7 +88,8 @@ fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {
         table.get("transfer").and_then(|v| v.word(report, TransferMechanism::WORDS, TransferMechanism::new));
     let (effective, expires) = (effective?, expires?);
     if expires.value <= effective.value {
-        report.error(
+        report.add(
+            codes::AGREEMENT_ENDS_BEFORE_IT_BEGINS,
             &expires.span,
             &expires.key,
             "is not after `effective`",
@@ -105,12 +112,19 @@ fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
     let mut given = proofs.into_iter().flatten();
     let Some(proof) = given.next() else {
         let at = table.at(());
-        report.error(&at.span, &at.key, "does not say how it is recognised", format!("add {ONE}"));
+        report.add(
+            codes::CREDENTIAL_WITHOUT_PROOF,
+            &at.span,
+            &at.key,
+            "does not say how it is recognised",
+            format!("add {ONE}"),
+        );
         return None;
     };
     if given.next().is_some() {
         let at = table.at(());
-        report.error(
+        report.add(
+            codes::CREDENTIAL_WITH_SEVERAL_PROOFS,
             &at.span,
             &at.key,
             "says in several ways how it is recognised",
@@ -226,7 +240,8 @@ fn route(table: &mut Table, report: &mut Report) -> Option<Route> {
 fn fields(value: &Value, accepts: bool, report: &mut Report) -> At<Vec<Field>> {
     let list = value.list(report).unwrap_or_default();
     if list.is_empty() && !accepts {
-        report.warning(
+        report.add(
+            codes::NOTHING_DISCLOSED,
             &value.span(),
             value.key(),
             "is empty: this route gives nothing",
@@ -239,7 +254,13 @@ fn fields(value: &Value, accepts: bool, report: &mut Report) -> At<Vec<Field>> {
 fn methods(value: &Value, report: &mut Report) -> Vec<At<Method>> {
     let list = value.list(report).unwrap_or_default();
     if list.is_empty() {
-        report.error(&value.span(), value.key(), "lists no method", "leave it out for [\"GET\"]");
+        report.add(
+            codes::EMPTY_LIST,
+            &value.span(),
+            value.key(),
+            "lists no method",
+            "leave it out for [\"GET\"]",
+        );
     }
     list.iter().filter_map(|method| method.word(report, Method::WORDS, Method::new)).collect()
 }
@@ -284,7 +305,7 @@ fn located<T>(
             }
             let help =
                 "JSONPath is RFC 9535: names .a or ['a','b'], [*], [0], [-1], [1:3], [?@.a == 1], one `..`";
-            report.error(&span, value.key(), error.to_string(), help);
+            report.add(codes::PATH_NOT_UNDERSTOOD, &span, value.key(), error.to_string(), help);
             None
         }
     }
@@ -355,7 +376,8 @@ fn scan(table: &mut Table, report: &mut Report, treatment: Option<Written>) -> K
         Some(Written::Plain | Written::Whole | Written::Mask { .. } | Written::Truncate { .. })
     );
     if treatment.is_some() && !keeps_text {
-        report.error(
+        report.add(
+            codes::SCAN_WITHOUT_TEXT,
             &value.span(),
             value.key(),
             "stands beside a transform that keeps no text",
@@ -375,7 +397,8 @@ fn treatment(table: &mut Table, report: &mut Report) -> Option<Written> {
         (Some(Some(true)), None) => Written::Whole,
         (Some(_), Some(_)) => {
             let at = table.at(());
-            report.error(
+            report.add(
+                codes::WHOLE_AND_TRANSFORM,
                 &at.span,
                 &at.key,
                 "has both `whole` and `transform`",

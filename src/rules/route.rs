@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::diagnostic::Report;
 use crate::diagnostic::table::At;
+use crate::diagnostic::{Report, codes};
 use crate::filter::{
     Filter, Form, Kinds, Origin, Path, Selection, SelectionError, Transform, Treatment, UrlRewrite,
 };
@@ -70,7 +70,8 @@ impl RouteCompiler<'_> {
                 let (first, second) = (&fields[first].text, &fields[second].text);
                 let message =
                     format!("can select the same value as \"{}\" and treats it differently", first.value);
-                report.error(
+                report.add(
+                    codes::TREATED_TWICE,
                     &second.span,
                     &second.key,
                     message,
@@ -79,7 +80,8 @@ impl RouteCompiler<'_> {
             }
             SelectionError::NestedRecords | SelectionError::TooComplex => {
                 let at = &written.disclose;
-                report.error(
+                report.add(
+                    codes::TOO_COMPLEX,
                     &at.span,
                     &at.key,
                     error.to_string(),
@@ -108,7 +110,13 @@ impl RouteCompiler<'_> {
             let known: Vec<&str> = self.surroundings.upstreams.keys().map(String::as_str).collect();
             let help =
                 format!("one of: {}; or add [upstream.{}] to fieldgate.toml", known.join(", "), name.value);
-            report.error(&name.span, &name.key, "is not an upstream of fieldgate.toml", help);
+            report.add(
+                codes::UNKNOWN_UPSTREAM,
+                &name.span,
+                &name.key,
+                "is not an upstream of fieldgate.toml",
+                help,
+            );
         }
         bases
     }
@@ -147,7 +155,8 @@ fn parameters(route: &file::Route, report: &mut Report) -> Parameters {
     for param in &route.params {
         let (name, regex) = &param.value;
         if !route.path.value.parameters().any(|known| known == name) {
-            report.error(
+            report.add(
+                codes::UNKNOWN_PARAMETER,
                 &param.span,
                 &param.key,
                 "is not a parameter of `path`",
@@ -162,7 +171,8 @@ fn parameters(route: &file::Route, report: &mut Report) -> Parameters {
 fn check_paths(route: &file::Route, needs_admission: bool, report: &mut Report) {
     if let Some(records) = &route.records {
         if records.value.origin == Origin::Record {
-            report.error(
+            report.add(
+                codes::RECORDS_FROM_RECORD,
                 &records.span,
                 &records.key,
                 "begins with `@`",
@@ -170,7 +180,8 @@ fn check_paths(route: &file::Route, needs_admission: bool, report: &mut Report) 
             );
         }
         if records.value.has_descendant() {
-            report.error(
+            report.add(
+                codes::RECORDS_NESTED,
                 &records.span,
                 &records.key,
                 "has a `..`, so that one record could be inside another",
@@ -179,13 +190,15 @@ fn check_paths(route: &file::Route, needs_admission: bool, report: &mut Report) 
         }
     }
     match &route.subject {
-        None if needs_admission => report.error(
+        None if needs_admission => report.add(
+            codes::SUBJECT_NEEDED,
             &route.path.span,
             &route.path.key,
             "has no `subject`",
             "on this basis it is decided for each customer what leaves; add subject = \"@.customer.id\"",
         ),
-        None => report.warning(
+        None => report.add(
+            codes::NO_SUBJECT,
             &route.path.span,
             &route.path.key,
             "has no `subject`",
@@ -193,7 +206,8 @@ fn check_paths(route: &file::Route, needs_admission: bool, report: &mut Report) 
         ),
         Some(subject) => {
             if !subject.value.is_singular() {
-                report.error(
+                report.add(
+                    codes::SUBJECT_SEVERAL,
                     &subject.span,
                     &subject.key,
                     "can select more than one value",
@@ -201,7 +215,8 @@ fn check_paths(route: &file::Route, needs_admission: bool, report: &mut Report) 
                 );
             }
             if route.records.is_some() && subject.value.origin == Origin::Body {
-                report.error(
+                report.add(
+                    codes::SUBJECT_FROM_BODY,
                     &subject.span,
                     &subject.key,
                     "begins with `$`",
@@ -222,11 +237,11 @@ fn note_costs(route: &file::Route, report: &mut Report) {
     }
     let Some(when) = &route.when else { return };
     if when.value.uses_body() {
-        report.note(&when.span, &when.key, "asks for something by `$`", HOLDS_BODY);
+        report.add(codes::HOLDS_BODY, &when.span, &when.key, "asks for something by `$`", HOLDS_BODY);
     } else if !when.value.streams() {
         let help = "a tree of each record is built; without count() or value() over what overlaps, \
                     and without patterns from the data, it would be decided in one pass";
-        report.note(&when.span, &when.key, "is decided on a tree", help);
+        report.add(codes::BUILDS_TREE, &when.span, &when.key, "is decided on a tree", help);
     }
     for query in when.value.queries() {
         note_path(&when.span, &when.key, query, report);
@@ -237,14 +252,14 @@ const HOLDS_BODY: &str = "the whole body is held, up to `max_body`, and nothing 
 
 fn note_path(span: &std::ops::Range<usize>, key: &str, path: &Path, report: &mut Report) {
     if path.uses_body() {
-        report.note(span, key, "has a filter that asks for something by `$`", HOLDS_BODY);
+        report.add(codes::HOLDS_BODY, span, key, "has a filter that asks for something by `$`", HOLDS_BODY);
     } else if path.has_filter() {
         let help = "each value that it looks at is read ahead, and a tree of it is built";
-        report.note(span, key, "has a filter selector", help);
+        report.add(codes::BUILDS_TREE, span, key, "has a filter selector", help);
     }
     if path.needs_length() {
         let help = "the list is read ahead to know its length";
-        report.note(span, key, "counts from the end of a list", help);
+        report.add(codes::COUNTS_FROM_END, span, key, "counts from the end of a list", help);
     }
 }
 
@@ -257,12 +272,19 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
     let Some(accept) = &route.accept else {
         if let Some(method) = writes {
             let help = "list the members of a request body that may pass: accept = [\"$.comment\"], or accept = [] for none";
-            report.error(&method.span, &method.key, "sends a body, and `accept` is missing", help);
+            report.add(
+                codes::ACCEPT_MISSING,
+                &method.span,
+                &method.key,
+                "sends a body, and `accept` is missing",
+                help,
+            );
         }
         return Some(None);
     };
     if writes.is_none() {
-        report.error(
+        report.add(
+            codes::ACCEPT_WITHOUT_BODY,
             &route.path.span,
             &route.path.key,
             "has `accept` and no method that sends a body",
@@ -270,7 +292,8 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
         );
     }
     for path in accept.iter().filter(|path| path.value.origin == Origin::Record) {
-        report.error(
+        report.add(
+            codes::ACCEPT_FROM_RECORD,
             &path.span,
             &path.key,
             "begins with `@`",
@@ -284,7 +307,8 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
     match Filter::compile(&Selection { disclose, ..Selection::default() }) {
         Ok(filter) => Some(Some(filter)),
         Err(error) => {
-            report.error(
+            report.add(
+                codes::TOO_COMPLEX,
                 &route.path.span,
                 &route.path.key,
                 error.to_string(),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::diagnostic::Report;
 use crate::diagnostic::table::{At, Table, Value};
+use crate::diagnostic::{Report, codes};
 use crate::model::parse_duration;
 use crate::token::{Algorithms, Source, TokenRule};
 
@@ -62,7 +62,13 @@ fn source(table: &mut Table, report: &mut Report) -> Option<(Source, Duration)> 
         let Some(ca) = ca else {
             let help =
                 "add jwks_ca = \"certs/id-ca.pem\": the authority that signed the server's certificate";
-            report.error(&jwks.span(), jwks.key(), "is https and stands without `jwks_ca`", help);
+            report.add(
+                codes::TOKEN_KEYS_WITHOUT_CA,
+                &jwks.span(),
+                jwks.key(),
+                "is https and stands without `jwks_ca`",
+                help,
+            );
             return None;
         };
         let ca = ca.text(report).map(PathBuf::from);
@@ -71,11 +77,18 @@ fn source(table: &mut Table, report: &mut Report) -> Option<(Source, Duration)> 
     }
     if written.contains("://") {
         let help = "a file, or https:// with jwks_ca: keys from elsewhere prove nothing";
-        report.error(&jwks.span(), jwks.key(), "is neither a file nor https", help);
+        report.add(
+            codes::TOKEN_KEYS_UNPROTECTED,
+            &jwks.span(),
+            jwks.key(),
+            "is neither a file nor https",
+            help,
+        );
         return None;
     }
     for value in [ca, refresh].into_iter().flatten() {
-        report.error(
+        report.add(
+            codes::TOKEN_KEY_WITHOUT_EFFECT,
             &value.span(),
             value.key(),
             "has no effect on a file",
@@ -88,7 +101,8 @@ fn source(table: &mut Table, report: &mut Report) -> Option<(Source, Duration)> 
 fn algorithms(value: &Value, report: &mut Report) -> Algorithms {
     let list = value.list(report).unwrap_or_default();
     if list.is_empty() {
-        report.error(
+        report.add(
+            codes::EMPTY_LIST,
             &value.span(),
             value.key(),
             "lists no algorithm",

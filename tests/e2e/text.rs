@@ -257,15 +257,15 @@ async fn check_says_what_a_path_or_condition_costs() {
     let (out, found) = check("table");
     assert!(out.contains("0 errors"), "{out}");
     for line in [
-        "note: `task[0].route[0].when` asks for something by `$`",
-        "note: `task[0].route[4].disclose[0]` has a filter selector",
-        "note: `task[0].route[4].disclose[1]` has a filter that asks for something by `$`",
-        "note: `task[0].route[4].disclose[2]` counts from the end of a list",
+        "note[N401]: `task[0].route[0].when` asks for something by `$`",
+        "note[N402]: `task[0].route[4].disclose[0]` has a filter selector",
+        "note[N401]: `task[0].route[4].disclose[1]` has a filter that asks for something by `$`",
+        "note[N403]: `task[0].route[4].disclose[2]` counts from the end of a list",
     ] {
         assert!(found.contains(line), "{line} in {found}");
     }
     assert!(found.contains("the whole body is held, up to `max_body`"), "{found}");
-    assert_eq!(found.matches("note: ").count(), 4, "{found}");
+    assert_eq!(found.matches("note[N").count(), 4, "{found}");
     let (lines, _) = check("json");
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().filter(|line| line["severity"] == "note").count(), 4, "{lines:?}");

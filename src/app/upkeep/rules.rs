@@ -153,7 +153,7 @@ fn change<'a>(before: &'a str, changes: &'a [Change]) -> RulesChange<'a> {
 /// Where the first error is and what it says; not the line, which can hold anything.
 fn first_error(found: &[Diagnostic]) -> String {
     let errors: Vec<&Diagnostic> =
-        found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
+        found.iter().filter(|diagnostic| diagnostic.severity() == Severity::Error).collect();
     let Some(first) = errors.first() else { return "the rules have an error".to_owned() };
     let (line, column) = first.position();
     let (file, key, message) = (&first.source.name, &first.key, &first.message);

@@ -1,0 +1,103 @@
+//! Codes of the gateway file, fieldgate.toml.
+
+use super::{Code, code};
+
+pub(super) const ALL: &[Code] = &[
+    CRL_WITHOUT_CA,
+    WITNESS_MISSING,
+    WITNESS_TWICE,
+    TOO_MANY_WITNESSES,
+    TLS_DOES_NOT_FIT,
+    URL_AND_URLS,
+    ENDPOINT_COUNT,
+    ENDPOINTS_DIFFER,
+    HEALTH_MISSING,
+    SECRET_PLACE,
+];
+
+pub const CRL_WITHOUT_CA: Code = code(
+    "E601",
+    "revocation lists stand without a client CA",
+    "A list revokes what a client CA signed. Without one, no certificate is taken at all.",
+    r#"crl = ["certs/contractor-ca.crl"]"#,
+    r#"client_ca = "certs/contractor-ca.pem"
+crl       = ["certs/contractor-ca.crl"]"#,
+);
+
+pub const WITNESS_MISSING: Code = code(
+    "E602",
+    "a key is about witnesses and there is none",
+    "Without a witness, nobody outside can say that the ledger was not rewritten.",
+    r#"[ledger]
+quorum = 2"#,
+    r#"[[ledger.witness]]
+url = "https://witness.example"
+key = "NAME+ID+KEY""#,
+);
+
+pub const WITNESS_TWICE: Code = code(
+    "E603",
+    "one witness is listed twice",
+    "Two signatures of one witness are worth one.",
+    "# two [[ledger.witness]] with one key",
+    "# each [[ledger.witness]] has its own key",
+);
+
+pub const TOO_MANY_WITNESSES: Code = code(
+    "E604",
+    "there are too many witnesses",
+    "Each signed head waits for them.",
+    "# 51 [[ledger.witness]]",
+    "# at most 50 [[ledger.witness]]",
+);
+
+pub const TLS_DOES_NOT_FIT: Code = code(
+    "E605",
+    "a URL and its TLS keys do not fit",
+    "An https server is checked against a named authority, and a plain one shows no certificate that could be checked. A certificate is shown with its key.",
+    r#"url = "https://orders.internal""#,
+    r#"url = "https://orders.internal"
+ca  = "certs/internal-ca.pem""#,
+);
+
+pub const URL_AND_URLS: Code = code(
+    "E606",
+    "an upstream has both `url` and `urls`",
+    "It would be unclear where requests go.",
+    r#"url  = "http://127.0.0.1:9001"
+urls = ["http://127.0.0.1:9002"]"#,
+    r#"urls = ["http://127.0.0.1:9001", "http://127.0.0.1:9002"]"#,
+);
+
+pub const ENDPOINT_COUNT: Code = code(
+    "E607",
+    "an upstream has no endpoint, or too many",
+    "Requests are spread over the endpoints that are listed.",
+    "urls = []",
+    r#"urls = ["http://127.0.0.1:9001"]"#,
+);
+
+pub const ENDPOINTS_DIFFER: Code = code(
+    "E608",
+    "the endpoints of an upstream do not fit together",
+    "They serve the same requests, so they have one scheme and one path, and each is listed once.",
+    r#"urls = ["http://10.0.0.1:9001", "https://10.0.0.2:9001"]"#,
+    r#"urls = ["https://10.0.0.1:9001", "https://10.0.0.2:9001"]"#,
+);
+
+pub const HEALTH_MISSING: Code = code(
+    "E609",
+    "a health check has no path",
+    "Its interval has no effect without the path that is asked.",
+    r#"health_interval = "5s""#,
+    r#"health          = "/healthz"
+health_interval = "5s""#,
+);
+
+pub const SECRET_PLACE: Code = code(
+    "E610",
+    "a secret does not name one place",
+    "A secret is read from a file or from the environment. It is never written into the configuration.",
+    "bearer = {}",
+    r#"bearer = { file = "secrets/orders.token" }"#,
+);

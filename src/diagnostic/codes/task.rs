@@ -1,0 +1,44 @@
+//! Codes of tasks, their limits and hours.
+
+use super::{Code, code};
+
+pub(super) const ALL: &[Code] = &[TASK_TAKEN, BASIS_NOT_KEPT, HOURS_EMPTY, NO_TASK];
+
+pub const TASK_TAKEN: Code = code(
+    "E301",
+    "two tasks have one id",
+    "The ledger names the task, its purpose and its legal basis with each disclosure. With one id for two, nobody could tell which was meant.",
+    r#"id = "deliver-order"
+# and again
+id = "deliver-order""#,
+    r#"id = "deliver-order"
+# and
+id = "return-order""#,
+);
+
+pub const BASIS_NOT_KEPT: Code = code(
+    "E302",
+    "this version cannot keep what the legal basis asks for",
+    "The gateway refuses a promise that it cannot keep, rather than disclose without its ground.",
+    r#"basis = "consent""#,
+    r#"basis = "contract""#,
+);
+
+pub const HOURS_EMPTY: Code = code(
+    "E303",
+    "a task's hours begin when they end",
+    "It is unclear whether the task is always open or never.",
+    r#"hours = { from = "07:00", to = "07:00" }"#,
+    r#"hours = { from = "07:00", to = "19:00" }"#,
+);
+
+pub const NO_TASK: Code = code(
+    "W301",
+    "a contractor has no task",
+    "Access is given by tasks only, so this contractor sees nothing.",
+    "# no [[task]]",
+    r#"[[task]]
+id      = "deliver-order"
+purpose = "Deliver the customer's parcel"
+basis   = "contract""#,
+);
