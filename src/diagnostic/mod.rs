@@ -124,6 +124,11 @@ impl Diagnostic {
     pub fn position(&self) -> (usize, usize) {
         self.source.position(self.span.start)
     }
+
+    /// Line and column behind the last character, both from 1.
+    pub fn end(&self) -> (usize, usize) {
+        self.source.position(self.span.end.max(self.span.start))
+    }
 }
 
 impl fmt::Display for Diagnostic {

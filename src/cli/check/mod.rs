@@ -1,16 +1,18 @@
 //! `fieldgate check`.
 
+mod sarif;
+
 use anyhow::Context;
 use serde::Serialize;
 
 use crate::app;
 use crate::config;
 use crate::diagnostic::print::{print_diagnostics, summary};
-use crate::diagnostic::{Diagnostic, has_errors};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::SubjectKey;
 use crate::rules::{Plan, fixture};
 
-use super::{Answer, ConfigPath, Format};
+use super::{Answer, ConfigPath};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -18,6 +20,19 @@ pub(super) struct Arguments {
     config: ConfigPath,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Let warnings count like errors
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs: one JSON object a line
+    Json,
+    /// For code hosts: SARIF 2.1.0
+    Sarif,
 }
 
 #[derive(Serialize)]
@@ -55,6 +70,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     }
     match arguments.format {
         Format::Json => diagnostics.iter().try_for_each(print_line)?,
+        Format::Sarif => {
+            let home = std::env::current_dir().context("the current folder is not known")?;
+            println!("{}", serde_json::to_string_pretty(&sarif::log(&diagnostics, &home))?);
+        }
         Format::Table => {
             print_diagnostics(&diagnostics);
             println!(
@@ -64,7 +83,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
             );
         }
     }
-    Ok(if has_errors(&diagnostics) { Answer::No } else { Answer::Yes })
+    let counts = |severity| match severity {
+        Severity::Error => true,
+        Severity::Warning => arguments.deny_warnings,
+        Severity::Note => false,
+    };
+    let denied = diagnostics.iter().any(|diagnostic| counts(diagnostic.severity()));
+    Ok(if denied { Answer::No } else { Answer::Yes })
 }
 
 fn contents(plan: &Plan, fixtures: usize) -> String {
