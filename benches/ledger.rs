@@ -198,6 +198,7 @@ fn draft(task: usize) -> Draft {
         disclosed: Disclosed {
             task: "deliver-order",
             purpose: "Deliver the customer's parcel",
+            consent_purpose: None,
             basis: "contract",
             legal: None,
             agreement: "DPA-2026-014",
@@ -206,7 +207,7 @@ fn draft(task: usize) -> Draft {
             upstream: "orders",
             status: 200,
             bytes: 199,
-            records: RecordCounts { released: 1, withheld: 0, without_subject: 0 },
+            records: RecordCounts { released: 1, withheld: 0, not_admitted: 0, without_subject: 0 },
             canaries: 0,
             members_withheld: 9,
             fields: vec![
@@ -221,6 +222,7 @@ fn draft(task: usize) -> Draft {
         epoch: 1,
         subjects: vec![key.pseudonym(Subject::new(&task.to_string()))],
         subjects_per_day: u64::MAX,
+        decided: None,
     })
 }
 

@@ -80,6 +80,7 @@ fn queries(entries: u64) -> Vec<(&'static str, Query)> {
                 contractor: text("helpdesk"),
                 field: text("email"),
                 country: text("IE"),
+                consent_purpose: None,
                 basis: text("contract"),
                 ..all()
             },
@@ -212,6 +213,7 @@ fn draft(number: u64) -> Draft {
         disclosed: Disclosed {
             task,
             purpose: "Deliver the customer's parcel",
+            consent_purpose: None,
             basis: "contract",
             legal: None,
             agreement: "DPA-2026-014",
@@ -220,7 +222,7 @@ fn draft(number: u64) -> Draft {
             upstream: "orders",
             status: 200,
             bytes: 199,
-            records: RecordCounts { released: 1, withheld: 0, without_subject: 0 },
+            records: RecordCounts { released: 1, withheld: 0, not_admitted: 0, without_subject: 0 },
             canaries: 0,
             members_withheld: 9,
             fields: vec![field("@.order_id"), field("@.recipient.name"), field(contact)],
@@ -229,5 +231,6 @@ fn draft(number: u64) -> Draft {
         epoch: 1,
         subjects: vec![customer(number)],
         subjects_per_day: u64::MAX,
+        decided: None,
     })
 }

@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::{Admin, Figures};
 use crate::config::{self, Config, Secret};
-use crate::ledger::{self, Draft, KeyError, Ledger, Started, Suspensions, Witnessed};
+use crate::ledger::{self, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream, Watch};
 use crate::rules::{self, Loaded, Plan, Surroundings};
@@ -170,6 +170,7 @@ impl Server {
             memory: limits.body_memory.0,
         };
         let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
+        let (consents, statements) = consents(&config.ledger.path);
         let suspensions = Suspensions::load(&config.ledger.path)?;
         let suspended = Arc::new(Suspended::new(suspensions.contractors.keys().cloned()));
         let control = Control::new(Hands {
@@ -178,6 +179,8 @@ impl Server {
             epoch: Arc::clone(&epoch),
             suspended: Arc::clone(&suspended),
             suspensions: Mutex::new(suspensions),
+            consents: Arc::clone(&consents),
+            statements: Mutex::new(statements),
             turn: Mutex::default(),
         })?;
         let digest = plan.digest.as_str().to_owned();
@@ -185,7 +188,7 @@ impl Server {
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger));
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
-        let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()));
+        let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()).with_consents(consents));
         let figures = Arc::new(Figures::default());
         figures.rules_are_new(&digest);
         let drain = watch::channel(false);
@@ -291,6 +294,18 @@ impl Watching {
     async fn end(self) {
         drop(self.stop);
         _ = self.task.await;
+    }
+}
+
+/// What customers said, where that is known. Where it is not, the gateway serves what the law asks for, and the log
+/// says what to do.
+pub(crate) fn consents(path: &std::path::Path) -> (Arc<Consents>, Option<Statements>) {
+    match ledger::consents(path) {
+        Ok((consents, statements)) => (consents, Some(statements)),
+        Err(error) => {
+            tracing::error!(%error, "it is not known what customers consent and object to: nothing is disclosed");
+            (Arc::new(Consents::unknown(true)), None)
+        }
     }
 }
 

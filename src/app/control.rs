@@ -24,9 +24,10 @@ use tokio::sync::Mutex;
 
 use crate::config::{self, Config};
 use crate::ledger::{
-    self, Draft, Ledger, OwnKind, Suspension, SuspensionAction, SuspensionEvent, Suspensions, control_socket,
+    self, Consents, Draft, Ledger, OwnKind, Saying, Statements, Suspension, SuspensionAction,
+    SuspensionEvent, Suspensions, control_socket,
 };
-use crate::model::{KeyEpoch, RequestId};
+use crate::model::{KeyEpoch, RequestId, Subject};
 use crate::proxy::Suspended;
 
 /// Bytes of an order, and of an answer.
@@ -46,6 +47,24 @@ pub enum Order {
     Scrub(u64),
     /// Give a contractor nothing any more, or something again.
     Suspension(SuspensionEvent),
+    /// Take down what customers said.
+    Consent(ConsentOrder),
+}
+
+/// What customers said, and who says so.
+#[derive(Serialize, Deserialize)]
+pub struct ConsentOrder {
+    pub said: Vec<Saying>,
+    pub by: String,
+    pub reason: String,
+    /// Where it was said: a form, a letter, another system.
+    pub source: String,
+}
+
+impl std::fmt::Debug for ConsentOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ConsentOrder({} statements)", self.said.len())
+    }
 }
 
 /// What came of it.
@@ -58,6 +77,8 @@ pub enum Outcome {
     Rotated(u32),
     /// False where some is left for now.
     Scrubbed(bool),
+    /// How many statements changed something.
+    Taken(usize),
     Failed(String),
 }
 
@@ -76,6 +97,9 @@ pub struct Hands {
     /// What is in force, also where the file could not be written; and that such orders come one after the
     /// other.
     pub suspensions: Mutex<Suspensions>,
+    pub consents: Arc<Consents>,
+    /// `None` where they cannot be read. Orders about them come one after the other.
+    pub statements: Mutex<Option<Statements>>,
     /// Keys change one after the other.
     pub turn: Mutex<()>,
 }
@@ -154,6 +178,7 @@ impl Hands {
             Order::Record { kind, event } => self.record(kind, event).await.map(Outcome::Recorded),
             Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
             Order::Suspension(event) => self.suspend(event).await.map(Outcome::Recorded),
+            Order::Consent(order) => self.consent(order).await.map(Outcome::Taken),
             Order::Scrub(upto) => Ok(Outcome::Scrubbed(self.ledger.scrub(upto).await)),
         };
         outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
@@ -197,6 +222,64 @@ impl Hands {
         Ok(receipt.position())
     }
 
+    /// Withdrawals are in force before their entries are written, grants after that: whatever fails, the stricter
+    /// holds.
+    async fn consent(&self, order: ConsentOrder) -> anyhow::Result<usize> {
+        let mut statements = self.statements.lock().await;
+        let statements =
+            statements.as_mut().context("it is not known what customers said; see the gateway's log")?;
+        let (granted, withdrawn): (Vec<Saying>, Vec<Saying>) =
+            order.said.iter().cloned().partition(|saying| saying.granted);
+        let prepared = statements.prepare(&self.consents, &withdrawn)?;
+        let mut taken = prepared.news.len();
+        if !prepared.news.is_empty() {
+            self.consents.put(&prepared);
+            statements.store(&prepared).context("in force until the gateway stops")?;
+            let withdrawing = Some(prepared.generation());
+            self.say(&order, &withdrawn, &prepared.news, withdrawing)
+                .await
+                .context("in force, and its entry could not be written")?;
+        }
+        let prepared = statements.prepare(&self.consents, &granted)?;
+        taken += prepared.news.len();
+        if !prepared.news.is_empty() {
+            self.say(&order, &granted, &prepared.news, None).await?;
+            statements.store(&prepared)?;
+            self.consents.put(&prepared);
+        }
+        Ok(taken)
+    }
+
+    /// Writes an entry for each of the statements that are new.
+    async fn say(
+        &self,
+        order: &ConsentOrder,
+        said: &[Saying],
+        news: &[usize],
+        withdrawing: Option<u64>,
+    ) -> anyhow::Result<()> {
+        let epoch = self.epoch.load_full();
+        let entries = news.iter().map(|at| {
+            let Saying { subject, scope, granted, time, receipt } = &said[*at];
+            let event = json!({
+                "by": order.by, "action": if *granted { "granted" } else { "withdrawn" },
+                "purpose": scope.purpose, "towards": scope.contractor, "said": time,
+                "source": order.source, "reason": order.reason, "with_receipt": receipt.is_some(),
+                "epoch": epoch.number,
+                "subjects": [epoch.key.pseudonym(Subject::new(subject)).to_string()],
+            });
+            let draft = Draft::own(OwnKind::Consent, RequestId::new().to_string(), &event);
+            self.ledger.record(match withdrawing {
+                Some(generation) => draft.withdrawing(generation),
+                None => draft,
+            })
+        });
+        for entry in futures_util::future::join_all(entries).await {
+            entry?;
+        }
+        Ok(())
+    }
+
     /// The entry comes first: a key that nobody announced is never used.
     async fn rotate(&self, by: String) -> anyhow::Result<u32> {
         let _turn = self.turn.lock().await;
@@ -238,12 +321,15 @@ fn ask(mut stream: Stream, order: &Order) -> anyhow::Result<Outcome> {
 /// Without a gateway.
 fn do_it(config: &Config, order: Order) -> anyhow::Result<Outcome> {
     let keys = super::load_keys(config)?.subjects;
+    let (consents, statements) = ledger::consents(&config.ledger.path)?;
     let hands = Hands {
         ledger: Arc::new(super::open_ledger(config)?),
         files: config.ledger.clone(),
         epoch: Arc::new(ArcSwap::from_pointee(keys.current().clone())),
         suspended: Arc::default(),
         suspensions: Mutex::new(Suspensions::load(&config.ledger.path)?),
+        consents,
+        statements: Mutex::new(Some(statements)),
         turn: Mutex::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

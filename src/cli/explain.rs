@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::diagnostic::print::{print_diagnostics, summary};
 use crate::filter::{Explained, Explanation, Fate, explain};
 use crate::ledger::OwnKind;
-use crate::model::SubjectKey;
+use crate::model::{Basis, SubjectKey};
 use crate::rules::fixture::{self, Call, NoRoute};
 use crate::rules::{Contractor, Query, RequestPath, Route};
 
@@ -106,7 +106,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     if !task.is_in_force() {
         anstream::eprintln!("the legal grant of task {} is not in force: a request gets 404 today", task.id);
     }
-    let explanation = match explain(&route.filter, &route.selection, &body, task.admission()) {
+    if task.basis == Basis::Consent {
+        anstream::eprintln!("shown as if the customers had consented to {}", task.consent_purpose());
+    }
+    let explanation = match explain(&route.filter, &route.selection, &body, task.assumed()) {
         Ok(explanation) => explanation,
         Err(fault) => {
             anstream::eprintln!("{} would get 502: {fault}", contractor.id);
@@ -190,7 +193,7 @@ fn reason(route: &Route, value: &Explained) -> String {
         Fate::Drifted(field) => format!("not what {} is said to be", path(*field)),
         Fate::Unlisted => "no rule lists it".to_owned(),
         Fate::Condition => "the record's condition does not hold".to_owned(),
-        Fate::NotAdmitted => "the grant does not name the record's customer".to_owned(),
+        Fate::NotAdmitted => "the record's customer is not let through".to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ mod explain_code;
 mod key;
 mod ledger;
 mod serve;
+mod subject;
 mod suspend;
 mod witness;
 
@@ -71,6 +72,8 @@ enum Command {
     Suspend(suspend::Suspend),
     /// End a contractor's suspension
     Resume(suspend::Resume),
+    /// What a customer consents and objects to
+    Subject(subject::Arguments),
     /// Read the ledger
     Ledger(Box<ledger::Arguments>),
     /// Run a witness for the ledgers of other teams
@@ -117,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),
         Command::Resume(arguments) => suspend::resume(&arguments),
+        Command::Subject(arguments) => subject::run(&arguments),
         Command::Ledger(arguments) => ledger::run(*arguments),
         Command::Witness(arguments) => witness::run(arguments),
     };

@@ -57,6 +57,8 @@ pub struct Disclosure<'a> {
     pub subjects: Vec<SubjectPseudonym>,
     /// Most distinct subjects that the contractor may see in a day.
     pub subjects_per_day: u64,
+    /// The generation of the consent registry that it was decided by, where that was asked.
+    pub decided: Option<u64>,
 }
 
 /// On what ground and how much.
@@ -64,6 +66,9 @@ pub struct Disclosure<'a> {
 pub struct Disclosed<'a> {
     pub task: &'a str,
     pub purpose: &'a str,
+    /// What consent is asked for, where it has another name than the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consent_purpose: Option<&'a str>,
     pub basis: &'a str,
     /// There for a use of a legal grant, and for nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,6 +106,9 @@ pub struct StreamPart {
 pub struct RecordCounts {
     pub released: u64,
     pub withheld: u64,
+    /// Of those, the ones whose customer is not let through: no consent, an objection, not named by the grant.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_admitted: u64,
     pub without_subject: u64,
 }
 
@@ -213,6 +221,8 @@ pub enum OwnKind {
     Prune,
     /// A contractor was suspended, or no longer is.
     Suspension,
+    /// Customers consented, withdrew or objected.
+    Consent,
 }
 
 impl OwnKind {
@@ -223,6 +233,7 @@ impl OwnKind {
             OwnKind::Hold => "hold",
             OwnKind::Prune => "prune",
             OwnKind::Suspension => "suspension",
+            OwnKind::Consent => "consent",
         }
     }
 }
@@ -232,6 +243,10 @@ pub struct Draft {
     pub(super) parts: Vec<Part>,
     pub(super) contractor: Option<String>,
     pub(super) subjects_per_day: u64,
+    /// The generation of the consent registry that it was decided by.
+    pub(super) decided: Option<u64>,
+    /// From this generation on, what was decided by an earlier one is stale.
+    pub(super) withdrawn: Option<u64>,
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub(super) time: i64,
 }
@@ -372,6 +387,8 @@ impl Draft {
             parts,
             contractor: Some(contractor.to_owned()),
             subjects_per_day: entry.subjects_per_day,
+            decided: entry.decided,
+            withdrawn: None,
             time,
         }
     }
@@ -384,6 +401,8 @@ impl Draft {
             parts: vec![part],
             contractor: Some(parties.contractor.to_owned()),
             subjects_per_day: u64::MAX,
+            decided: None,
+            withdrawn: None,
             time,
         }
     }
@@ -401,10 +420,23 @@ impl Draft {
         Draft::node(kind.as_str(), id, event)
     }
 
+    /// Says that what was decided by an earlier generation of the consent registry is stale from this entry on.
+    #[must_use]
+    pub fn withdrawing(self, generation: u64) -> Draft {
+        Draft { withdrawn: Some(generation), ..self }
+    }
+
     fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
         let time = now();
         let body = NodeBody { head: Head::new(kind, &id, time), event };
-        Draft { parts: vec![Part::new(&[], &body)], contractor: None, subjects_per_day: u64::MAX, time }
+        Draft {
+            parts: vec![Part::new(&[], &body)],
+            contractor: None,
+            subjects_per_day: u64::MAX,
+            decided: None,
+            withdrawn: None,
+            time,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`disk`](super::disk), with errors that name the file.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::disk;
@@ -57,4 +57,11 @@ pub fn make_folder(path: &Path) -> Result<(), StoreError> {
 /// The file's number in the file system; 0 where there is none.
 pub fn inode(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.ino())
+}
+
+/// SQLite gives its write-ahead log the mode of the database file. A copy that was put back may have
+/// another one.
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }

@@ -4,8 +4,6 @@
 //! It holds no entry. What it knows of customers are their keyed names.
 
 use std::collections::HashMap;
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,7 +122,7 @@ impl Index {
     /// Where it cannot be opened or is too new.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let error = |source| StoreError::Database { path: path.to_owned(), source };
-        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        files::make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let mut connection = Connection::open(path).map_err(error)?;
         prepare(&connection).map_err(error)?;
         migrate(&mut connection, path)?;
@@ -519,11 +517,4 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     }
     transaction.pragma_update(None, "user_version", known as i64).map_err(database)?;
     transaction.commit().map_err(database)
-}
-
-/// SQLite gives its write-ahead log the mode of the database file. A copy that was put back may have
-/// another one.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
 }

@@ -159,7 +159,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn load_key(path: &Path) -> Result<SubjectKey, KeyError> {
+pub(super) fn load_key(path: &Path) -> Result<SubjectKey, KeyError> {
     let bytes = load_or_make(path, random_key)?;
     let key = <&[u8; SubjectKey::LENGTH]>::try_from(&*bytes);
     key.map(SubjectKey::new)

@@ -25,6 +25,7 @@
 mod account;
 mod archive;
 mod checkpoint;
+mod consent;
 mod cosigned;
 mod disk;
 mod drill;
@@ -64,6 +65,10 @@ pub use account::{
     Account, Accounting, Frame, Ground, Recipient, Recipients, basis_words, field_words, html, json,
 };
 pub use archive::Head;
+pub use consent::{
+    AfterWithdrawal, ConsentError, Consents, Ground as ConsentGround, Known as KnownConsent, NotKnown,
+    Prepared, Saying, Scope, Statements, after_withdrawal, consents,
+};
 pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{

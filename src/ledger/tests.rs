@@ -326,6 +326,7 @@ fn disclosure_on(customers: u64, canaries: u64, legal: Option<super::Legal>) -> 
         disclosed: super::Disclosed {
             task: "deliver-order",
             purpose: "Deliver",
+            consent_purpose: None,
             basis: if legal.is_some() { "legal-obligation" } else { "contract" },
             legal,
             agreement: "DPA-1",
@@ -334,7 +335,12 @@ fn disclosure_on(customers: u64, canaries: u64, legal: Option<super::Legal>) -> 
             upstream: "orders",
             status: 200,
             bytes: 1,
-            records: super::RecordCounts { released: customers, withheld: 0, without_subject: 0 },
+            records: super::RecordCounts {
+                released: customers,
+                withheld: 0,
+                not_admitted: 0,
+                without_subject: 0,
+            },
             canaries,
             members_withheld: 0,
             fields: vec![],
@@ -343,6 +349,7 @@ fn disclosure_on(customers: u64, canaries: u64, legal: Option<super::Legal>) -> 
         epoch: 1,
         subjects: (0..customers).map(customer).collect(),
         subjects_per_day: u64::MAX,
+        decided: None,
     })
 }
 

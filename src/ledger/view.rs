@@ -35,6 +35,14 @@ pub struct View<'a> {
     pub task: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub purpose: Option<Cow<'a, str>>,
+    /// What consent is asked for, where it has another name than the task.
+    #[serde(borrow)]
+    pub consent_purpose: Option<Cow<'a, str>>,
+    /// The contractor that a customer speaks of.
+    #[serde(borrow)]
+    pub towards: Option<Cow<'a, str>>,
+    /// When a customer said it: microseconds since 1970-01-01T00:00:00Z.
+    pub said: Option<i64>,
     #[serde(borrow)]
     pub basis: Option<Cow<'a, str>>,
     /// The legal grant that it was a use of.

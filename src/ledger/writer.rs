@@ -71,6 +71,9 @@ pub enum RecordError {
     /// Nothing was written.
     #[error("the contractor has seen as many distinct subjects today as it may")]
     SubjectLimit,
+    /// A customer has withdrawn since it was decided; nothing was written.
+    #[error("it was decided by what customers had said before")]
+    Stale,
 }
 
 /// The ledger, open for writing. Dropping it waits for what is queued.
@@ -132,6 +135,7 @@ impl Ledger {
             state: Arc::clone(&state),
             known,
             trouble: String::new(),
+            withdrawn: 0,
             retry_at: None,
             company: 0,
             patience: Duration::ZERO,
@@ -226,6 +230,8 @@ struct Writer {
     known: Known,
     /// The last failure to open it again, so that each is logged once.
     trouble: String,
+    /// What was decided by an earlier generation of the consent registry is stale.
+    withdrawn: u64,
     /// When a sick journal is tried again; never, after a failed sync.
     retry_at: Option<Instant>,
     /// Drafts in the last batch, and how long the next one may wait for so many: an eighth of a sync.
@@ -277,7 +283,12 @@ impl Writer {
         let until = Instant::now() + self.patience;
         let mut next = Some(first);
         while let Some((draft, answer)) = next {
-            answers.push((answer, stage(journal, &mut self.known, &draft)));
+            let fresh = draft.decided.is_none_or(|decided| decided >= self.withdrawn);
+            let staged =
+                if fresh { stage(journal, &mut self.known, &draft) } else { Err(RecordError::Stale) };
+            // Also where the entry is then lost: the withdrawal is in force.
+            self.withdrawn = self.withdrawn.max(draft.withdrawn.unwrap_or(0));
+            answers.push((answer, staged));
             let room = answers.len() < BATCH && journal.staged_bytes() < BATCH_BYTES;
             let job = if room { gather(jobs, answers.len() < self.company, until) } else { None };
             next = match job {

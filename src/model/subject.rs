@@ -207,10 +207,23 @@ impl SubjectKey {
 
     /// The name of `subject` in the ledger, the same for every contractor.
     pub fn pseudonym(&self, subject: Subject) -> SubjectPseudonym {
-        let tag = self.tag(&[b"fieldgate/ledger/subject/v1", subject.0.as_bytes()]);
+        SubjectPseudonym(self.short(&[b"fieldgate/ledger/subject/v1", subject.0.as_bytes()]))
+    }
+
+    /// The name of `subject` in the consent registry.
+    pub fn consent_name(&self, subject: Subject) -> [u8; 16] {
+        self.short(&[b"fieldgate/consent/subject/v1", subject.0.as_bytes()])
+    }
+
+    /// The name of a receipt in the consent registry.
+    pub fn receipt_name(&self, parts: &[&[u8]]) -> [u8; 16] {
+        self.short(&[&[b"fieldgate/consent/receipt/v1" as &[u8]], parts].concat())
+    }
+
+    fn short(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut name = [0; 16];
-        name.copy_from_slice(&tag.as_ref()[..16]);
-        SubjectPseudonym(name)
+        name.copy_from_slice(&self.tag(parts).as_ref()[..16]);
+        name
     }
 
     /// Names for one contractor: another contractor's names for the same customers do not match.

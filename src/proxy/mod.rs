@@ -14,6 +14,7 @@
 //!
 //! **Called by** `app`.
 
+mod admitted;
 mod authenticate;
 mod authorize;
 mod edge;
@@ -48,11 +49,12 @@ pub use sighting::Watcher;
 pub use suspended::Suspended;
 pub use watch::{Watch, watch};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Consents, Ledger};
 use crate::model::{Host, KeyEpoch, RequestId};
 use crate::rules::Plan;
 use crate::transport::Peer;
 
+use admitted::Admitted;
 use authenticate::Caller;
 use memory::Budget;
 use receipt::Receipts;
@@ -70,6 +72,7 @@ pub struct Arrival {
 pub struct Gateway {
     ruling: ArcSwap<Ruling>,
     suspended: Arc<Suspended>,
+    consents: Arc<Consents>,
     upstreams: HashMap<String, Upstream>,
     ledger: Arc<Ledger>,
     receipts: Receipts,
@@ -112,7 +115,28 @@ impl Gateway {
         let ruling = ArcSwap::from(ruling);
         let receipts = Receipts::new(Arc::clone(&ledger));
         let (memory, hosts) = (Budget::new(body.memory), Vec::new());
-        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, watcher, body, memory, hosts }
+        // Until it is known what customers said.
+        let consents = Arc::new(Consents::unknown(true));
+        Gateway {
+            ruling,
+            suspended,
+            consents,
+            upstreams,
+            ledger,
+            receipts,
+            epoch,
+            watcher,
+            body,
+            memory,
+            hosts,
+        }
+    }
+
+    /// What customers consent and object to. Without it, nothing is disclosed but what the law asks for.
+    #[must_use]
+    pub fn with_consents(mut self, consents: Arc<Consents>) -> Self {
+        self.consents = consents;
+        self
     }
 
     /// The gateway's own names: requests for others are misdirected. None by default, which lets all pass.
@@ -218,12 +242,14 @@ impl Gateway {
         }
         let upstream =
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
+        let admitted = Admitted::new(&self.consents, &permit).map_err(refused)?;
         let mut share = self.memory.share(caller.limits().memory(caller.holder()));
         let request = forward::prepare(&permit, id, upstream, head, body, self.body, &mut share);
         let response = upstream.call(request.await.map_err(refused)?).await.map_err(refused)?;
-        let disclosure = reduce::reduce(&permit, response, share).await.map_err(refused)?;
+        let disclosure = reduce::reduce(&permit, response, admitted, share).await.map_err(refused)?;
         let recorder = Recorder {
             ledger: Arc::clone(&self.ledger),
+            consents: Arc::clone(&self.consents),
             epoch: self.epoch.load_full(),
             suspended: Arc::clone(&self.suspended),
             watcher: Arc::clone(&self.watcher),

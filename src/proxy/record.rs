@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::filter::{FieldCount, Format};
 use crate::ledger::{
-    self, Draft, FieldEntry, Ledger, Legal, LegalHold, MaskedEntry, Parties, Receipt, RecordCounts,
+    self, Consents, Draft, FieldEntry, Ledger, Legal, LegalHold, MaskedEntry, Parties, Receipt, RecordCounts,
     RecordError,
 };
 use crate::model::{KeyEpoch, RequestId};
@@ -19,7 +19,7 @@ use super::limits::{Lease, until_tomorrow};
 use super::parts::{self, Parts};
 use super::reduce::Disclosure;
 use super::refusal::{Limited, Missing};
-use super::{Refusal, Refused, Suspended, Watcher};
+use super::{Refusal, Refused, Suspended, Watcher, admitted};
 
 /// A disclosure with its entry on the disk. Only [`record`] makes one.
 pub struct Recorded {
@@ -69,6 +69,7 @@ impl RecordedPart {
 #[derive(Clone)]
 pub struct Recorder {
     pub ledger: Arc<Ledger>,
+    pub consents: Arc<Consents>,
     /// Names the subjects of the whole response.
     pub epoch: Arc<KeyEpoch>,
     pub suspended: Arc<Suspended>,
@@ -121,9 +122,17 @@ impl Recorder {
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
         let subjects = disclosure.tally().map(|tally| &tally.subjects);
         let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));
-        let draft = draft(&self.epoch, self.id, permit, disclosure, canaries);
-        let receipt = self.ledger.record(draft).await.map_err(|error| match error {
-            RecordError::Unavailable => Refusal::LedgerUnavailable,
+        let mut decided = disclosure.decided;
+        let receipt = loop {
+            let draft = draft(&self.epoch, self.id, permit, disclosure, canaries, decided);
+            match self.ledger.record(draft).await {
+                // Somebody has withdrawn meanwhile, perhaps not one of these customers.
+                Err(RecordError::Stale) => decided = Some(self.decide_again(permit, disclosure)?),
+                other => break other,
+            }
+        };
+        let receipt = receipt.map_err(|error| match error {
+            RecordError::Unavailable | RecordError::Stale => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,
             RecordError::SubjectLimit => Refusal::SubjectLimit(Limited {
                 wait: until_tomorrow(),
@@ -135,6 +144,17 @@ impl Recorder {
         }
         self.watcher.disclosed(permit, self.id, disclosure, &receipt);
         Ok(receipt)
+    }
+
+    /// By which generation the records are still let through.
+    fn decide_again(&self, permit: &Permit, disclosure: &Disclosure) -> Result<u64, Refusal> {
+        let subjects = disclosure.tally().map(|tally| &tally.subjects);
+        let of_one = permit.route().selection.records.is_none() && disclosure.part.is_none();
+        admitted::again(&self.consents, permit, subjects).ok_or(match of_one {
+            true => Refusal::NotFound(Missing::Admission),
+            // The others' records would leave at the next attempt.
+            false => Refusal::Overloaded,
+        })
     }
 
     /// Tells the log of a planted customer; the ledger has it with the disclosure.
@@ -166,7 +186,14 @@ impl Recorder {
     }
 }
 
-fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosure, canaries: u64) -> Draft {
+fn draft(
+    epoch: &KeyEpoch,
+    id: RequestId,
+    permit: &Permit,
+    disclosure: &Disclosure,
+    canaries: u64,
+    decided: Option<u64>,
+) -> Draft {
     let (contractor, task, route) = (permit.contractor(), permit.task(), permit.route());
     let tally = disclosure.tally();
     let counts = tally.map(|tally| tally.fields.as_slice()).unwrap_or_default();
@@ -187,6 +214,7 @@ fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosu
         disclosed: ledger::Disclosed {
             task: task.id.as_str(),
             purpose: &task.purpose,
+            consent_purpose: task.consent.as_ref().map(|purpose| purpose.as_str()),
             basis: task.basis.as_str(),
             legal: task.legal.as_ref().map(legal),
             agreement: &contractor.agreement.reference,
@@ -198,6 +226,7 @@ fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosu
             records: RecordCounts {
                 released: tally.map_or(0, |tally| tally.records_released),
                 withheld: tally.map_or(0, |tally| tally.records_withheld),
+                not_admitted: tally.map_or(0, |tally| tally.not_admitted),
                 without_subject: tally.map_or(0, |tally| tally.without_subject),
             },
             members_withheld: tally.map_or(0, |tally| tally.members_withheld),
@@ -212,6 +241,7 @@ fn draft(epoch: &KeyEpoch, id: RequestId, permit: &Permit, disclosure: &Disclosu
             .map(|subject| epoch.key.pseudonym(subject))
             .collect(),
         subjects_per_day: task.limits.subjects_per_day,
+        decided,
     })
 }
 

@@ -13,6 +13,7 @@ use crate::model::Admission;
 use crate::rules::Route;
 
 use super::Refusal;
+use super::admitted::{Admitted, Decided};
 use super::authorize::Permit;
 use super::forward::{UpstreamBody, UpstreamResponse};
 use super::memory::Share;
@@ -34,6 +35,8 @@ pub struct Disclosure {
     pub status: StatusCode,
     pub format: Format,
     content: Content,
+    /// By which generation of the consent registry its records were let through; `None` where it was not asked.
+    pub decided: Option<u64>,
     /// `None`: it is the whole answer.
     pub part: Option<PartNumber>,
     /// What follows this part.
@@ -61,6 +64,7 @@ pub struct Rest {
     format: Format,
     body: UpstreamBody,
     parts: u64,
+    decided: Decided,
 }
 
 impl Disclosure {
@@ -106,6 +110,7 @@ impl Disclosure {
 pub async fn reduce(
     permit: &Permit,
     response: UpstreamResponse,
+    admitted: Admitted,
     share: Share,
 ) -> Result<Disclosure, Refusal> {
     let UpstreamResponse { status, format, body } = response;
@@ -116,13 +121,21 @@ pub async fn reduce(
             return Err(Refusal::NotFound(Missing::Condition));
         }
         StatusCode::NO_CONTENT => {
-            return Ok(Disclosure { status, format, content: Content::None, part: None, rest: None });
+            return Ok(Disclosure {
+                status,
+                format,
+                content: Content::None,
+                decided: admitted.decided.generation(),
+                part: None,
+                rest: None,
+            });
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
         other => return Err(Refusal::UpstreamError(other.as_u16())),
     }
-    let reduction = Leased::take(&permit.route().filter, format, permit.task().admission(), share);
-    Rest { status, format, body, parts: 0 }.next(permit.route(), reduction).await
+    let Admitted { admission, decided } = admitted;
+    let reduction = Leased::take(&permit.route().filter, format, admission, share);
+    Rest { status, format, body, parts: 0, decided }.next(permit.route(), reduction).await
 }
 
 impl Rest {
@@ -137,6 +150,7 @@ impl Rest {
     /// Where the answer turns out not to be one that the rule can be applied to, or there is no memory for it.
     pub async fn next(mut self, route: &Route, mut reduction: Leased) -> Result<Disclosure, Refusal> {
         let filter = &route.filter;
+        let decided = self.decided.turn().generation();
         let in_parts = self.format == Format::Lines || filter.streams();
         let max_body = self.body.max_body();
         // What is announced to be too large need not be read.
@@ -167,7 +181,7 @@ impl Rest {
             let more = self.body.next(&mut sink).await?;
             reduction.holds_beside(self.body.held())?;
             if !more {
-                return self.last(route, reduction, taken);
+                return self.last(route, reduction, taken, decided);
             }
             if in_parts && reduction.settled() >= PART {
                 reduction.cut()?;
@@ -175,12 +189,18 @@ impl Rest {
                 let part = Some(PartNumber { number: self.parts, last: false });
                 let (status, format) = (self.status, self.format);
                 let content = Content::Reduced(reduction);
-                return Ok(Disclosure { status, format, content, part, rest: Some(self) });
+                return Ok(Disclosure { status, format, content, decided, part, rest: Some(self) });
             }
         }
     }
 
-    fn last(self, route: &Route, mut reduction: Leased, taken: usize) -> Result<Disclosure, Refusal> {
+    fn last(
+        self,
+        route: &Route,
+        mut reduction: Leased,
+        taken: usize,
+        decided: Option<u64>,
+    ) -> Result<Disclosure, Refusal> {
         let Rest { status, format, parts, .. } = self;
         let part = (parts > 0).then_some(PartNumber { number: parts + 1, last: true });
         // A write that answers nothing, on a route that discloses nothing.
@@ -193,7 +213,7 @@ impl Rest {
                 Verdict::Withheld => return Err(Refusal::NotFound(missing(reduction.tally()))),
             }
         };
-        Ok(Disclosure { status, format, content, part, rest: None })
+        Ok(Disclosure { status, format, content, decided, part, rest: None })
     }
 }
 

@@ -136,9 +136,8 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
                 "each task of a contractor has an id of its own",
             );
         }
-        check_basis(&task, report);
         legal::check(&task, super::today(), report);
-        let needs_admission = task.basis.value == Basis::LegalObligation;
+        let needs_admission = task.basis.value != Basis::Contract;
         let terms = Terms { task: contractor.tasks.len(), payment: task.payment, needs_admission };
         for route in task.routes {
             contractor.check_overlap(&route, report);
@@ -148,9 +147,9 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             }
         }
         let (id, basis) = (task.id.value, task.basis.value);
-        let file::Task { purpose, legal, limits, access, .. } = task;
+        let file::Task { purpose, legal, consent, limits, access, .. } = task;
         let legal = legal.map(|grant| grant.value);
-        contractor.tasks.push(Task { id, purpose, basis, legal, limits, access });
+        contractor.tasks.push(Task { id, purpose, basis, legal, consent, limits, access });
     }
     contractor
 }
@@ -216,18 +215,6 @@ fn check_derogation(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut 
         let help = "GDPR, Article 49, is for specific situations: the customer's explicit consent, a contract with \
                     the customer, a legal claim; document which, or agree on scc, bcr or an adequacy decision";
         report.add(codes::DEROGATION_FOR_SERVICE, &transfer.span, &transfer.key, message, help);
-    }
-}
-
-/// Bases that need something which this version does not have are refused, never half kept.
-fn check_basis(task: &file::Task, report: &mut Report) {
-    match task.basis.value {
-        Basis::Contract | Basis::LegalObligation => {}
-        Basis::Consent => {
-            let message = "needs the consent registry, which this version does not have";
-            let help = "only basis = \"contract\" and basis = \"legal-obligation\" can be kept for now";
-            report.add(codes::BASIS_NOT_KEPT, &task.basis.span, &task.basis.key, message, help);
-        }
     }
 }
 

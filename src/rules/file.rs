@@ -64,6 +64,9 @@ pub struct Task {
     pub basis: At<Basis>,
     /// There for basis `legal-obligation`, and for no other. Its place is that of `expires`.
     pub legal: Option<At<Grant>>,
+    /// What consent is asked for, where it has another name than the task; of a contract task, what a customer
+    /// may object to.
+    pub consent: Option<TaskId>,
     /// It is for payment: card numbers leave as they are.
     pub payment: bool,
     pub limits: Limits,

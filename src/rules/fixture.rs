@@ -116,7 +116,7 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
             return Ok(report.found);
         }
     };
-    let admission = contractor.tasks[route.task].admission();
+    let admission = contractor.tasks[route.task].assumed();
     let asks = admission.is_some();
     let leaves = match route.filter.reduce_for(upstream.as_bytes(), admission) {
         Ok(Outcome::Reduced { body, .. }) => Some(String::from_utf8_lossy(&body).into_owned()),

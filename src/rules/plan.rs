@@ -10,8 +10,8 @@ use jiff::civil::Date;
 use crate::diagnostic::Source;
 use crate::filter::{FieldCount, Filter, Selection};
 use crate::model::{
-    Admission, Basis, Canaries, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, SubjectKey,
-    TaskId, TransferMechanism,
+    Admission, Basis, Canaries, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, Subject,
+    SubjectKey, TaskId, TransferMechanism,
 };
 use crate::token::{KeyStore, TokenRule};
 
@@ -96,6 +96,8 @@ pub struct Task {
     pub basis: Basis,
     /// Whose records alone leave, and until when.
     pub legal: Option<Grant>,
+    /// What consent is asked for, where it has another name than the task.
+    pub consent: Option<TaskId>,
     pub limits: Limits,
     pub access: Access,
 }
@@ -214,15 +216,39 @@ impl Contractor {
     }
 }
 
+/// Lets all customers through.
+#[derive(Debug)]
+struct Everybody;
+
+impl Admission for Everybody {
+    fn admits(&self, subject: Option<Subject>) -> bool {
+        subject.is_some()
+    }
+}
+
 impl Task {
     /// False where it is a legal grant that has not begun, or that has ended.
     pub fn is_in_force(&self) -> bool {
         self.legal.as_ref().is_none_or(|grant| grant.is_in_force(super::today()))
     }
 
-    /// Whose records may leave, where that is not for the route's condition alone to say.
-    pub fn admission(&self) -> Option<Arc<dyn Admission>> {
+    /// What customers consent or object to, by name.
+    pub fn consent_purpose(&self) -> &str {
+        self.consent.as_ref().unwrap_or(&self.id).as_str()
+    }
+
+    /// Whose records may leave by a legal grant; `None` on another basis.
+    pub fn granted(&self) -> Option<Arc<dyn Admission>> {
         self.legal.as_ref().map(Grant::admission)
+    }
+
+    /// Whose records would leave if every customer had consented: for examples, where nobody is to be asked.
+    pub fn assumed(&self) -> Option<Arc<dyn Admission>> {
+        match self.basis {
+            Basis::Contract => None,
+            Basis::Consent => Some(Arc::new(Everybody)),
+            Basis::LegalObligation => self.granted(),
+        }
     }
 }
 

@@ -166,6 +166,7 @@ fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
     let purpose = text(table, report, "purpose", "\"Deliver the customer's parcel\"");
     let basis =
         table.require(report, "basis", "\"contract\"").and_then(|v| v.word(report, Basis::WORDS, Basis::new));
+    let consent = table.get("consent").and_then(|value| value.parse(report, TaskId::new));
     let legal = legal::read(table, basis.as_ref(), report);
     let payment = table.get("payment").is_some_and(|value| value.boolean(report) == Some(true));
     let limits = match table.get("limits") {
@@ -174,7 +175,17 @@ fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
     };
     let routes = table.tables(report, "route", route);
     let (limits, access) = limits?;
-    Some(Task { id: id?, purpose: purpose?, basis: basis?, legal, payment, limits, access, routes })
+    Some(Task {
+        id: id?,
+        purpose: purpose?,
+        basis: basis?,
+        legal,
+        consent: consent.map(|at| at.value),
+        payment,
+        limits,
+        access,
+        routes,
+    })
 }
 
 /// What is wrong is reported and stands at its default, so that the rest is looked at too.

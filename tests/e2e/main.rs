@@ -12,6 +12,7 @@ mod admin;
 mod bodies;
 mod changes;
 mod codings;
+mod consent;
 mod crash;
 mod crowd;
 mod demonstration;

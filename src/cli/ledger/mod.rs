@@ -112,7 +112,7 @@ struct Filter {
     #[arg(long, visible_alias = "to", value_name = "CODE")]
     country: Option<String>,
     /// Of this kind: disclosure, subjects, refusal, signal, rules, started, access, key, hold, prune,
-    /// suspension
+    /// suspension, consent
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 }
@@ -177,7 +177,7 @@ fn now() -> i64 {
 }
 
 /// A day, a moment, or how long ago; in microseconds since 1970.
-fn time(text: &str) -> Result<i64, String> {
+pub(super) fn time(text: &str) -> Result<i64, String> {
     const WRONG: &str =
         "write a day (2026-11-24), a moment (2026-11-24T10:00:00Z), or how long ago (24h, 30m)";
     if let Ok(ago) = crate::model::parse_duration(text) {

@@ -2,7 +2,9 @@
 
 use std::io::{BufWriter, Write};
 
-use crate::ledger::{Exporter, Form, Page, Search};
+use serde_json::json;
+
+use crate::ledger::{AfterWithdrawal, Exporter, Form, Page, Search, after_withdrawal};
 
 use super::super::{Answer, ConfigPath, Format};
 use super::Filter;
@@ -19,12 +21,19 @@ pub(super) struct Arguments {
     /// How many at most
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: u32,
+    /// The standing question instead: was anything disclosed about a customer who had withdrawn? Exit code 1 where
+    /// it was
+    #[arg(long, conflicts_with_all = ["before", "limit"])]
+    after_withdrawal: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
+    if arguments.after_withdrawal {
+        return standing_question(arguments, &Search::open(&config.ledger.path)?);
+    }
     let mut query = arguments.filter.query(&config)?;
     query.before = arguments.before;
     let Page { rows, more, size } =
@@ -41,4 +50,22 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let next = rows.last().filter(|_| more).map(|row| format!("; there are more: --before {}", row.position));
     eprintln!("{} of {size} entries{}", rows.len(), next.unwrap_or_default());
     Ok(Answer::Yes)
+}
+
+fn standing_question(arguments: &Arguments, search: &Search) -> anyhow::Result<Answer> {
+    let AfterWithdrawal { withdrawals, disclosures, found } = after_withdrawal(search)?;
+    match arguments.format {
+        Format::Json => println!(
+            "{}",
+            json!({ "after_withdrawal": found, "withdrawals": withdrawals, "disclosures": disclosures })
+        ),
+        Format::Table => {
+            let entries = found.iter().map(|number| format!("entry {number}\n")).collect::<String>();
+            let answer = if found.is_empty() { "none".to_owned() } else { found.len().to_string() };
+            println!(
+                "{entries}Disclosures after withdrawal: {answer} ({withdrawals} withdrawals, {disclosures} disclosures)"
+            );
+        }
+    }
+    Ok(if found.is_empty() { Answer::Yes } else { Answer::No })
 }

@@ -2,7 +2,7 @@
 
 use super::{Code, code};
 
-pub(super) const ALL: &[Code] = &[TASK_TAKEN, BASIS_NOT_KEPT, HOURS_EMPTY, NO_TASK];
+pub(super) const ALL: &[Code] = &[TASK_TAKEN, HOURS_EMPTY, NO_TASK];
 
 pub const TASK_TAKEN: Code = code(
     "E301",
@@ -16,13 +16,7 @@ id = "deliver-order""#,
 id = "return-order""#,
 );
 
-pub const BASIS_NOT_KEPT: Code = code(
-    "E302",
-    "this version cannot keep what the legal basis asks for",
-    "The gateway refuses a promise that it cannot keep, rather than disclose without its ground.",
-    r#"basis = "consent""#,
-    r#"basis = "contract""#,
-);
+// E302 was for bases that an earlier version could not keep.
 
 pub const HOURS_EMPTY: Code = code(
     "E303",

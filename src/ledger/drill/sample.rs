@@ -134,6 +134,7 @@ impl Sample {
             disclosed: Disclosed {
                 task: "drill",
                 purpose: "Show that tampering is found",
+                consent_purpose: None,
                 basis: "contract",
                 legal: None,
                 agreement: "DRILL-1",
@@ -142,7 +143,12 @@ impl Sample {
                 upstream: "drill",
                 status: 200,
                 bytes: 64 * subjects as u64,
-                records: RecordCounts { released: subjects as u64, withheld: 0, without_subject: 0 },
+                records: RecordCounts {
+                    released: subjects as u64,
+                    withheld: 0,
+                    not_admitted: 0,
+                    without_subject: 0,
+                },
                 canaries: 0,
                 members_withheld: 0,
                 fields: Vec::new(),
@@ -151,6 +157,7 @@ impl Sample {
             epoch: 1,
             subjects: (0..subjects).map(name).collect(),
             subjects_per_day: u64::MAX,
+            decided: None,
         })
     }
 

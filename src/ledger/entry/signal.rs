@@ -47,6 +47,8 @@ impl Draft {
             parts: vec![part(&id, time, signal)],
             contractor: Some(signal.contractor.to_owned()),
             subjects_per_day: u64::MAX,
+            decided: None,
+            withdrawn: None,
             time,
         }
     }

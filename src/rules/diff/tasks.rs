@@ -56,6 +56,11 @@ fn compare_task((old_side, old): (&Side, &Task), (new_side, new): (&Side, &Task)
         let what = format!("the purpose is \"{}\" instead of \"{}\"", new.purpose, old.purpose);
         log.note(Effect::MayWiden, what);
     }
+    let asked = |task: &Task| task.consent.as_ref().unwrap_or(&task.id.value).as_str().to_owned();
+    if asked(old) != asked(new) {
+        let what = format!("consent is asked for {} instead of {}", asked(new), asked(old));
+        log.note(Effect::MayWiden, what);
+    }
     if old.basis.value != new.basis.value {
         let (before, after) = (old.basis.value.as_str(), new.basis.value.as_str());
         log.note(Effect::MayWiden, format!("the legal basis is {after} instead of {before}"));

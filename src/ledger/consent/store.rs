@@ -1,0 +1,316 @@
+//! The statements on the disk: a SQLite database beside the ledger, and the key that customers are named by in it.
+//!
+//! The key is another one than those of the ledger's entries: an epoch's key is destroyed when its entries are old
+//! enough, and a consent may live longer.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use crate::model::Subject;
+
+use super::super::keys::{self, KeyError};
+use super::super::{StoreError, files};
+use super::registry::{Consents, Registry, Row};
+use super::statement::{Number, Scope, Statement, UNNAMED};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS state (
+        name  TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT OR IGNORE INTO state VALUES ('generation', 0);
+    CREATE TABLE IF NOT EXISTS named (
+        number INTEGER PRIMARY KEY,           -- from 1
+        name   TEXT NOT NULL UNIQUE           -- of a purpose or a contractor
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS statement (
+        customer   BLOB NOT NULL,             -- keyed name, 16 bytes
+        purpose    INTEGER NOT NULL,          -- 0: all
+        contractor INTEGER NOT NULL,          -- 0: all
+        time       INTEGER NOT NULL,          -- microseconds since 1970-01-01T00:00:00Z
+        granted    INTEGER NOT NULL,
+        PRIMARY KEY (customer, purpose, contractor)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS receipt (
+        id BLOB PRIMARY KEY                   -- keyed name of what a source called it
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Something that a customer said. Personal as long as it has the customer's id, so `Debug` is not derived.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Saying {
+    /// The customer, as the upstream names it.
+    pub subject: String,
+    #[serde(flatten)]
+    pub scope: Scope,
+    pub granted: bool,
+    /// When it was said: microseconds since 1970-01-01T00:00:00Z.
+    pub time: i64,
+    /// What its source calls it: it is taken once.
+    #[serde(default)]
+    pub receipt: Option<String>,
+}
+
+/// What is on file of one customer about one purpose and contractor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Known {
+    #[serde(flatten)]
+    pub scope: Scope,
+    pub granted: bool,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub time: i64,
+}
+
+/// Statements that are new, before they are on the disk.
+pub struct Prepared {
+    rows: Vec<Row>,
+    receipts: Vec<[u8; 16]>,
+    generation: u64,
+    /// The places, in what was said, of those that change something.
+    pub news: Vec<usize>,
+}
+
+impl Prepared {
+    /// What the ledger's writer holds disclosures against from then on.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+/// Why statements cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsentError {
+    #[error("the consent registry {}: {source}", path.display())]
+    Database { path: PathBuf, source: rusqlite::Error },
+    #[error("the consent registry {}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(
+        "{} is missing, and {} is there: what customers said is not known; put both back from one backup",
+        missing.display(),
+        there.display()
+    )]
+    Lost { missing: PathBuf, there: PathBuf },
+    #[error("the consent registry knows too many purposes and contractors")]
+    TooMany,
+}
+
+/// The statements, open for writing.
+pub struct Statements {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// Database and key, for the ledger whose index is at `path`.
+fn files_of(path: &Path) -> (PathBuf, PathBuf) {
+    (path.with_extension("consent"), path.with_extension("consent-key"))
+}
+
+/// Opens the registry of the ledger whose index is at `path`, or makes it.
+///
+/// # Errors
+/// Where it cannot be known what customers said. Nobody consents then: see [`Consents::unknown`].
+pub fn consents(path: &Path) -> Result<(Arc<Consents>, Statements), ConsentError> {
+    let (database, key) = files_of(path);
+    if key.exists() && !database.exists() {
+        return Err(ConsentError::Lost { missing: database, there: key });
+    }
+    let file = |source: StoreError| match source {
+        StoreError::File { path, source } => ConsentError::File { path, source },
+        other => {
+            ConsentError::File { path: database.clone(), source: std::io::Error::other(other.to_string()) }
+        }
+    };
+    files::make_private(&database)
+        .map_err(|source| file(StoreError::File { path: database.clone(), source }))?;
+    let error = |source| ConsentError::Database { path: database.clone(), source };
+    let connection = Connection::open(&database).map_err(error)?;
+    let rows = prepare(&connection).and_then(|()| read(&connection)).map_err(error)?;
+    if !rows.is_empty() && !key.exists() {
+        return Err(ConsentError::Lost { missing: key, there: database });
+    }
+    let key = keys::load_key(&key)?;
+    let named = names(&connection).map_err(error)?;
+    let generation = generation(&connection).map_err(error)?;
+    let registry = Registry::new(key, named, rows, generation);
+    Ok((Arc::new(Consents::known(registry)), Statements { connection, path: database.clone() }))
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch(SCHEMA)?;
+    let state: String = connection.query_row("PRAGMA quick_check", [], |row| row.get(0))?;
+    if state == "ok" {
+        return Ok(());
+    }
+    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(state)))
+}
+
+fn read(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    let sql = "SELECT customer, purpose, contractor, time, granted FROM statement
+        ORDER BY customer, purpose, contractor";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let said = Statement {
+            purpose: row.get(1)?,
+            contractor: row.get(2)?,
+            time: row.get(3)?,
+            granted: row.get(4)?,
+        };
+        Ok(Row { name: row.get(0)?, said })
+    })?;
+    rows.collect()
+}
+
+fn names(connection: &Connection) -> rusqlite::Result<HashMap<String, Number>> {
+    let mut statement = connection.prepare("SELECT name, number FROM named")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+fn generation(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT value FROM state WHERE name = 'generation'";
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|value| value as u64)
+}
+
+impl Statements {
+    /// Finds out what is new in what was said: older news, and receipts that were taken before, change nothing.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn prepare(&mut self, registry: &Consents, said: &[Saying]) -> Result<Prepared, ConsentError> {
+        let Some(registry) = registry.registry() else { return Err(self.lost()) };
+        let mut prepared = Prepared {
+            rows: Vec::new(),
+            receipts: Vec::new(),
+            generation: registry.generation() + 1,
+            news: Vec::new(),
+        };
+        for (at, saying) in said.iter().enumerate() {
+            let name = registry.name(Subject::new(&saying.subject));
+            if let Some(receipt) = &saying.receipt {
+                let id = registry.receipt(&[receipt.as_bytes()]);
+                if prepared.receipts.contains(&id) || self.has_taken(&id)? {
+                    continue;
+                }
+                prepared.receipts.push(id);
+            }
+            let (purpose, contractor) = self.numbers(registry, &saying.scope)?;
+            let said = Statement { purpose, contractor, time: saying.time, granted: saying.granted };
+            let mut is_news = true;
+            registry.said(&name, |rows| {
+                let same = |row: &&Row| (row.said.purpose, row.said.contractor) == (purpose, contractor);
+                is_news = rows.iter().find(same).is_none_or(|known| said.replaces(&known.said));
+            });
+            let same = |row: &Row| {
+                row.name == name && (row.said.purpose, row.said.contractor) == (purpose, contractor)
+            };
+            match prepared.rows.iter().position(same) {
+                Some(known) if said.replaces(&prepared.rows[known].said) => {
+                    prepared.rows[known].said = said;
+                    prepared.news.push(at);
+                }
+                Some(_) => {}
+                None if is_news => {
+                    prepared.rows.push(Row { name, said });
+                    prepared.news.push(at);
+                }
+                None => {}
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Puts them on the disk, all or none.
+    ///
+    /// # Errors
+    /// Where that fails; what was there before still is.
+    pub fn store(&mut self, prepared: &Prepared) -> Result<(), ConsentError> {
+        self.try_store(prepared).map_err(|source| ConsentError::Database { path: self.path.clone(), source })
+    }
+
+    fn try_store(&mut self, prepared: &Prepared) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for Row { name, said } in &prepared.rows {
+            let sql = "INSERT OR REPLACE INTO statement VALUES (?1, ?2, ?3, ?4, ?5)";
+            let mut statement = transaction.prepare_cached(sql)?;
+            statement.execute(params![name, said.purpose, said.contractor, said.time, said.granted])?;
+        }
+        for id in &prepared.receipts {
+            transaction.prepare_cached("INSERT OR IGNORE INTO receipt VALUES (?1)")?.execute([id])?;
+        }
+        let sql = "UPDATE state SET value = max(value, ?1) WHERE name = 'generation'";
+        transaction.execute(sql, [prepared.generation as i64])?;
+        transaction.commit()
+    }
+
+    fn has_taken(&self, receipt: &[u8; 16]) -> Result<bool, ConsentError> {
+        let sql = "SELECT 1 FROM receipt WHERE id = ?1";
+        let found = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([receipt], |_| Ok(())).optional());
+        found.map(|found| found.is_some()).map_err(|source| self.error(source))
+    }
+
+    /// The numbers of a scope; a name that is new gets one, which lasts.
+    fn numbers(&self, registry: &Registry, scope: &Scope) -> Result<(Number, Number), ConsentError> {
+        for name in scope.purpose.iter().chain(&scope.contractor) {
+            if registry.knows(name) {
+                continue;
+            }
+            let sql = "INSERT INTO named (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = name RETURNING number";
+            let number: i64 = self
+                .connection
+                .query_row(sql, [name], |row| row.get(0))
+                .map_err(|source| self.error(source))?;
+            let number = Number::try_from(number).ok().filter(|number| *number != UNNAMED);
+            registry.learn(name, number.ok_or(ConsentError::TooMany)?);
+        }
+        Ok(registry.numbers(scope))
+    }
+
+    fn error(&self, source: rusqlite::Error) -> ConsentError {
+        ConsentError::Database { path: self.path.clone(), source }
+    }
+
+    fn lost(&self) -> ConsentError {
+        ConsentError::Lost { missing: self.path.clone(), there: self.path.clone() }
+    }
+}
+
+impl Consents {
+    /// Puts statements in force: the next request sees them. One at a time.
+    pub fn put(&self, prepared: &Prepared) {
+        if let Some(registry) = self.registry() {
+            registry.put(&prepared.rows, prepared.generation);
+        }
+    }
+
+    /// What is on file of a customer.
+    pub fn of(&self, subject: &str) -> Vec<Known> {
+        let Some(registry) = self.registry() else { return Vec::new() };
+        let mut known = Vec::new();
+        registry.said(&registry.name(Subject::new(subject)), |rows| {
+            known.extend(rows.iter().map(|row| Known {
+                scope: registry.scope(&row.said),
+                granted: row.said.granted,
+                time: row.said.time,
+            }));
+        });
+        known
+    }
+}
+
+/// The key's own bytes are never looked at here.
+impl std::fmt::Debug for Statements {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Statements({})", self.path.display())
+    }
+}

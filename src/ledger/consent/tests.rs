@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use crate::model::Subject;
+
+use super::*;
+
+fn saying(
+    subject: &str,
+    purpose: Option<&str>,
+    contractor: Option<&str>,
+    granted: bool,
+    time: i64,
+) -> Saying {
+    let scope = Scope { purpose: purpose.map(str::to_owned), contractor: contractor.map(str::to_owned) };
+    Saying { subject: subject.to_owned(), scope, granted, time, receipt: None }
+}
+
+fn take(consents: &Consents, statements: &mut Statements, said: &[Saying]) -> usize {
+    let prepared = statements.prepare(consents, said).unwrap();
+    consents.put(&prepared);
+    statements.store(&prepared).unwrap();
+    prepared.news.len()
+}
+
+fn lets(consents: &Arc<Consents>, ground: Ground, purpose: &str, contractor: &str, subject: &str) -> bool {
+    match consents.admission(ground, purpose, contractor).unwrap() {
+        Some(admission) => admission.admits(Some(Subject::new(subject))),
+        None => ground == Ground::Contract,
+    }
+}
+
+#[test]
+fn what_customers_said_is_in_force_at_once_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fieldgate.db");
+    let (registry, mut statements) = consents(&path).unwrap();
+    assert!(!lets(&registry, Ground::Consent, "mail", "helpdesk", "c-1"));
+    let said = [
+        saying("c-1", Some("mail"), None, true, 1),
+        saying("c-2", Some("mail"), None, true, 1),
+        saying("c-2", Some("mail"), None, false, 2),
+        saying("c-3", None, Some("parcelco"), false, 3),
+    ];
+    assert_eq!(take(&registry, &mut statements, &said), 4);
+    drop(statements);
+    let (again, _) = consents(&path).unwrap();
+    for registry in [registry, again] {
+        assert!(lets(&registry, Ground::Consent, "mail", "helpdesk", "c-1"));
+        assert!(!lets(&registry, Ground::Consent, "mail", "helpdesk", "c-2"));
+        assert!(!lets(&registry, Ground::Consent, "other", "helpdesk", "c-1"));
+        assert!(!lets(&registry, Ground::Contract, "deliver", "parcelco", "c-3"));
+        assert!(lets(&registry, Ground::Contract, "deliver", "parcelco", "c-1"));
+        assert!(
+            registry.admission(Ground::Contract, "deliver", "helpdesk").unwrap().is_none(),
+            "nobody is asked"
+        );
+        assert_eq!(registry.generation(), 1);
+        assert!(!registry.of("c-2")[0].granted && registry.of("c-9").is_empty());
+    }
+}
+
+#[test]
+fn older_news_and_receipts_that_were_taken_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, mut statements) = consents(&folder.path().join("fieldgate.db")).unwrap();
+    let with = |receipt: &str, saying: Saying| Saying { receipt: Some(receipt.to_owned()), ..saying };
+    let grant = with("r1", saying("c-1", Some("mail"), None, true, 5));
+    assert_eq!(take(&registry, &mut statements, &[grant.clone(), grant.clone()]), 1);
+    assert_eq!(take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, false, 4)]), 0);
+    assert_eq!(take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, false, 6)]), 1);
+    assert_eq!(take(&registry, &mut statements, &[grant]), 0);
+    assert!(!lets(&registry, Ground::Consent, "mail", "helpdesk", "c-1"));
+}
+
+#[test]
+fn where_it_is_lost_what_was_said_nobody_consents() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fieldgate.db");
+    let (registry, mut statements) = consents(&path).unwrap();
+    take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, true, 1)]);
+    drop((registry, statements));
+    let (database, key) = (path.with_extension("consent"), path.with_extension("consent-key"));
+    let (kept, aside) = (std::fs::read(&database).unwrap(), std::fs::read(&key).unwrap());
+    assert!(!kept.windows(3).any(|bytes| bytes == b"c-1"), "no customer's id is on the disk");
+    std::fs::remove_file(&key).unwrap();
+    assert!(matches!(consents(&path), Err(ConsentError::Lost { .. })));
+    std::fs::write(&key, aside).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::write(&database, &kept[..kept.len() / 2]).unwrap();
+    assert!(consents(&path).is_err());
+    std::fs::remove_file(&database).unwrap();
+    assert!(matches!(consents(&path), Err(ConsentError::Lost { .. })));
+    let lost = Arc::new(Consents::unknown(true));
+    assert!(lost.admission(Ground::Consent, "mail", "helpdesk").is_err());
+    assert!(lost.admission(Ground::Contract, "deliver", "parcelco").is_err());
+}
