@@ -52,6 +52,7 @@ fn surroundings() -> Surroundings {
         upstreams: BTreeMap::from([("orders".to_owned(), vec!["http://127.0.0.1:9001".to_owned()])]),
         pseudonym_key: SubjectKey::new(&[0; SubjectKey::LENGTH]),
         home: "/etc/fieldgate".into(),
+        documents: BTreeMap::new(),
     }
 }
 

@@ -12,6 +12,7 @@ mod diff;
 mod explain;
 mod key;
 mod ledger;
+mod openapi;
 mod serve;
 mod suspend;
 mod witness;
@@ -55,6 +56,10 @@ enum Command {
     /// Exit code 1 where something widens, or may widen: what cannot be decided from the rules alone counts as
     /// more. States are folders, or git revisions of the folder that the configuration names.
     Diff(diff::Arguments),
+    /// Write the interface as one contractor sees it: an OpenAPI 3.1 document, as JSON
+    ///
+    /// The gateway serves the same document to the contractor, at /.well-known/fieldgate/openapi.json.
+    Openapi(openapi::Arguments),
     /// Make certificate authorities and certificates
     Certs(certs::Arguments),
     /// Make API keys
@@ -107,6 +112,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),

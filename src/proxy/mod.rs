@@ -21,6 +21,7 @@ mod forward;
 mod hygiene;
 mod limits;
 mod memory;
+mod own;
 mod parts;
 mod receipt;
 mod record;
@@ -55,7 +56,7 @@ use crate::transport::Peer;
 
 use authenticate::Caller;
 use memory::Budget;
-use receipt::Receipts;
+use own::OwnResources;
 use record::Recorder;
 use ruling::Ruling;
 
@@ -72,7 +73,7 @@ pub struct Gateway {
     suspended: Arc<Suspended>,
     upstreams: HashMap<String, Upstream>,
     ledger: Arc<Ledger>,
-    receipts: Receipts,
+    own: OwnResources,
     epoch: Arc<ArcSwap<KeyEpoch>>,
     watcher: Arc<Watcher>,
     body: BodyLimits,
@@ -105,9 +106,9 @@ impl Gateway {
         let ruling = Arc::new(Ruling::new(plan));
         watcher.rules(&ruling);
         let ruling = ArcSwap::from(ruling);
-        let receipts = Receipts::new(Arc::clone(&ledger));
+        let own = OwnResources::new(Arc::clone(&ledger));
         let (memory, hosts) = (Budget::new(body.memory), Vec::new());
-        Gateway { ruling, suspended, upstreams, ledger, receipts, epoch, watcher, body, memory, hosts }
+        Gateway { ruling, suspended, upstreams, ledger, own, epoch, watcher, body, memory, hosts }
     }
 
     /// The gateway's own names: requests for others are misdirected. None by default, which lets all pass.
@@ -122,6 +123,12 @@ impl Gateway {
         let ruling = Arc::new(self.ruling.load().followed_by(plan));
         self.watcher.rules(&ruling);
         self.ruling.store(ruling);
+    }
+
+    /// Whether contractors would be told another interface by `plan`, whose rules are those in force.
+    pub fn interfaces_differ(&self, plan: &Plan) -> bool {
+        let told = |plan: &Plan| plan.contractors.iter().map(|one| one.interface.clone()).collect::<Vec<_>>();
+        told(&self.ruling.load().plan) != told(plan)
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
@@ -141,11 +148,11 @@ impl Gateway {
             forward::drain(&head, body, self.body);
             return self.refuse(id, &caller, &head, Refusal::Suspended.into()).await;
         }
-        if let Some(answer) = self.receipts.answer(&caller, &head).await {
+        if let Some(answer) = self.own.answer(&caller, &head).await {
             forward::drain(&head, body, self.body);
             self.watcher.other(&caller, id);
             return match answer {
-                Ok(receipt) => respond::give(receipt),
+                Ok(own) => respond::give(own),
                 Err(refusal) => respond::refuse(refusal, id),
             };
         }
