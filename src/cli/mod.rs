@@ -10,9 +10,11 @@ mod certs;
 mod check;
 mod diff;
 mod explain;
+mod init;
 mod key;
 mod ledger;
 mod openapi;
+mod report;
 mod serve;
 mod suspend;
 mod witness;
@@ -60,6 +62,10 @@ enum Command {
     ///
     /// The gateway serves the same document to the contractor, at /.well-known/fieldgate/openapi.json.
     Openapi(openapi::Arguments),
+    /// Write a configuration and rules to begin with; no file is written over
+    Init(init::Arguments),
+    /// Write reports about the rules
+    Report(report::Arguments),
     /// Make certificate authorities and certificates
     Certs(certs::Arguments),
     /// Make API keys
@@ -113,6 +119,8 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),

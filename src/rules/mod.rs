@@ -9,6 +9,7 @@
 //! **Called by** `app` at start and by `fieldgate check`: the same code.
 
 mod access;
+pub mod category;
 mod compile;
 pub mod diff;
 mod file;

@@ -151,6 +151,8 @@ pub struct FieldLabel {
     pub path: String,
     /// The transform's name, or `whole`, or nothing for a plain path.
     pub treatment: Option<&'static str>,
+    /// A data category of fideslang.
+    pub category: Option<&'static str>,
 }
 
 impl Plan {

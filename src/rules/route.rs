@@ -54,6 +54,7 @@ impl RouteCompiler<'_> {
                 Form::Whole => Some("whole"),
                 Form::Transformed(transform) => Some(transform.name()),
             },
+            category: field.category,
         });
         let labels = labels.collect();
         let selection = Selection {

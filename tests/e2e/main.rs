@@ -24,6 +24,7 @@ mod ledger;
 mod limits;
 mod lines;
 mod liveness;
+mod openapi;
 mod refusals;
 mod retention;
 mod sandbox;

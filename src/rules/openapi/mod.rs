@@ -8,13 +8,14 @@
 //!
 //! **Must not** take a value out of a fixture.
 //!
-//! **Called by** `rules`, when a plan is made.
+//! **Called by** `rules`, when a plan is made, and `fieldgate init`.
 
 mod check;
 mod document;
 mod example;
 mod narrow;
 mod problems;
+mod scaffold;
 mod write;
 
 pub use document::Document;

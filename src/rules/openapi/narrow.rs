@@ -44,7 +44,7 @@ pub(super) fn disclosed<'d>(selection: &Selection, known: Option<(Known<'d>, Nod
             _ => &[],
         };
         let steps: Vec<&Step> = records.iter().chain(&path.steps).collect();
-        tree.insert(&steps, treatment);
+        tree.insert(&steps, records.len(), treatment);
     }
     write(&tree, known.as_ref().map(|(known, node)| (*known, node.clone())))
 }
@@ -54,13 +54,14 @@ pub(super) fn accepted<'d>(paths: &[Path], known: Option<(Known<'d>, Node<'d>)>)
     let plain = Treatment::plain();
     let mut tree = Branch::default();
     for path in paths {
-        tree.insert(&path.steps.iter().collect::<Vec<_>>(), &plain);
+        tree.insert(&path.steps.iter().collect::<Vec<_>>(), 0, &plain);
     }
     write(&tree, known)
 }
 
 impl<'r> Branch<'r> {
-    fn insert(&mut self, steps: &[&'r Step], treatment: &'r Treatment) {
+    /// The first `records` steps lead to records, which are elements of a list.
+    fn insert(&mut self, steps: &[&'r Step], records: usize, treatment: &'r Treatment) {
         let Some((step, rest)) = steps.split_first() else {
             self.leaf = Some(treatment);
             return;
@@ -73,9 +74,10 @@ impl<'r> Branch<'r> {
             let next = match selector {
                 Selector::Name(name) => self.names.entry(name).or_default(),
                 Selector::Index(_) | Selector::Slice { .. } => self.items.get_or_insert_default(),
+                Selector::Wildcard | Selector::Filter(_) if records > 0 => self.items.get_or_insert_default(),
                 Selector::Wildcard | Selector::Filter(_) => self.any.get_or_insert_default(),
             };
-            next.insert(rest, treatment);
+            next.insert(rest, records.saturating_sub(1), treatment);
         }
     }
 

@@ -57,10 +57,11 @@ pub const PROBLEMS: [(u16, &[&str], &str); 18] = [
 const OF_BODIES: [u16; 3] = [408, 413, 415];
 
 /// `components.responses`.
-pub fn components() -> Map<String, Value> {
+pub fn components(has_body: bool) -> Map<String, Value> {
     let component =
         |(status, codes, when): &(u16, &[&str], &str)| (name(*status), response(*status, codes, when));
-    PROBLEMS.iter().map(component).collect()
+    let met = PROBLEMS.iter().filter(|(status, ..)| has_body || !OF_BODIES.contains(status));
+    met.map(component).collect()
 }
 
 /// References to those of one operation.

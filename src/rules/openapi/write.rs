@@ -274,7 +274,7 @@ fn components(contractor: &Contractor) -> Value {
     json!({
         "securitySchemes": schemes,
         "headers": headers(),
-        "responses": problems::components(),
+        "responses": problems::components(contractor.routes.iter().any(|route| route.has_body)),
         "schemas": { "Problem": {
             "description": "RFC 9457.",
             "type": "object",
