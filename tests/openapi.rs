@@ -212,3 +212,12 @@ fn the_record_of_processing_activities_says_what_the_rules_say() {
     let table = String::from_utf8(report("table").stdout).unwrap();
     assert!(table.contains("user.contact.phone_number") && table.contains("US to NL: scc"), "{table}");
 }
+
+#[test]
+fn every_refusal_of_the_gateway_is_in_the_interface() {
+    let source = include_str!("../src/proxy/refusal.rs");
+    let codes = source.split_once("pub fn code(").unwrap().1.split_once("pub fn detail(").unwrap().0;
+    let given: std::collections::BTreeSet<&str> = codes.split('"').skip(1).step_by(2).collect();
+    let told = fieldgate::rules::openapi::PROBLEMS.iter().flat_map(|(_, codes, _)| codes.iter().copied());
+    assert_eq!(given, told.collect());
+}
