@@ -39,3 +39,38 @@ async fn after_the_agreement_there_is_no_interface() {
     let refused = house.send_unknown(&house.parcelco(), Method::GET, INTERFACE, "").await;
     assert_eq!((refused.status.as_u16(), refused.code()), (403, "agreement-inactive".to_owned()));
 }
+
+#[tokio::test]
+async fn another_document_of_the_upstream_changes_the_interface_without_a_restart() {
+    let config = CONFIG.replace("[upstream.orders]\n", "[upstream.orders]\nopenapi = \"shop/shop.json\"\n");
+    let rules = RULES.split_once("[[task.route]]").unwrap().0.to_owned()
+        + "[[task.route]]\npath = \"/orders/{id}\"\nupstream = \"orders\"\nsubject = \"@.id\"\ndisclose = [\"@.id\"]\n";
+    let mut house = House::closed(&config, &[("parcelco", &rules)]).await;
+    let write = |house: &House, kind: &str| {
+        let text = serde_json::json!({ "openapi": "3.1.0", "paths": { "/orders/{id}": { "get": { "responses": {
+            "200": { "content": { "application/json": { "schema": {
+                "type": "object", "properties": { "id": { "type": kind }, "hidden": { "type": "string" } },
+            } } } } } } } } });
+        std::fs::write(house.path("shop/shop.json"), text.to_string()).unwrap();
+    };
+    std::fs::create_dir(house.path("shop")).unwrap();
+    write(&house, "integer");
+    house.open();
+    let kind = |body: &str| {
+        assert!(!body.contains("hidden"));
+        let told: serde_json::Value = serde_json::from_str(body).unwrap();
+        let schema = told.pointer(
+            "/paths/~1orders~1{id}/get/responses/200/content/application~1json/schema/properties/id/type",
+        );
+        schema.unwrap().as_str().unwrap().to_owned()
+    };
+    let told = house.send_unknown(&house.parcelco(), Method::GET, INTERFACE, "").await;
+    assert_eq!(kind(&told.body), "integer");
+    let entries = house.entries().len();
+    write(&house, "string");
+    house.logged("rules came into force").await;
+    let told = house.send_unknown(&house.parcelco(), Method::GET, INTERFACE, "").await;
+    assert_eq!(kind(&told.body), "string");
+    assert_eq!(house.entries().len(), entries, "the rules are the same");
+    house.assert_clean();
+}
