@@ -35,7 +35,8 @@ impl Document {
     pub fn scaffold(&self, upstream: &str, only: &[String]) -> Result<String, String> {
         let mut text = String::new();
         let wanted = |path: &str| only.is_empty() || only.iter().any(|one| one == path);
-        for missing in only.iter().filter(|one| !self.paths().any(|(path, _)| path == one.as_str())) {
+        let unknown = |one: &&String| !self.paths().any(|(path, _)| path == one.as_str());
+        if let Some(missing) = only.iter().find(unknown) {
             let known: Vec<&str> = self.paths().map(|(path, _)| path).collect();
             return Err(format!("{} has no path {missing}; it has: {}", self.name, known.join(", ")));
         }
