@@ -80,7 +80,6 @@ fn queries(entries: u64) -> Vec<(&'static str, Query)> {
                 contractor: text("helpdesk"),
                 field: text("email"),
                 country: text("IE"),
-                consent_purpose: None,
                 basis: text("contract"),
                 ..all()
             },

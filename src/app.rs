@@ -31,9 +31,11 @@ use zeroize::Zeroizing;
 
 use crate::admin::{Admin, Figures};
 use crate::config::{self, Config, Secret};
+use crate::diagnostic::{Diagnostic, Source};
 use crate::ledger::{self, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream, Watch};
+use crate::rules::openapi::Document;
 use crate::rules::{self, Loaded, Plan, Surroundings};
 use crate::secrets;
 use crate::transport::{self, Capacity, Doorway, Drain, EndpointTerms, Endpoints, Listener, Timeouts};
@@ -82,15 +84,39 @@ pub struct Keys {
 pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result<Loaded> {
     let upstreams: BTreeMap<String, Vec<String>> =
         config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.urls.clone())).collect();
-    rules::load(
-        &config.rules,
-        &Surroundings {
-            jurisdiction: config.jurisdiction,
-            upstreams,
-            pseudonym_key,
-            home: config.home.clone(),
-        },
-    )
+    let (documents, faults) = documents(config)?;
+    let surroundings = Surroundings {
+        jurisdiction: config.jurisdiction,
+        upstreams,
+        pseudonym_key,
+        home: config.home.clone(),
+        documents,
+    };
+    let mut loaded = rules::load(&config.rules, &surroundings)?;
+    // Rules that cannot be held against the document that they should be are not known to be right.
+    if !faults.is_empty() {
+        loaded.plan = None;
+        loaded.diagnostics.splice(0..0, faults);
+    }
+    Ok(loaded)
+}
+
+type Documents = BTreeMap<String, Arc<Document>>;
+
+/// The upstreams' own documents, and what is wrong with them.
+fn documents(config: &Config) -> std::io::Result<(Documents, Vec<Diagnostic>)> {
+    let (mut documents, mut faults) = (BTreeMap::new(), Vec::new());
+    for (name, upstream) in &config.upstreams {
+        let Some(path) = &upstream.openapi else { continue };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let source = Source::new(path.display().to_string(), text);
+        match Document::parse(&source, &format!("upstream.{name}.openapi")) {
+            Ok(document) => _ = documents.insert(name.clone(), Arc::new(document)),
+            Err(fault) => faults.push(*fault),
+        }
+    }
+    Ok((documents, faults))
 }
 
 /// The keys that name customers in the ledger, and the one that names them for contractors; made where there

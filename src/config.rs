@@ -35,6 +35,8 @@ pub use upstream::{Secret, Upstream};
 pub struct Config {
     /// Whose customers these are, as an accounting of disclosures names it.
     pub company: Option<String>,
+    /// For the record of processing activities.
+    pub organisation: Organisation,
     /// Where the data comes from.
     pub jurisdiction: Country,
     /// The folder that paths are relative to.
@@ -50,6 +52,16 @@ pub struct Config {
     pub process: Process,
     /// What is logged, as a filter of `tracing`: `info`, `debug`, `fieldgate::proxy=debug`.
     pub log: String,
+}
+
+/// `[organisation]`: who is responsible (GDPR, Article 30(1)(a)).
+#[derive(Clone, Debug, Default)]
+pub struct Organisation {
+    /// `company`, where it is left out.
+    pub name: Option<String>,
+    pub contact: Option<String>,
+    /// The data protection officer.
+    pub dpo: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +164,10 @@ pub fn parse(source: &Arc<Source>, home: &Path) -> Parsed {
 
 fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     let company = top.get("company").map(|value| value.text(report).map(str::to_owned));
+    let organisation = top.table(report, "organisation", |table, report| {
+        let mut text = |key| table.get(key)?.text(report).map(str::to_owned);
+        Some(Organisation { name: text("name"), contact: text("contact"), dpo: text("dpo") })
+    });
     let jurisdiction =
         top.require(report, "jurisdiction", "\"US\"").and_then(|v| v.parse(report, Country::new));
     let rules = top.get("rules").map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
@@ -174,6 +190,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     });
     Some(Config {
         company: company.flatten(),
+        organisation: organisation.unwrap_or_default(),
         jurisdiction: jurisdiction?.value,
         home: home.to_owned(),
         rules: rules?,

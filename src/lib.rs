@@ -17,11 +17,12 @@
 //! | [`token`] | signed tokens, and the keys of their issuers |
 //! | [`filter`] | JSON text and compiled paths in, reduced JSON text out |
 //! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
-//! | [`rules`] | rule files: what is written, what is meant, the compiled plan |
+//! | [`rules`] | rule files: what is written, what is meant, the compiled plan; each contractor's interface as OpenAPI |
 //! | [`transport`] | sockets, TLS, client certificates, drain; endpoints of upstreams |
 //! | [`signals`] | events about requests in, what a reviewer should look at out |
 //! | [`proxy`] | the life of a request |
 //! | [`admin`] | the admin side: health and figures |
+//! | [`processing`] | the record of processing activities |
 //! | [`witness`] | heads to witnesses and cosignatures back; the witness as a server |
 //! | [`config`], [`authority`], [`app`], [`demo`], [`cli`] | the gateway file, certificates, the wiring, the demonstration, the commands |
 //!
@@ -71,6 +72,7 @@ pub mod diagnostic;
 pub mod filter;
 pub mod ledger;
 pub mod model;
+pub mod processing;
 pub mod proxy;
 pub mod rules;
 pub mod sandbox;

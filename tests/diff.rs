@@ -27,7 +27,7 @@ fn changes(new: &str) -> Vec<Change> {
 #[test]
 fn each_change_is_one_line_that_says_whether_it_widens() {
     use Effect::{MayWiden, Narrows, Neutral, Widens};
-    let field = "\"@.recipient.name\",";
+    let field = "{ path = \"@.recipient.name\", category = \"user.name\" },";
     let when = "@.carrier == 'parcelco' && @.status == 'ready_to_ship'";
     let cases = [
         (with(field, ""), Narrows, "recipient.name is not disclosed any more"),
@@ -42,7 +42,10 @@ fn each_change_is_one_line_that_says_whether_it_widens() {
             "customer.email is disclosed, as email-domain",
         ),
         (
-            with("{ path = \"@.recipient.phone\", transform = \"last4\" }", "\"@.recipient.phone\""),
+            with(
+                "{ path = \"@.recipient.phone\", transform = \"last4\", category = \"user.contact.phone_number\" }",
+                "\"@.recipient.phone\"",
+            ),
             Widens,
             "recipient.phone is as it is instead of last4 only",
         ),
@@ -134,7 +137,7 @@ fn each_change_is_one_line_that_says_whether_it_widens() {
 #[test]
 fn what_is_only_written_in_another_way_is_no_change() {
     let same = with(
-        "\"@.shipping_address['street','city','postal_code','country']\"",
+        "{ path = \"@.shipping_address['street','city','postal_code','country']\", category = \"user.contact.address\" }",
         "\"@.shipping_address.street\", \"$.shipping_address['country','postal_code']\", \"@['shipping_address'].city\"",
     );
     assert_eq!(changes(&same), []);
@@ -144,7 +147,7 @@ fn what_is_only_written_in_another_way_is_no_change() {
 #[test]
 fn a_whole_subtree_holds_what_was_listed_and_more() {
     let whole = with(
-        "\"@.shipping_address['street','city','postal_code','country']\"",
+        "{ path = \"@.shipping_address['street','city','postal_code','country']\", category = \"user.contact.address\" }",
         "{ path = \"@.shipping_address\", whole = true }",
     );
     let found = changes(&whole);
@@ -233,7 +236,10 @@ fn folders_and_revisions_are_compared_and_the_exit_code_says_whether_it_widens()
         (Some(0), b"Nothing is different.\n".as_slice())
     );
 
-    let wider = with("\"@.recipient.name\",", "\"@.recipient.name\", \"@.customer.email\",");
+    let wider = with(
+        "{ path = \"@.recipient.name\", category = \"user.name\" },",
+        "\"@.recipient.name\", \"@.customer.email\",",
+    );
     std::fs::write(home.join("rules/parcelco.toml"), wider).unwrap();
     let markdown = fieldgate(home, &["diff", "HEAD", "rules", "--format", "markdown"]);
     assert_eq!(markdown.status.code(), Some(1));

@@ -111,7 +111,10 @@ fn a_saved_fixture_is_run_by_check_and_a_rule_that_breaks_it_is_an_error() {
     let rules = house.path().join("rules/parcelco.toml");
     let text = std::fs::read_to_string(&rules).unwrap();
     for (changed, said) in [
-        (text.replacen("  \"@.recipient.name\",\n", "", 1), "is not what leaves"),
+        (
+            text.replacen("  { path = \"@.recipient.name\", category = \"user.name\" },\n", "", 1),
+            "is not what leaves",
+        ),
         (text.replacen("ready_to_ship", "packed", 1), "nothing leaves: the condition does not hold"),
         (
             text.replacen("path     = \"/orders/{order_id}\"", "path     = \"/order/{order_id}\"", 1),

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("secrets", &[]),
     ("sandbox", &[]),
     ("model", &[]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals"]),
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
+    ("processing", &["model", "rules", "config"]),
     ("admin", &["model", "ledger", "transport"]),
     ("authority", &["secrets"]),
     (
@@ -49,6 +50,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "filter",
             "ledger",
             "rules",
+            "processing",
             "transport",
             "witness",
             "config",

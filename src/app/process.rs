@@ -98,7 +98,7 @@ pub fn reach(
         reach.read_file(file);
     }
     for upstream in config.upstreams.values() {
-        secrets_of(upstream).into_iter().for_each(|file| reach.read_file(file));
+        secrets_of(upstream).into_iter().chain(&upstream.openapi).for_each(|file| reach.read_file(file));
         upstream.urls.iter().for_each(|url| called(&mut reach, url, upstream.tls.as_ref()));
     }
     for witness in &config.ledger.witnesses {
@@ -173,6 +173,7 @@ signing_key = "signing/signing.key"
 [upstream.orders]
 urls = ["http://127.0.0.1:9001", "http://127.0.0.2:9002"]
 bearer = { file = "secrets/orders.token" }
+openapi = "documents/orders.json"
 [upstream.support]
 url = "https://127.0.0.1/api"
 ca = "internal/ca.pem"
@@ -196,8 +197,20 @@ read = ["archive"]
         let home = tempfile::tempdir().unwrap();
         let reach = reach_of(TEXT, home.path(), None);
         let paths = |names: &[&str]| names.iter().map(|name| home.path().join(name)).collect::<BTreeSet<_>>();
-        let read =
-            ["archive", "ca", "client", "crl", "id", "internal", "keys", "rules", "secrets", "tls", "tokens"];
+        let read = [
+            "archive",
+            "ca",
+            "client",
+            "crl",
+            "documents",
+            "id",
+            "internal",
+            "keys",
+            "rules",
+            "secrets",
+            "tls",
+            "tokens",
+        ];
         assert_eq!(reach.read, paths(&read));
         assert_eq!(reach.write, paths(&["ledger", "signing"]));
         assert!(home.path().join("signing").is_dir(), "a key can be made in it");

@@ -181,7 +181,7 @@ fn reduced(explanation: &Explanation) -> String {
 }
 
 /// Why, in a few words.
-fn reason(route: &Route, value: &Explained) -> String {
+fn reason(route: &Route, basis: Basis, value: &Explained) -> String {
     let path = |field: usize| route.fields[field].path.as_str();
     let transform =
         |field: usize| route.fields[field].treatment.unwrap_or("card numbers and the like are masked");
@@ -193,7 +193,10 @@ fn reason(route: &Route, value: &Explained) -> String {
         Fate::Drifted(field) => format!("not what {} is said to be", path(*field)),
         Fate::Unlisted => "no rule lists it".to_owned(),
         Fate::Condition => "the record's condition does not hold".to_owned(),
-        Fate::NotAdmitted => "the record's customer is not let through".to_owned(),
+        Fate::NotAdmitted => match basis {
+            Basis::LegalObligation => "the grant does not name the record's customer".to_owned(),
+            Basis::Contract | Basis::Consent => "the record names no customer".to_owned(),
+        },
     }
 }
 
@@ -213,7 +216,7 @@ fn table(contractor: &Contractor, route: &Route, explanation: &Explanation) -> S
             Fate::Changed(_, to) => (line(value, to), Yellow.on_default()),
             _ => ("·".to_owned(), Red.on_default()),
         };
-        let why = reason(route, value);
+        let why = reason(route, contractor.tasks[route.task].basis, value);
         let why = if why.is_empty() { why } else { format!("  {dim}{why}{dim:#}") };
         let _ = writeln!(out, "{left:HALF$}  {style}{}{style:#}{why}", right.trim_start());
     }
@@ -265,7 +268,7 @@ fn object(contractor: &Contractor, route: &Route, explanation: &Explanation) -> 
             Fate::Condition => ("condition", None),
             Fate::NotAdmitted => ("not-admitted", None),
         };
-        Some(json!({ "path": at.concat(), "fate": fate, "to": to, "why": reason(route, value) }))
+        Some(json!({ "path": at.concat(), "fate": fate, "to": to, "why": reason(route, contractor.tasks[route.task].basis, value) }))
     });
     let values: Vec<serde_json::Value> = values.collect();
     json!({

@@ -11,8 +11,11 @@ mod check;
 mod diff;
 mod explain;
 mod explain_code;
+mod init;
 mod key;
 mod ledger;
+mod openapi;
+mod report;
 mod serve;
 mod subject;
 mod suspend;
@@ -61,6 +64,14 @@ enum Command {
     /// Exit code 1 where something widens, or may widen: what cannot be decided from the rules alone counts as
     /// more. States are folders, or git revisions of the folder that the configuration names.
     Diff(diff::Arguments),
+    /// Write the interface as one contractor sees it: an OpenAPI 3.1 document, as JSON
+    ///
+    /// The gateway serves the same document to the contractor, at /.well-known/fieldgate/openapi.json.
+    Openapi(openapi::Arguments),
+    /// Write a configuration and rules to begin with; no file is written over
+    Init(init::Arguments),
+    /// Write reports about the rules
+    Report(report::Arguments),
     /// Make certificate authorities and certificates
     Certs(certs::Arguments),
     /// Make API keys
@@ -116,6 +127,9 @@ pub fn run() -> ExitCode {
         Command::ExplainCode(arguments) => explain_code::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),

@@ -34,6 +34,8 @@ pub struct Upstream {
     pub max_body: ByteSize,
     /// Content codings that its answers may have.
     pub encodings: Vec<Coding>,
+    /// Its own OpenAPI document, in JSON. Rules are held against it.
+    pub openapi: Option<PathBuf>,
 }
 
 impl Upstream {
@@ -66,6 +68,7 @@ pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Optio
     let check = check(table, report);
     let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| body_size(&value, report));
     let encodings = table.get("encodings").map_or_else(Vec::new, |value| encodings(&value, report));
+    let openapi = table.get("openapi").map(|value| path(&value, report, home));
     let bearer = match bearer {
         Some(secret) => Some(secret?),
         None => None,
@@ -82,6 +85,7 @@ pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Optio
         check: check?,
         max_body: max_body?,
         encodings,
+        openapi: openapi.flatten(),
     })
 }
 

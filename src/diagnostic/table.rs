@@ -348,7 +348,7 @@ impl<'t> Value<'t> {
 }
 
 /// The known word that `word` is most likely a slip of.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let best = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (best.0 <= 1 + word.len() / 4).then_some(best.1)
 }

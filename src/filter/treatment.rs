@@ -208,6 +208,10 @@ impl PartialEq for Shape {
 impl Type {
     pub const WORDS: &'static [&'static str] = &["string", "number", "integer", "boolean", "null"];
 
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+
     pub fn new(word: &str) -> Option<Self> {
         const ALL: [Type; 5] = [Type::String, Type::Number, Type::Integer, Type::Boolean, Type::Null];
         Self::WORDS.iter().position(|known| *known == word).map(|at| ALL[at])
@@ -234,6 +238,11 @@ impl Pattern {
         let regex =
             regex.map_err(|_| "an I-Regexp (RFC 9485) for the whole value, such as \"[A-Z]{2}[0-9]+\"")?;
         Ok(Pattern { text: text.to_owned(), regex })
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 

@@ -157,7 +157,9 @@ fn of_method(contractor: &Contractor, candidates: &[usize], method: &Method) -> 
     }
 }
 
-fn check_agreement(contractor: &Contractor) -> Result<(), Refusal> {
+/// # Errors
+/// Where it is not in force today.
+pub fn check_agreement(contractor: &Contractor) -> Result<(), Refusal> {
     let today = rules::today();
     let agreement = &contractor.agreement;
     if today < agreement.effective || today >= agreement.expires {

@@ -22,6 +22,7 @@ mod forward;
 mod hygiene;
 mod limits;
 mod memory;
+mod own;
 mod parts;
 mod receipt;
 mod record;
@@ -57,7 +58,7 @@ use crate::transport::Peer;
 use admitted::Admitted;
 use authenticate::Caller;
 use memory::Budget;
-use receipt::Receipts;
+use own::OwnResources;
 use record::Recorder;
 use ruling::Ruling;
 
@@ -75,7 +76,7 @@ pub struct Gateway {
     consents: Arc<Consents>,
     upstreams: HashMap<String, Upstream>,
     ledger: Arc<Ledger>,
-    receipts: Receipts,
+    own: OwnResources,
     epoch: Arc<ArcSwap<KeyEpoch>>,
     watcher: Arc<Watcher>,
     body: BodyLimits,
@@ -113,23 +114,11 @@ impl Gateway {
         let ruling = Arc::new(Ruling::new(plan));
         watcher.rules(&ruling);
         let ruling = ArcSwap::from(ruling);
-        let receipts = Receipts::new(Arc::clone(&ledger));
+        let own = OwnResources::new(Arc::clone(&ledger));
         let (memory, hosts) = (Budget::new(body.memory), Vec::new());
         // Until it is known what customers said.
         let consents = Arc::new(Consents::unknown(true));
-        Gateway {
-            ruling,
-            suspended,
-            consents,
-            upstreams,
-            ledger,
-            receipts,
-            epoch,
-            watcher,
-            body,
-            memory,
-            hosts,
-        }
+        Gateway { ruling, suspended, consents, upstreams, ledger, own, epoch, watcher, body, memory, hosts }
     }
 
     /// What customers consent and object to. Without it, nothing is disclosed but what the law asks for.
@@ -158,6 +147,12 @@ impl Gateway {
         Superseded { _ruling: self.ruling.swap(ruling) }
     }
 
+    /// Whether contractors would be told another interface by `plan`, whose rules are those in force.
+    pub fn interfaces_differ(&self, plan: &Plan) -> bool {
+        let told = |plan: &Plan| plan.contractors.iter().map(|one| one.interface.clone()).collect::<Vec<_>>();
+        told(&self.ruling.load().plan) != told(plan)
+    }
+
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
         let Arrival { id, peer, request } = arrival;
         let (head, mut body) = request.into_parts();
@@ -175,11 +170,11 @@ impl Gateway {
             forward::drain(&head, body, self.body);
             return self.refuse(id, &caller, &head, Refusal::Suspended.into()).await;
         }
-        if let Some(answer) = self.receipts.answer(&caller, &head).await {
+        if let Some(answer) = self.own.answer(&caller, &head).await {
             forward::drain(&head, body, self.body);
             self.watcher.other(&caller, id);
             return match answer {
-                Ok(receipt) => respond::give(receipt),
+                Ok(own) => respond::give(own),
                 Err(refusal) => respond::refuse(refusal, id),
             };
         }

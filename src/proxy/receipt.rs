@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
-use http::request::Parts;
 use tokio::sync::Semaphore;
 
 use crate::ledger::{self, Ledger, ProveError};
@@ -12,9 +10,6 @@ use crate::ledger::{self, Ledger, ProveError};
 use super::Refusal;
 use super::authenticate::Caller;
 use super::refusal::Missing;
-
-/// Where receipts are: the id of the disclosure follows, and behind a dot the number of its part.
-const PATH: &str = "/.well-known/fieldgate/receipts/";
 
 /// Receipts that are read at once: they read files, and disclosures come first.
 const AT_ONCE: usize = 4;
@@ -42,22 +37,11 @@ impl Receipts {
         Receipts { ledger, room: Semaphore::new(AT_ONCE) }
     }
 
-    /// None where the request is for something else.
+    /// `name` is the id of the disclosure, and behind a dot the number of its part.
     ///
     /// # Errors
     /// Where there is none for this contractor, or not now.
-    pub async fn answer(&self, caller: &Caller, head: &Parts) -> Option<Result<Receipt, Refusal>> {
-        let name = head.uri.path().strip_prefix(PATH)?;
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            return Some(Err(Refusal::MethodNotAllowed("GET, HEAD".to_owned())));
-        }
-        if head.uri.query().is_some() {
-            return Some(Err(Refusal::ParameterNotPermitted));
-        }
-        Some(self.find(caller, name).await)
-    }
-
-    async fn find(&self, caller: &Caller, name: &str) -> Result<Receipt, Refusal> {
+    pub async fn find(&self, caller: &Caller, name: &str) -> Result<Receipt, Refusal> {
         let missing = || Refusal::NotFound(Missing::Route);
         let (id, part) = match name.split_once('.') {
             Some((id, part)) => (id, part.parse().map_err(|_| missing())?),

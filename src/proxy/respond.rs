@@ -17,8 +17,8 @@ use crate::model::RequestId;
 
 use super::Refusal;
 use super::limits::Lease;
+use super::own::Own;
 use super::parts::{Interrupted, Parts};
-use super::receipt::Receipt;
 use super::record::Recorded;
 
 const DISCLOSURE_ID: HeaderName = HeaderName::from_static("fieldgate-disclosure-id");
@@ -108,11 +108,14 @@ pub fn release(recorded: Recorded) -> Response<Outgoing> {
     build(status, headers, Outgoing { rest: body.unwrap_or_default(), parts, _slot: Some(slot) })
 }
 
-/// Gives a receipt.
-pub fn give(receipt: Receipt) -> Response<Outgoing> {
+/// Gives what is the gateway's own.
+pub fn give(own: Own) -> Response<Outgoing> {
+    let (label, rest) = match own {
+        Own::Receipt(receipt) => ("text/plain; charset=utf-8", receipt.into_text().into()),
+        Own::Interface(interface) => ("application/json", interface.into_bytes()),
+    };
     let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    let rest = receipt.into_text().into();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(label));
     build(StatusCode::OK, headers, Outgoing { rest, parts: None, _slot: None })
 }
 

@@ -10,7 +10,7 @@ use crate::token::{KeyStore, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
 use super::legal;
-use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task, TokenHolder, Told};
+use super::plan::{Agreement, Contractor, Holder, Plan, Scheme, Surroundings, Task, TokenHolder, Told};
 use super::route::{RouteCompiler, Terms};
 use super::template::Router;
 
@@ -119,6 +119,8 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             transfer: file.agreement.transfer.map(|transfer| transfer.value),
         },
         endings: file.credentials.iter().map(|_| Told::default()).collect(),
+        schemes: file.credentials.iter().map(|credential| scheme(&credential.proof.value)).collect(),
+        interface: bytes::Bytes::new(),
         credentials: file.credentials.into_iter().map(|credential| credential.id.value).collect(),
         canaries: file.canaries,
         tasks: Vec::new(),
@@ -152,6 +154,14 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
         contractor.tasks.push(Task { id, purpose, basis, legal, consent, limits, access });
     }
     contractor
+}
+
+fn scheme(proof: &Proof) -> Scheme {
+    match proof {
+        Proof::SanUri(_) | Proof::SanDns(_) | Proof::Fingerprint(_) => Scheme::Certificate,
+        Proof::ApiKey(_) => Scheme::ApiKey,
+        Proof::Token(_) => Scheme::Token,
+    }
 }
 
 fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report) {

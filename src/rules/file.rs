@@ -134,6 +134,8 @@ pub struct Field {
     pub shape: Option<Shape>,
     /// What is masked in its text, beside card numbers.
     pub scan: Kinds,
+    /// A data category of fideslang, for the record of processing activities.
+    pub category: Option<&'static str>,
 }
 
 /// A treatment as it is written, before it meets its contractor and upstream.

@@ -136,6 +136,13 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
     Ok(compare(leaves, expected, asks, |text| source("expected.json", text)))
 }
 
+/// Who calls what in a fixture, where its head can be read.
+pub(super) fn call_of(fixture: &Path) -> Option<Call> {
+    let file = fixture.join("fixture.toml");
+    let source = Source::new(file.display().to_string(), std::fs::read_to_string(&file).ok()?);
+    read_file(&source, &mut Report::new(Arc::clone(&source)), call)
+}
+
 fn compare(
     leaves: Option<String>,
     expected: Option<String>,

@@ -10,12 +10,14 @@
 //! **Called by** `app` at start and by `fieldgate check`: the same code.
 
 mod access;
+pub mod category;
 mod compile;
 pub mod diff;
 mod file;
 pub mod fixture;
 mod legal;
 mod link;
+pub mod openapi;
 mod plan;
 mod query;
 mod read;
@@ -48,7 +50,7 @@ pub struct Loaded {
 /// # Errors
 /// Where the directory or a file cannot be read at all.
 pub fn load(directory: &Path, surroundings: &Surroundings) -> std::io::Result<Loaded> {
-    Ok(compile(sources(directory)?, surroundings))
+    Ok(compile_with(sources(directory)?, surroundings, &openapi::examples(directory)))
 }
 
 /// A report about a rule file. Whom it names by these keys is not shown.
@@ -86,6 +88,15 @@ pub fn rule_files(directory: &Path) -> std::io::Result<Vec<std::path::PathBuf>> 
     Ok(files)
 }
 
+/// The files of its fixtures that tell of answers, sorted.
+pub fn fixture_files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(folders) = std::fs::read_dir(directory.join("fixtures")) else { return Vec::new() };
+    let mut folders: Vec<_> = folders.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.sort();
+    let files = |folder: &std::path::PathBuf| [folder.join("expected.json"), folder.join("fixture.toml")];
+    folders.iter().flat_map(files).collect()
+}
+
 /// The contractors of a directory; `None` where a file does not say whose it is.
 pub fn contractor_ids(directory: &Path) -> Option<Vec<String>> {
     let id = |path: std::path::PathBuf| {
@@ -98,6 +109,14 @@ pub fn contractor_ids(directory: &Path) -> Option<Vec<String>> {
 
 /// Compiles files that are read already.
 pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded {
+    compile_with(sources, surroundings, &[])
+}
+
+fn compile_with(
+    sources: Vec<Arc<Source>>,
+    surroundings: &Surroundings,
+    examples: &[openapi::Example],
+) -> Loaded {
     let mut diagnostics = Vec::new();
     let mut files = Vec::new();
     for source in sources {
@@ -110,7 +129,10 @@ pub fn compile(sources: Vec<Arc<Source>>, surroundings: &Surroundings) -> Loaded
     let (plan, found) = compile::compile(files, surroundings);
     diagnostics.extend(found);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.source.name.clone(), diagnostic.span.start));
-    let plan = (!has_errors(&diagnostics)).then_some(plan);
+    let mut plan = (!has_errors(&diagnostics)).then_some(plan);
+    if let Some(plan) = &mut plan {
+        plan.describe(surroundings, examples);
+    }
     Loaded { plan, diagnostics }
 }
 

@@ -1,14 +1,15 @@
 //! What the rules mean, ready to be asked: look-up tables, compiled filters, and a digest.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use jiff::civil::Date;
 
 use crate::diagnostic::Source;
-use crate::filter::{FieldCount, Filter, Selection};
+use crate::filter::{FieldCount, Filter, Path, Selection};
 use crate::model::{
     Admission, Basis, Canaries, ContractorId, Country, CredentialId, Jurisdictions, RulesDigest, Subject,
     SubjectKey, TaskId, TransferMechanism,
@@ -18,6 +19,7 @@ use crate::token::{KeyStore, TokenRule};
 use super::access::Access;
 use super::file::{Limits, Method, Proof};
 use super::legal::Grant;
+use super::openapi::Document;
 use super::template::{Parameters, PathTemplate, RequestPath, Router};
 
 /// What rules stand in: they name upstreams, cross borders, and make pseudonyms.
@@ -31,6 +33,8 @@ pub struct Surroundings {
     pub pseudonym_key: SubjectKey,
     /// What paths in rule files are relative to.
     pub home: PathBuf,
+    /// The upstreams' own documents, where the operator has them.
+    pub documents: BTreeMap<String, Arc<Document>>,
 }
 
 /// All rules of a directory, compiled. Immutable: a request keeps the plan that it began with.
@@ -72,6 +76,10 @@ pub struct Contractor {
     pub jurisdictions: Jurisdictions,
     pub agreement: Agreement,
     pub credentials: Vec<CredentialId>,
+    /// How it can show them.
+    pub(super) schemes: BTreeSet<Scheme>,
+    /// Its interface, as an OpenAPI document in JSON. Made last, of a plan without errors.
+    pub interface: Bytes,
     /// Planted customers: who sees one has looked where there is nothing to do.
     pub canaries: Canaries,
     /// For each credential, when the log was last told that its certificate ends soon.
@@ -108,6 +116,8 @@ pub struct Route {
     pub task: usize,
     pub template: PathTemplate,
     pub(super) parameters: Parameters,
+    /// Its request has a body.
+    pub(super) has_body: bool,
     pub methods: Vec<Method>,
     pub upstream: String,
     pub query: Vec<String>,
@@ -117,9 +127,19 @@ pub struct Route {
     pub selection: Selection,
     /// Checks a request body; `None`: the route takes no body.
     pub accept: Option<Filter>,
+    /// What that was made from.
+    pub accepted: Vec<Path>,
     /// What the filter's fields are called, in its order.
     pub fields: Vec<FieldLabel>,
     pub(super) drift: Told,
+}
+
+/// How a credential is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scheme {
+    Certificate,
+    ApiKey,
+    Token,
 }
 
 /// When the log was last told of something that happens with many requests.
@@ -139,6 +159,8 @@ pub struct FieldLabel {
     pub path: String,
     /// The transform's name, or `whole`, or nothing for a plain path.
     pub treatment: Option<&'static str>,
+    /// A data category of fideslang.
+    pub category: Option<&'static str>,
 }
 
 impl Plan {

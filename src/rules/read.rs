@@ -8,6 +8,7 @@ use crate::filter::{Condition, Kinds, Path, PathError, Pattern, Shape, Type};
 use crate::model::{Basis, Canaries, ContractorId, Country, CredentialId, Rate, TaskId, TransferMechanism};
 
 use super::access::Access;
+use super::category;
 use super::file::{Agreement, Credential, Field, Limits, Method, Proof, Route, RuleFile, Task, Written};
 use super::template::PathTemplate;
 use super::{legal, tokens};
@@ -331,6 +332,7 @@ fn field(value: &Value, report: &mut Report) -> Option<Field> {
             treatment: Written::Plain,
             shape: None,
             scan: Kinds::default(),
+            category: None,
         });
     }
     value.read_table(report, |table, report| {
@@ -338,6 +340,7 @@ fn field(value: &Value, report: &mut Report) -> Option<Field> {
         let treatment = treatment(table, report);
         let shape = shape(table, report);
         let scan = scan(table, report, treatment);
+        let category = table.get("category").and_then(|value| value.parse(report, category::parse));
         let path = path?;
         let parsed = path_value(&path, report)?;
         Some(Field {
@@ -346,6 +349,7 @@ fn field(value: &Value, report: &mut Report) -> Option<Field> {
             treatment: treatment?,
             shape,
             scan,
+            category: category.map(|at| at.value),
         })
     })
 }

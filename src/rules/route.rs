@@ -11,6 +11,7 @@ use crate::model::ContractorId;
 
 use super::file::{self, Method, Written};
 use super::link::LinkRewriter;
+use super::openapi;
 use super::plan::{FieldLabel, Route, Surroundings, Told};
 use super::template::Parameters;
 
@@ -36,6 +37,9 @@ impl RouteCompiler<'_> {
         let Terms { task, payment, needs_admission } = terms;
         check_paths(&written, needs_admission, report);
         note_costs(&written, report);
+        if let Some(document) = self.surroundings.documents.get(&written.upstream.value) {
+            openapi::check(&written, document, report);
+        }
         let parameters = parameters(&written, report);
         let bases = self.upstream(&written.upstream, report)?;
         let accept = accept(&written, report)?;
@@ -56,6 +60,7 @@ impl RouteCompiler<'_> {
                 Form::Whole => Some("whole"),
                 Form::Transformed(transform) => Some(transform.name()),
             },
+            category: field.category,
         });
         let labels = labels.collect();
         let selection = Selection {
@@ -98,7 +103,9 @@ impl RouteCompiler<'_> {
             query: written.query,
             filter: filter.ok()?,
             selection,
+            has_body: written.accept.as_ref().is_some_and(|accept| !accept.is_empty()),
             accept,
+            accepted: written.accept.into_iter().flatten().map(|path| path.value).collect(),
             fields: labels,
             drift: Told::default(),
         })

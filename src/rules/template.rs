@@ -132,6 +132,18 @@ fn segment(text: &str) -> Result<Segment, String> {
 }
 
 impl Parameters {
+    /// What a parameter must match as a whole, as it is written; the usual form where nothing is.
+    pub fn pattern(&self, name: &str) -> String {
+        let written = self.0.get(name).map(|regex| {
+            let text = regex.as_str();
+            text.strip_prefix(r"\A(?:").and_then(|text| text.strip_suffix(r")\z")).unwrap_or(text)
+        });
+        match written {
+            Some(text) => format!("^(?:{text})$"),
+            None => format!("^[A-Za-z0-9._~-]{{1,{MAX_PARAMETER}}}$"),
+        }
+    }
+
     fn accept(&self, name: &str, value: &str) -> bool {
         match self.0.get(name) {
             Some(regex) => regex.is_match(value),

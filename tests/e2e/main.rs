@@ -26,6 +26,7 @@ mod legal;
 mod limits;
 mod lines;
 mod liveness;
+mod openapi;
 mod refusals;
 mod retention;
 mod sandbox;

@@ -44,7 +44,12 @@ impl Keeper {
         let mut keys = KeyWatch::new(&self.key_stores);
         loop {
             let folder = self.config.rules.clone();
-            let look = move || Look::at(rules::rule_files(&folder).unwrap_or_default());
+            let documents: Vec<_> =
+                self.config.upstreams.values().filter_map(|upstream| upstream.openapi.clone()).collect();
+            let look = move || {
+                let files = rules::rule_files(&folder).unwrap_or_default();
+                Look::at(files.into_iter().chain(rules::fixture_files(&folder)).chain(documents))
+            };
             let Ok(look) = tokio::task::spawn_blocking(look).await else { return };
             // A folder that is being written is left until it rests.
             if watched.is_due(look, true, std::time::Instant::now()) {
@@ -75,6 +80,13 @@ impl Keeper {
         let Some(plan) = loaded.plan else { bail!("{}", first_error(&loaded.diagnostics)) };
         let digest = plan.digest.as_str().to_owned();
         if digest == self.digest {
+            // The same rules: only what contractors are told of them can be new.
+            if self.gateway.interfaces_differ(&plan) {
+                token_keys::fill(&plan.key_stores, &self.key_stores).await?;
+                self.key_stores = plan.key_stores.clone();
+                self.gateway.activate(plan);
+                return Ok(true);
+            }
             return Ok(false);
         }
         token_keys::fill(&plan.key_stores, &self.key_stores).await?;

@@ -11,6 +11,7 @@
 //! paths, conditions; 5 fixtures; 6 the gateway file.
 
 mod contractor;
+mod document;
 mod file;
 mod fixture;
 mod gateway;
@@ -19,6 +20,7 @@ mod route;
 mod task;
 
 pub use contractor::*;
+pub use document::*;
 pub use file::*;
 pub use fixture::*;
 pub use gateway::*;
@@ -85,7 +87,7 @@ impl Code {
 
 /// All codes, by the part of the files that they are about.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    [file::ALL, contractor::ALL, task::ALL, legal::ALL, route::ALL, fixture::ALL, gateway::ALL]
+    [file::ALL, contractor::ALL, task::ALL, legal::ALL, route::ALL, document::ALL, fixture::ALL, gateway::ALL]
         .into_iter()
         .flatten()
 }
