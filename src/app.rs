@@ -181,7 +181,7 @@ impl Server {
         })?;
         let digest = plan.digest.as_str().to_owned();
         let key_stores = plan.key_stores.clone();
-        let (watcher, watch) = proxy::watch(Arc::clone(&ledger));
+        let (watcher, watch) = proxy::watch(Arc::clone(&ledger), keys.pseudonyms.clone());
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
         let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()));

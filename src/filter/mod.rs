@@ -56,7 +56,7 @@ mod walk;
 pub use condition::Condition;
 pub use explain::{Explained, Explanation, Fate, explain};
 pub use grammar::MAX_DEPTH;
-pub use path::{Origin, Path, PathError};
+pub use path::{Origin, Path, PathError, Selector, Step};
 pub use reduction::{Format, Part, Reduction, Verdict};
 pub use sensitive::{Kinds, Masked};
 pub use transform::{Transform, UrlRewrite};

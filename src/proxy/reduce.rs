@@ -15,6 +15,7 @@ use super::authorize::Permit;
 use super::forward::{UpstreamBody, UpstreamResponse};
 use super::memory::Share;
 use super::refusal::Missing;
+use super::sample::{Sample, Sampler};
 
 /// A part is released when it has so many bytes.
 const PART: usize = 128 << 10;
@@ -32,6 +33,8 @@ pub struct Disclosure {
     pub part: Option<PartNumber>,
     /// What follows this part.
     pub rest: Option<Rest>,
+    /// What the upstream sent for it, where that is to be looked at.
+    pub sample: Option<Box<Sample>>,
 }
 
 enum Content {
@@ -55,6 +58,8 @@ pub struct Rest {
     format: Format,
     body: UpstreamBody,
     parts: u64,
+    /// Of the first part.
+    sample: Option<Box<Sample>>,
 }
 
 impl Disclosure {
@@ -101,6 +106,7 @@ pub async fn reduce(
     permit: &Permit,
     response: UpstreamResponse,
     share: Share,
+    sampler: &Sampler,
 ) -> Result<Disclosure, Refusal> {
     let UpstreamResponse { status, format, body } = response;
     match status {
@@ -110,13 +116,24 @@ pub async fn reduce(
             return Err(Refusal::NotFound(Missing::Condition));
         }
         StatusCode::NO_CONTENT => {
-            return Ok(Disclosure { status, format, content: Content::None, part: None, rest: None });
+            return Ok(Disclosure {
+                status,
+                format,
+                content: Content::None,
+                part: None,
+                rest: None,
+                sample: None,
+            });
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
         other => return Err(Refusal::UpstreamError(other.as_u16())),
     }
     let reduction = Leased::take(&permit.route().filter, format, share);
-    Rest { status, format, body, parts: 0 }.next(permit.route(), reduction).await
+    let sample = match format {
+        Format::Json => sampler.begin(permit, body.announced()),
+        Format::Lines => None,
+    };
+    Rest { status, format, body, parts: 0, sample }.next(permit.route(), reduction).await
 }
 
 impl Rest {
@@ -148,6 +165,9 @@ impl Rest {
                     return Err(Refusal::UpstreamTooLarge);
                 }
                 reduction.feed(filter, bytes)?;
+                if let Some(sample) = &mut self.sample {
+                    sample.feed(bytes);
+                }
                 // In parts, it is the one record in work that must not be larger.
                 if in_parts && reduction.held() - reduction.settled() > max_body.max(2 * PART) {
                     return Err(Refusal::UpstreamTooLarge);
@@ -165,13 +185,14 @@ impl Rest {
                 let part = Some(PartNumber { number: self.parts, last: false });
                 let (status, format) = (self.status, self.format);
                 let content = Content::Reduced(reduction);
-                return Ok(Disclosure { status, format, content, part, rest: Some(self) });
+                let sample = self.sample.take();
+                return Ok(Disclosure { status, format, content, part, rest: Some(self), sample });
             }
         }
     }
 
     fn last(self, route: &Route, mut reduction: Leased, taken: usize) -> Result<Disclosure, Refusal> {
-        let Rest { status, format, parts, .. } = self;
+        let Rest { status, format, parts, sample, .. } = self;
         let part = (parts > 0).then_some(PartNumber { number: parts + 1, last: true });
         // A write that answers nothing, on a route that discloses nothing.
         let nothing = taken == 0 && parts == 0 && route.fields.is_empty() && !route.filter.has_condition();
@@ -183,7 +204,7 @@ impl Rest {
                 Verdict::Withheld => return Err(Refusal::NotFound(Missing::Condition)),
             }
         };
-        Ok(Disclosure { status, format, content, part, rest: None })
+        Ok(Disclosure { status, format, content, part, rest: None, sample })
     }
 }
 

@@ -92,6 +92,7 @@ impl RouteCompiler<'_> {
             accept,
             fields: labels,
             drift: Told::default(),
+            sampled: Told::default(),
         })
     }
 
