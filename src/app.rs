@@ -12,6 +12,7 @@ pub mod process;
 pub mod supervisor;
 mod token_keys;
 mod upkeep;
+pub mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;

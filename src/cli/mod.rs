@@ -13,7 +13,9 @@ mod explain;
 mod key;
 mod ledger;
 mod serve;
+mod suggest;
 mod suspend;
+mod unified;
 mod witness;
 
 use std::path::PathBuf;
@@ -55,6 +57,12 @@ enum Command {
     /// Exit code 1 where something widens, or may widen: what cannot be decided from the rules alone counts as
     /// more. States are folders, or git revisions of the folder that the configuration names.
     Diff(diff::Arguments),
+    /// Suggest the smallest rules that would have served what the ledger has recorded
+    ///
+    /// Exit code 1 where something can be cut. It reads which tasks, routes, fields and credentials were used, and
+    /// how much; which query parameters were, no entry says. What is new in the rules was not used yet: look
+    /// before you cut.
+    Suggest(suggest::Arguments),
     /// Make certificate authorities and certificates
     Certs(certs::Arguments),
     /// Make API keys
@@ -107,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Suggest(arguments) => suggest::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),

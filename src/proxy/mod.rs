@@ -216,7 +216,8 @@ impl Gateway {
         let mut share = self.memory.share(caller.limits().memory(caller.holder()));
         let request = forward::prepare(&permit, id, upstream, head, body, self.body, &mut share);
         let response = upstream.call(request.await.map_err(refused)?).await.map_err(refused)?;
-        let disclosure = reduce::reduce(&permit, response, share, self.watcher.sampler()).await.map_err(refused)?;
+        let disclosure =
+            reduce::reduce(&permit, response, share, self.watcher.sampler()).await.map_err(refused)?;
         let recorder = Recorder {
             ledger: Arc::clone(&self.ledger),
             epoch: self.epoch.load_full(),

@@ -95,7 +95,9 @@ fn details(route: &Route, found: Found) -> Details {
             let change = match &disclosed_by {
                 Some(rule) => format!("it leaves by \"{rule}\": list what the task needs instead of it"),
                 None if types.contains(&"object") => {
-                    format!("it is withheld; if the task needs it, add its members to `disclose`, each by its path from \"{path}\" on")
+                    format!(
+                        "it is withheld; if the task needs it, add its members to `disclose`, each by its path from \"{path}\" on"
+                    )
                 }
                 None => format!("it is withheld; if the task needs it, add \"{path}\" to `disclose`"),
             };
@@ -103,11 +105,15 @@ fn details(route: &Route, found: Found) -> Details {
         }
         Found::Retyped { path: trail, from, to } => {
             let path = in_rule(route, &trail);
-            let rule = disclosed_by(route, &trail, 0..1).map_or(path.as_str(), |label| &label.path).to_owned();
+            let rule =
+                disclosed_by(route, &trail, 0..1).map_or(path.as_str(), |label| &label.path).to_owned();
             let change = if to.contains(&"object") {
                 format!("an object is withheld; list the members that the task needs instead of \"{rule}\"")
             } else {
-                format!("if \"{rule}\" is still what the task needs, nothing; to hold it to its type, write {{ path = \"{rule}\", type = \"{}\" }}", from[0])
+                format!(
+                    "if \"{rule}\" is still what the task needs, nothing; to hold it to its type, write {{ path = \"{rule}\", type = \"{}\" }}",
+                    from[0]
+                )
             };
             Details::FieldRetyped { path, from, to, change }
         }

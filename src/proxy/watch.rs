@@ -111,7 +111,11 @@ fn routes(plan: &Plan) -> Vec<(&Contractor, &Route, String)> {
 }
 
 fn name_of<'n>(contractor: &'n Contractor, route: &Route, name: &'n str) -> RouteName<'n> {
-    RouteName { contractor: contractor.id.as_str(), task: contractor.tasks[route.task].id.as_str(), route: name }
+    RouteName {
+        contractor: contractor.id.as_str(),
+        task: contractor.tasks[route.task].id.as_str(),
+        route: name,
+    }
 }
 
 impl Memory {

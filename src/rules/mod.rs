@@ -18,6 +18,7 @@ mod plan;
 mod query;
 mod read;
 mod route;
+pub mod suggest;
 mod template;
 mod tokens;
 

@@ -48,7 +48,9 @@ impl FieldUse {
         if !was_known || self.gap < enough || std::mem::replace(&mut self.told_vanished, true) {
             return None;
         }
-        let change = format!("ask the upstream's team where it went; if it stays away, remove \"{path}\" from `disclose`");
+        let change = format!(
+            "ask the upstream's team where it went; if it stays away, remove \"{path}\" from `disclose`"
+        );
         Some(Details::FieldVanished { path: path.to_owned(), answers: self.gap, change })
     }
 

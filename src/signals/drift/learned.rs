@@ -77,8 +77,7 @@ impl Learned {
             self.began = now;
         }
         self.samples += 1;
-        let is_learning =
-            self.samples <= LEARNED_SAMPLES || now.saturating_sub(self.began) < LEARNED_TIME;
+        let is_learning = self.samples <= LEARNED_SAMPLES || now.saturating_sub(self.began) < LEARNED_TIME;
         let mut merge =
             Merge { learned: self, key, is_learning, is_disclosed, trail: Vec::new(), found: Vec::new() };
         merge.take(shape, Parent { settled: true, ..Parent::default() });

@@ -81,7 +81,8 @@ impl Drift {
     /// # Errors
     /// Where that cannot be understood, or was written under another key.
     pub fn restore(key: SubjectKey, kept: &[u8]) -> Result<Self, Damaged> {
-        let syntax = |error: serde_json::Error| Damaged::Syntax { line: error.line(), column: error.column() };
+        let syntax =
+            |error: serde_json::Error| Damaged::Syntax { line: error.line(), column: error.column() };
         let read: Read = serde_json::from_slice(kept).map_err(syntax)?;
         let new = Drift::new(key);
         match read {
