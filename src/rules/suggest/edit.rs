@@ -9,7 +9,10 @@ pub struct Editor<'t> {
     text: &'t str,
     /// Where each `[table]` and `[[table]]` begins.
     headers: Vec<usize>,
-    edits: Vec<(Range<usize>, String)>,
+    /// Each with what it is for.
+    edits: Vec<(usize, Range<usize>, String)>,
+    /// What the edits to come are for.
+    pub purpose: usize,
 }
 
 impl<'t> Editor<'t> {
@@ -17,7 +20,7 @@ impl<'t> Editor<'t> {
         let mut headers = Vec::new();
         root.iter().for_each(|(_, value)| collect(text, value, &mut headers));
         headers.sort_unstable();
-        Editor { text, headers, edits: Vec::new() }
+        Editor { text, headers, edits: Vec::new(), purpose: 0 }
     }
 
     /// Takes a table out, with those in it and with the comment above it. False where it has no header.
@@ -30,7 +33,7 @@ impl<'t> Editor<'t> {
         }
         let next = self.headers.iter().find(|header| **header > begin && !own.contains(header));
         let end = next.map_or(self.text.len(), |next| self.with_comment(*next));
-        self.edits.push((self.with_comment(begin)..end, String::new()));
+        self.push(self.with_comment(begin)..end, "");
         true
     }
 
@@ -53,20 +56,25 @@ impl<'t> Editor<'t> {
             let before = self.text[..item.start].trim_end();
             before.strip_suffix(',').map_or(item.start, str::len)..item.end
         };
-        self.edits.push((range, String::new()));
+        self.push(range, "");
         true
     }
 
     pub fn replace(&mut self, value: Range<usize>, by: &str) -> bool {
-        self.edits.push((value, by.to_owned()));
+        self.push(value, by);
         true
     }
 
-    /// The text as it is then.
-    pub fn text(mut self) -> String {
-        self.edits.sort_by_key(|(range, _)| (range.start, range.end));
+    fn push(&mut self, range: Range<usize>, by: &str) {
+        self.edits.push((self.purpose, range, by.to_owned()));
+    }
+
+    /// The text with the edits for what `is_wanted`.
+    pub fn text(&self, is_wanted: impl Fn(usize) -> bool) -> String {
+        let mut edits: Vec<_> = self.edits.iter().filter(|(purpose, ..)| is_wanted(*purpose)).collect();
+        edits.sort_by_key(|(_, range, _)| (range.start, range.end));
         let (mut out, mut at) = (String::with_capacity(self.text.len()), 0);
-        for (range, by) in &self.edits {
+        for (_, range, by) in edits {
             // What lies in a part that is gone is gone with it.
             if range.start >= at {
                 out.push_str(&self.text[at..range.start]);

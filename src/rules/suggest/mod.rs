@@ -1,8 +1,10 @@
 //! The smallest rules that would have served what was asked for: what nobody used is cut from a rule file, and
 //! limits that are far above their use come down to it.
 //!
-//! What is left of the file is the author's own text, with its comments. A suggestion is read back and compared
-//! with the rules before it is shown: where anything would widen, it is not made.
+//! **Guarantees.** What is left of the file is the author's own text, with its comments. Each suggestion is read
+//! back and compared with the rules: a cut by which anything could widen is named, and left to be made by hand.
+//! **Trusts** that the use that it is told of is all that there was. **Must not** write a file. **Called by** the
+//! command `suggest`.
 
 mod edit;
 #[cfg(test)]
@@ -19,7 +21,7 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Report, Source, has_errors};
 use crate::model::Rate;
 
-use super::diff::{Effect, Written, diff};
+use super::diff::{Change, Written, diff};
 use super::file::{Method, Route, RuleFile, Task};
 use super::read;
 
@@ -29,6 +31,9 @@ use edit::Editor;
 const MARGIN: u64 = 2;
 /// … and is not touched unless it is so many times that.
 const FAR: u64 = 2;
+
+/// How the cut of a task is called.
+const TASK: &str = "the task";
 
 /// What a contractor asked for and got.
 #[derive(Clone, Debug, Default)]
@@ -98,10 +103,8 @@ pub fn suggest(source: &Arc<Source>, observed: impl FnOnce(&str) -> Observed) ->
         cuts: Vec::new(),
     };
     narrowing.file(&file);
-    let (mut cuts, after) = (narrowing.cuts, narrowing.editor.text());
-    let is_narrower = narrows(source, &after);
-    cuts.iter_mut().for_each(|cut| cut.done &= is_narrower);
-    let after = if is_narrower { after } else { source.text.clone() };
+    let after = narrowing.after(source);
+    let cuts = narrowing.cuts;
     Some(Suggestion { contractor: file.id.value.to_string(), source: Arc::clone(source), after, cuts })
 }
 
@@ -117,11 +120,21 @@ pub fn suggest_all(
     Ok(sources.iter().filter_map(|source| suggest(source, &mut observed)).collect())
 }
 
-fn narrows(before: &Arc<Source>, after: &str) -> bool {
+/// What of a change is more than narrower; `None` where the new text cannot be read.
+fn not_narrower(before: &Arc<Source>, after: &str) -> Option<Vec<Change>> {
     let after = Source::new(before.name.clone(), after.to_owned());
     let read = |source: &Arc<Source>| Written::read(vec![Arc::clone(source)]).ok();
-    let (Some(old), Some(new)) = (read(before), read(&after)) else { return false };
-    diff(&old, &new).iter().all(|change| matches!(change.effect, Effect::Narrows | Effect::Neutral))
+    let mut changes = diff(&read(before)?, &read(&after)?);
+    changes.retain(|change| change.effect.needs_review());
+    Some(changes)
+}
+
+impl Cut {
+    /// Taking a route out can let another one take its requests.
+    fn causes(&self, change: &Change) -> bool {
+        let is_removal = self.route.is_some() || self.cut == TASK;
+        is_removal && self.task == change.task && (self.route.is_none() || self.route == change.route)
+    }
 }
 
 struct Narrowing<'n> {
@@ -141,6 +154,27 @@ struct TaskAt<'n> {
 }
 
 impl<'n> Narrowing<'n> {
+    /// The text with all cuts that only narrow; the others are left to be made by hand.
+    fn after(&mut self, source: &Arc<Source>) -> String {
+        loop {
+            let after = self.editor.text(|cut| self.cuts[cut].done);
+            let found = not_narrower(source, &after);
+            let fault = match found.as_deref() {
+                Some([]) => return after,
+                Some([change, ..]) => {
+                    self.cuts.iter_mut().find(|cut| cut.done && cut.causes(change)).zip(Some(change))
+                }
+                None => None,
+            };
+            let Some((cut, change)) = fault else {
+                self.cuts.iter_mut().for_each(|cut| cut.done = false);
+                return source.text.clone();
+            };
+            cut.done = false;
+            cut.why += &format!("; but look first: {}", change.what);
+        }
+    }
+
     fn file(&mut self, file: &RuleFile) {
         let is_used = |task: &Task| {
             let used = self.observed.tasks.get(task.id.value.as_str());
@@ -165,7 +199,7 @@ impl<'n> Narrowing<'n> {
                 }
                 _ => {
                     let done = self.remove_section(&["task"], &[number]);
-                    self.note(Some(task), None, "the task", "it was not used", done);
+                    self.note(Some(task), None, TASK, "it was not used", done);
                 }
             }
         }
@@ -261,6 +295,7 @@ impl<'n> Narrowing<'n> {
             why: why.to_owned(),
             done,
         });
+        self.editor.purpose = self.cuts.len();
     }
 }
 

@@ -199,3 +199,22 @@ fn what_is_written_without_headers_is_left_to_its_author() {
     assert_eq!((route.done, field.done), (false, true));
     assert_eq!(suggestion.after, text.replace(", \"$.name\"", ""));
 }
+
+#[test]
+fn a_route_whose_requests_another_one_would_take_is_left_to_be_cut_by_hand() {
+    let text = RULES.replace("path = \"/orders\"\n", "path = \"/orders/open\"\n");
+    let used = Used::new(&["old", "new"]).route("deliver", "/orders/{id}", &["@.id", "@.name"]).route(
+        "return",
+        "/returns",
+        &["$.id"],
+    );
+    let suggestion = used.suggest(&text);
+    let [phone, route] = &suggestion.cuts[..] else { panic!("{:?}", suggestion.cuts) };
+    assert!(phone.done && !route.done);
+    assert_eq!(
+        route.why,
+        "it was not used; but look first: the route is gone; /orders/{id} takes its requests now"
+    );
+    let line = "  { path = \"@.phone\", transform = \"last4\" }, # for the courier\n";
+    assert_eq!(suggestion.after, without(&text, &[line]));
+}

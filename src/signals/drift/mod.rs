@@ -1,7 +1,9 @@
 //! What upstreams send, beside what it was: new fields, vanished, retyped and unused ones.
 //!
-//! Paths that no rule names are known by their keyed hashes only: who reads the file learns no name. A name is
-//! shown in the signal about it, and only where it cannot well be a value, see [`learned`].
+//! **Guarantees.** No value is kept. Paths that no rule names are known by their keyed hashes only: who reads the
+//! file learns no name. A name is shown in the signal about it, and only where it cannot well be a value. Its
+//! memory is bounded for each route of the rules. **Trusts** the key. **Must not** hold a request up. **Called
+//! by** `proxy::watch`.
 
 mod fields;
 mod learned;
@@ -136,8 +138,8 @@ impl Drift {
         found.into_iter().map(signal).collect()
     }
 
-    /// Takes the shape of an answer of a route's upstream. `details` says what a finding is, in the rule's words;
-    /// `None` where it is none.
+    /// Takes the shape of an answer of a route's upstream; what is not as it was. `is_disclosed` says whether a
+    /// rule discloses the values at a place.
     pub fn learn(
         &mut self,
         name: RouteName,
