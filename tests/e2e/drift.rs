@@ -88,7 +88,11 @@ async fn a_field_that_an_upstream_begins_to_send_is_told_within_seconds_and_with
     assert!(known, "{signal}");
     house.logged("\"signal\":\"new-upstream-field\"").await;
     let table = house.ledger(&["query", "--kind", "signal"]);
-    assert!(String::from_utf8(table.stdout).unwrap().contains("@.customer.vat_number"));
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        table.contains("signal: new-upstream-field (path @.customer.vat_number, types string)"),
+        "{table}"
+    );
 
     // Once, also over a restart.
     close(&mut house);
