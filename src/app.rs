@@ -13,6 +13,7 @@ pub mod process;
 pub mod supervisor;
 mod token_keys;
 mod upkeep;
+pub mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -211,7 +212,7 @@ impl Server {
         })?;
         let digest = plan.digest.as_str().to_owned();
         let (key_stores, sources) = (plan.key_stores.clone(), plan.sources.clone());
-        let (watcher, watch) = proxy::watch(Arc::clone(&ledger));
+        let (watcher, watch) = proxy::watch(Arc::clone(&ledger), keys.pseudonyms.clone());
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
         let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()).with_consents(consents));

@@ -19,7 +19,7 @@
 //! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
 //! | [`rules`] | rule files: what is written, what is meant, the compiled plan; each contractor's interface as OpenAPI |
 //! | [`transport`] | sockets, TLS, client certificates, drain; endpoints of upstreams |
-//! | [`signals`] | events about requests in, what a reviewer should look at out |
+//! | [`signals`] | events about requests and shapes of upstreams' answers in, what a reviewer should look at out |
 //! | [`proxy`] | the life of a request |
 //! | [`admin`] | the admin side: health and figures |
 //! | [`processing`] | the record of processing activities |

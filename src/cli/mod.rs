@@ -18,7 +18,9 @@ mod openapi;
 mod report;
 mod serve;
 mod subject;
+mod suggest;
 mod suspend;
+mod unified;
 mod witness;
 
 use std::path::PathBuf;
@@ -72,6 +74,12 @@ enum Command {
     Init(init::Arguments),
     /// Write reports about the rules
     Report(report::Arguments),
+    /// Suggest the smallest rules that would have served what the ledger has recorded
+    ///
+    /// Exit code 1 where something can be cut. It reads which tasks, routes, fields and credentials were used, and
+    /// how much; which query parameters were, no entry says. What is new in the rules was not used yet: look
+    /// before you cut.
+    Suggest(suggest::Arguments),
     /// Make certificate authorities and certificates
     Certs(certs::Arguments),
     /// Make API keys
@@ -130,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Suggest(arguments) => suggest::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),

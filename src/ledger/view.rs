@@ -188,8 +188,18 @@ impl<'a> View<'a> {
 
     /// What a signal says, in words: `numbers 20, pattern sequential, step 1`.
     pub fn details(&self) -> Option<String> {
+        self.details_but(&[])
+    }
+
+    /// The same without what to do about it.
+    pub fn findings(&self) -> Option<String> {
+        self.details_but(&["change"])
+    }
+
+    fn details_but(&self, names: &[&str]) -> Option<String> {
         let members = self.details.as_ref()?.as_object()?.iter();
-        let told = members.map(|(name, value)| format!("{name} {}", plain(value)));
+        let told = members.filter(|(name, _)| !names.contains(&name.as_str()));
+        let told = told.map(|(name, value)| format!("{name} {}", plain(value)));
         Some(told.collect::<Vec<_>>().join(", "))
     }
 

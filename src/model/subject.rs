@@ -232,6 +232,14 @@ impl SubjectKey {
         Pseudonymiser(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())))
     }
 
+    /// What stands for a path in an upstream's answers, which can hold a name that is a value.
+    pub fn shape_name(&self, path: &str) -> String {
+        let tag = self.tag(&[b"fieldgate/shape/path/v1", path.as_bytes()]);
+        let mut name = [0; 16];
+        name.copy_from_slice(&tag.as_ref()[..16]);
+        Hex::of(&name)[..16].to_owned()
+    }
+
     /// Parts are written with their lengths, so that no two lists of parts give the same input.
     fn tag(&self, parts: &[&[u8]]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.0);

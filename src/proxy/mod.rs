@@ -30,6 +30,7 @@ mod reduce;
 mod refusal;
 mod respond;
 mod ruling;
+mod sample;
 mod sighting;
 mod suspended;
 mod watch;
@@ -241,7 +242,9 @@ impl Gateway {
         let mut share = self.memory.share(caller.limits().memory(caller.holder()));
         let request = forward::prepare(&permit, id, upstream, head, body, self.body, &mut share);
         let response = upstream.call(request.await.map_err(refused)?).await.map_err(refused)?;
-        let disclosure = reduce::reduce(&permit, response, admitted, share).await.map_err(refused)?;
+        let sampler = self.watcher.sampler();
+        let disclosure =
+            reduce::reduce(&permit, response, admitted, share, sampler).await.map_err(refused)?;
         let recorder = Recorder {
             ledger: Arc::clone(&self.ledger),
             consents: Arc::clone(&self.consents),

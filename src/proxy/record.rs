@@ -89,6 +89,9 @@ pub async fn record(recorder: Recorder, permit: Permit, disclosure: Disclosure) 
     let Disclosure { status, format, .. } = disclosure;
     let mut disclosure = disclosure;
     let body = disclosure.copy();
+    if let Some(sample) = disclosure.sample.take() {
+        recorder.watcher.sampled(&permit, recorder.id, sample);
+    }
     let id = recorder.id;
     let mut permit = permit;
     // There is one until a response has it.

@@ -18,6 +18,7 @@ use super::authorize::Permit;
 use super::forward::{UpstreamBody, UpstreamResponse};
 use super::memory::Share;
 use super::refusal::Missing;
+use super::sample::{Sample, Sampler};
 
 /// A part is released when it has so many bytes.
 const PART: usize = 128 << 10;
@@ -41,6 +42,8 @@ pub struct Disclosure {
     pub part: Option<PartNumber>,
     /// What follows this part.
     pub rest: Option<Rest>,
+    /// What the upstream sent for it, where that is to be looked at.
+    pub sample: Option<Box<Sample>>,
 }
 
 enum Content {
@@ -65,6 +68,8 @@ pub struct Rest {
     body: UpstreamBody,
     parts: u64,
     decided: Decided,
+    /// Of the first part.
+    sample: Option<Box<Sample>>,
 }
 
 impl Disclosure {
@@ -112,6 +117,7 @@ pub async fn reduce(
     response: UpstreamResponse,
     admitted: Admitted,
     share: Share,
+    sampler: &Sampler,
 ) -> Result<Disclosure, Refusal> {
     let UpstreamResponse { status, format, body } = response;
     match status {
@@ -128,6 +134,7 @@ pub async fn reduce(
                 decided: admitted.decided.generation(),
                 part: None,
                 rest: None,
+                sample: None,
             });
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
@@ -135,7 +142,11 @@ pub async fn reduce(
     }
     let Admitted { admission, decided } = admitted;
     let reduction = Leased::take(&permit.route().filter, format, admission, share);
-    Rest { status, format, body, parts: 0, decided }.next(permit.route(), reduction).await
+    let sample = match format {
+        Format::Json => sampler.begin(permit, body.announced()),
+        Format::Lines => None,
+    };
+    Rest { status, format, body, parts: 0, decided, sample }.next(permit.route(), reduction).await
 }
 
 impl Rest {
@@ -172,6 +183,9 @@ impl Rest {
                     return Err(Refusal::UpstreamTooLarge);
                 }
                 reduction.feed(filter, bytes)?;
+                if let Some(sample) = &mut self.sample {
+                    sample.feed(bytes);
+                }
                 // In parts, it is the one record in work that must not be larger.
                 if in_parts && reduction.held() - reduction.settled() > max_body.max(2 * PART) {
                     return Err(Refusal::UpstreamTooLarge);
@@ -189,7 +203,8 @@ impl Rest {
                 let part = Some(PartNumber { number: self.parts, last: false });
                 let (status, format) = (self.status, self.format);
                 let content = Content::Reduced(reduction);
-                return Ok(Disclosure { status, format, content, decided, part, rest: Some(self) });
+                let sample = self.sample.take();
+                return Ok(Disclosure { status, format, content, decided, part, rest: Some(self), sample });
             }
         }
     }
@@ -201,7 +216,7 @@ impl Rest {
         taken: usize,
         decided: Option<u64>,
     ) -> Result<Disclosure, Refusal> {
-        let Rest { status, format, parts, .. } = self;
+        let Rest { status, format, parts, sample, .. } = self;
         let part = (parts > 0).then_some(PartNumber { number: parts + 1, last: true });
         // A write that answers nothing, on a route that discloses nothing.
         let nothing = taken == 0 && parts == 0 && route.fields.is_empty() && !route.filter.has_condition();
@@ -213,7 +228,7 @@ impl Rest {
                 Verdict::Withheld => return Err(Refusal::NotFound(missing(reduction.tally()))),
             }
         };
-        Ok(Disclosure { status, format, content, decided, part, rest: None })
+        Ok(Disclosure { status, format, content, decided, part, rest: None, sample })
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::filter::FieldCount;
 use crate::ledger::Receipt;
 use crate::model::RequestId;
+use crate::rules::{Contractor, Route};
 use crate::signals::{Event, Outcome};
 
 use super::Refused;
@@ -18,6 +19,7 @@ use super::authenticate::Caller;
 use super::authorize::Permit;
 use super::reduce::Disclosure;
 use super::ruling::Ruling;
+use super::sample::{Sample, Sampled, Sampler};
 
 /// Sightings that may wait for the detectors; together about a megabyte.
 const QUEUE: usize = 8192;
@@ -26,12 +28,15 @@ const QUEUE: usize = 8192;
 pub struct Watcher {
     queue: Sender<Sighting>,
     missed: AtomicU64,
+    sampler: Sampler,
 }
 
 pub enum Sighting {
     /// Rules came into force.
     Rules(Arc<Ruling>),
     Request(Seen),
+    /// The request that it is of was told before.
+    Sample(Sampled),
 }
 
 /// One request, or a further part of its response. No `Debug`: its number can name somebody.
@@ -45,6 +50,9 @@ pub struct Seen {
     outcome: Outcome,
     new_subjects: u64,
     fields: FieldSet,
+    /// Of those, and of those that were withheld.
+    met: FieldSet,
+    released: bool,
     number: Option<u64>,
 }
 
@@ -55,7 +63,8 @@ struct FieldSet(u128, Vec<u128>);
 impl Watcher {
     pub fn new() -> (Arc<Self>, Receiver<Sighting>) {
         let (queue, sightings) = channel(QUEUE);
-        (Arc::new(Watcher { queue, missed: AtomicU64::new(0) }), sightings)
+        let sampler = Sampler::new();
+        (Arc::new(Watcher { queue, missed: AtomicU64::new(0), sampler }), sightings)
     }
 
     /// Rules come into force.
@@ -66,6 +75,8 @@ impl Watcher {
     /// A disclosure, or a part of one, is in the ledger.
     pub fn disclosed(&self, permit: &Permit, id: RequestId, disclosure: &Disclosure, receipt: &Receipt) {
         let is_first = disclosure.part.is_none_or(|part| part.number == 1);
+        let tally = disclosure.tally();
+        let counts = tally.map_or(&[][..], |tally| &tally.fields);
         self.tell(Sighting::Request(Seen {
             id,
             time: now(),
@@ -73,7 +84,9 @@ impl Watcher {
             route: Some(permit.route_index()),
             outcome: if is_first { Outcome::Disclosed } else { Outcome::Continued },
             new_subjects: receipt.new_subjects(),
-            fields: FieldSet::of(disclosure.tally().map_or(&[], |tally| &tally.fields)),
+            fields: FieldSet::of(counts, |count| count.disclosed > 0),
+            met: FieldSet::of(counts, |count| count.disclosed + count.withheld > 0),
+            released: tally.is_some_and(|tally| tally.records_released > 0),
             number: permit.number(),
         }));
     }
@@ -93,6 +106,17 @@ impl Watcher {
         self.tell(Sighting::Request(Seen::of(caller, id, Outcome::Other)));
     }
 
+    /// Room for samples.
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+
+    /// A disclosure is in the ledger, and what the upstream sent for it can be looked at.
+    pub fn sampled(&self, permit: &Permit, id: RequestId, sample: Box<Sample>) {
+        let (caller, route) = (permit.caller().clone(), permit.route_index());
+        self.tell(Sighting::Sample(Sampled { id, caller, route, sample }));
+    }
+
     /// Sightings that were not told since this was asked last.
     pub fn take_missed(&self) -> u64 {
         self.missed.swap(0, Ordering::Relaxed)
@@ -107,9 +131,25 @@ impl Watcher {
 
 impl Seen {
     fn of(caller: &Caller, id: RequestId, outcome: Outcome) -> Self {
-        let fields = FieldSet::default();
-        let caller = caller.clone();
-        Seen { id, time: now(), caller, route: None, outcome, new_subjects: 0, fields, number: None }
+        Seen {
+            id,
+            time: now(),
+            caller: caller.clone(),
+            route: None,
+            outcome,
+            new_subjects: 0,
+            fields: FieldSet::default(),
+            met: FieldSet::default(),
+            released: false,
+            number: None,
+        }
+    }
+
+    /// The route that data was disclosed by: its contractor and index.
+    pub fn disclosing(&self) -> Option<(&Contractor, &Route)> {
+        let contractor = self.caller.contractor();
+        let is_disclosure = matches!(self.outcome, Outcome::Disclosed | Outcome::Continued);
+        Some((contractor, &contractor.routes[self.route.filter(|_| is_disclosure)?]))
     }
 
     /// What the detectors are told.
@@ -117,6 +157,9 @@ impl Seen {
         let contractor = self.caller.contractor();
         let route = self.route.map(|route| &contractor.routes[route]);
         let labels = route.map_or(&[][..], |route| &route.fields).iter().enumerate();
+        let paths = |set: &FieldSet| {
+            labels.clone().filter(|(at, _)| set.has(*at)).map(|(_, label)| &*label.path).collect()
+        };
         Event {
             id: self.id,
             time: self.time,
@@ -127,17 +170,19 @@ impl Seen {
             source: self.caller.address(),
             outcome: self.outcome,
             new_subjects: self.new_subjects,
-            fields: labels.filter(|(at, _)| self.fields.has(*at)).map(|(_, label)| &*label.path).collect(),
+            fields: paths(&self.fields),
+            met: paths(&self.met),
+            released: self.released,
             number: self.number,
         }
     }
 }
 
 impl FieldSet {
-    fn of(counts: &[FieldCount]) -> Self {
+    fn of(counts: &[FieldCount], is_in: impl Fn(&FieldCount) -> bool) -> Self {
         let bits = |chunk: &[FieldCount]| {
             let bits = chunk.iter().enumerate();
-            bits.fold(0, |set, (bit, count)| set | u128::from(count.disclosed > 0) << bit)
+            bits.fold(0, |set, (bit, count)| set | u128::from(is_in(count)) << bit)
         };
         let mut sets = counts.chunks(128).map(bits);
         FieldSet(sets.next().unwrap_or_default(), sets.collect())
@@ -168,7 +213,7 @@ mod tests {
             let counts: Vec<FieldCount> = (0..size)
                 .map(|at| FieldCount { disclosed: disclosed(at), ..FieldCount::default() })
                 .collect();
-            let set = FieldSet::of(&counts);
+            let set = FieldSet::of(&counts, |count| count.disclosed > 0);
             assert!((0..size).all(|at| set.has(at) == (disclosed(at) > 0)), "{size}");
             assert!(!set.has(size) && !set.has(10_000));
         }

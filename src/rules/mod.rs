@@ -22,6 +22,7 @@ mod plan;
 mod query;
 mod read;
 mod route;
+pub mod suggest;
 mod template;
 mod tokens;
 

@@ -132,6 +132,7 @@ pub struct Route {
     /// What the filter's fields are called, in its order.
     pub fields: Vec<FieldLabel>,
     pub(super) drift: Told,
+    pub(super) sampled: Told,
 }
 
 /// How a credential is shown.
@@ -292,6 +293,17 @@ impl Route {
                 );
             }
         }
+    }
+
+    /// True at most once in so many seconds: then an answer of the upstream is looked at for its shape.
+    pub fn is_sample_due(&self, pause: u64) -> bool {
+        self.sampled.is_due(pause)
+    }
+
+    /// Tells the routes of a task apart: `GET /orders/{order_id}`.
+    pub fn methods_and_path(&self) -> String {
+        let methods: Vec<&str> = self.methods.iter().map(|method| method.as_str()).collect();
+        format!("{} {}", methods.join(","), self.template.as_str())
     }
 
     fn accepts(&self, path: &RequestPath) -> bool {

@@ -108,6 +108,7 @@ impl RouteCompiler<'_> {
             accepted: written.accept.into_iter().flatten().map(|path| path.value).collect(),
             fields: labels,
             drift: Told::default(),
+            sampled: Told::default(),
         })
     }
 

@@ -18,6 +18,8 @@ pub enum Damaged {
     Syntax { line: usize, column: usize },
     #[error("version {0}")]
     Version(u32),
+    #[error("it was written under another key")]
+    Key,
 }
 
 #[derive(Serialize)]

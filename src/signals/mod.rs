@@ -10,6 +10,7 @@
 //! **Called by** `proxy::watch`.
 
 mod contractor;
+pub mod drift;
 mod enumeration;
 mod memory;
 mod network;
@@ -46,6 +47,10 @@ pub struct Event<'e> {
     pub new_subjects: u64,
     /// Paths of the disclosed fields, as the rule writes them.
     pub fields: Vec<&'e str>,
+    /// Of those that were there at all, whether or not they left.
+    pub met: Vec<&'e str>,
+    /// A record was disclosed.
+    pub released: bool,
     /// A number out of the request's path. No entry, no file and no log gets it.
     pub number: Option<u64>,
 }
@@ -111,6 +116,34 @@ pub enum Details {
         weekday: &'static str,
         hour: i64,
     },
+    /// A field that the upstream did not send before. It is withheld, unless a wildcard or `whole` discloses it.
+    NewUpstreamField {
+        path: String,
+        types: Vec<&'static str>,
+        /// The path of the rule by which it leaves.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        disclosed_by: Option<String>,
+        change: String,
+    },
+    /// A disclosed field is something else than before.
+    FieldRetyped {
+        path: String,
+        from: Vec<&'static str>,
+        to: Vec<&'static str>,
+        change: String,
+    },
+    /// A disclosed field was not in so many answers.
+    FieldVanished {
+        path: String,
+        answers: u64,
+        change: String,
+    },
+    /// A disclosed field that nobody got.
+    FieldUnused {
+        path: String,
+        days: i64,
+        change: String,
+    },
 }
 
 impl Details {
@@ -123,6 +156,10 @@ impl Details {
             Details::NewFields { .. } => "new-field",
             Details::NewNetwork { .. } => "new-network",
             Details::OffHours { .. } => "off-hours",
+            Details::NewUpstreamField { .. } => "new-upstream-field",
+            Details::FieldRetyped { .. } => "field-retyped",
+            Details::FieldVanished { .. } => "field-vanished",
+            Details::FieldUnused { .. } => "field-unused",
         }
     }
 }

@@ -24,6 +24,8 @@ fn event(now: i64) -> Event<'static> {
         outcome: Outcome::Disclosed,
         new_subjects: 0,
         fields: vec!["@.order_id"],
+        met: vec!["@.order_id"],
+        released: true,
         number: None,
     }
 }

@@ -48,3 +48,36 @@ pub const QUIET_OFF_HOURS: i64 = DAY;
 
 /// Requests that a signal names.
 pub const REQUESTS: usize = 10;
+
+/// Drift: a route's shape is learned from so many samples at least …
+pub const LEARNED_SAMPLES: u64 = 20;
+/// … and for so long.
+pub const LEARNED_TIME: i64 = DAY;
+/// Samples that a new field must be in before it is told.
+pub const CONFIRMED: u64 = 3;
+/// Between two samples of one route.
+pub const SAMPLE_PAUSE: u64 = 1;
+/// Bytes of an answer that are looked at.
+pub const SAMPLE_BYTES: usize = 64 << 10;
+/// Samples that may wait.
+pub const SAMPLES: usize = 8;
+/// Elements of each list that are looked at.
+pub const ELEMENTS: usize = 100;
+/// Containers in each other that are looked at.
+pub const DEPTH: usize = 16;
+/// Paths in one sample.
+pub const NODES: usize = 2000;
+/// Paths that are known of one route.
+pub const PATHS: usize = 2000;
+/// An object with more names than this is keyed by values.
+pub const SIBLINGS: usize = 64;
+/// A longer name, or one with more digits, could be a value.
+pub const NAME_LENGTH: usize = 40;
+pub const NAME_DIGITS: usize = 2;
+
+/// A disclosed field has vanished when so many answers in a row were without it …
+pub const VANISHED: u64 = 20;
+/// … and so many times as many as ever before.
+pub const GAP_FACTOR: u64 = 5;
+/// A disclosed field that nobody got for so long, while the route was used, is not needed.
+pub const UNUSED: i64 = 90 * DAY;

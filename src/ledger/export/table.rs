@@ -79,7 +79,7 @@ fn cells(row: &Row) -> [String; 8] {
 /// `200 disclosed`, `404 not-found`, `signal: enumeration (numbers 20)`, or the kind.
 fn outcome(view: &View) -> String {
     if view.kind == "signal" {
-        let details = view.details().map(|details| format!(" ({details})")).unwrap_or_default();
+        let details = view.findings().map(|details| format!(" ({details})")).unwrap_or_default();
         return format!("signal: {}{details}", view.outcome());
     }
     match view.status.filter(|_| matches!(view.kind.as_ref(), "disclosure" | "refusal")) {
