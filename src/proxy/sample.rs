@@ -205,9 +205,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::diagnostic::Source;
     use crate::model::{Country, SubjectKey};
-    use crate::rules::{Plan, Surroundings, compile};
+    use crate::rules::{Plan, Surroundings, load};
 
     fn plan(route: &str) -> Plan {
         let sample = include_str!("../../rules/parcelco.toml");
@@ -220,7 +219,9 @@ mod tests {
             home: ".".into(),
             documents: BTreeMap::new(),
         };
-        let loaded = compile(vec![Source::new("rules/parcelco.toml", text)], &surroundings);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("parcelco.toml"), text).unwrap();
+        let loaded = load(folder.path(), &surroundings).unwrap();
         loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
     }
 
