@@ -521,3 +521,59 @@ async fn a_response_of_which_a_crash_left_a_part_is_told_from_one_that_was_cut()
     assert_eq!([kinds(1), kinds(2), kinds(3)], ["disclosure", "started", "refusal"]);
     desk.assert_clean();
 }
+
+/// Customer 0 said this about the contractor.
+fn said(granted: bool, time: i64) -> Draft {
+    let event = serde_json::json!({
+        "by": "anna", "action": if granted { "granted" } else { "withdrawn" }, "towards": "parcelco", "said": time,
+        "epoch": 1, "subjects": [customer(0).to_string()],
+    });
+    Draft::own(super::OwnKind::Consent, uuid::Uuid::now_v7().to_string(), &event)
+}
+
+fn decided(generation: u64) -> Draft {
+    Draft { decided: Some(generation), ..disclosure(1) }
+}
+
+#[tokio::test]
+async fn what_was_decided_before_a_withdrawal_gets_no_entry_behind_it() {
+    let desk = Desk::new();
+    let ledger = desk.open();
+    ledger.record(draft(0)).await.unwrap();
+    ledger.record(decided(0)).await.unwrap();
+    ledger.record(said(false, 1).withdrawing(1)).await.unwrap();
+    assert_eq!(ledger.record(decided(0)).await.err(), Some(RecordError::Stale));
+    ledger.record(disclosure(0)).await.unwrap();
+    ledger.record(Draft { decided: Some(1), ..disclosure(0) }).await.unwrap();
+    drop(ledger);
+    assert_eq!(desk.size(), 5, "what is stale has left nothing");
+    desk.assert_clean();
+}
+
+#[tokio::test]
+async fn the_standing_question_finds_what_left_after_a_withdrawal_and_nothing_else() {
+    let desk = Desk::new();
+    let ledger = desk.open();
+    let (mut found, mut entries) = (Vec::new(), 0);
+    for (draft, is_found) in [
+        (disclosure(1), false),
+        (said(false, 5), false),
+        (disclosure(1), true),
+        // 700 customers take two entries; the one who objected is in the first.
+        (disclosure(700), true),
+        (granted(1, jiff::civil::date(2099, 1, 1)), false),
+        (said(true, 6), false),
+        (disclosure(1), false),
+    ] {
+        if is_found {
+            found.push(entries);
+        }
+        entries = ledger.record(draft).await.unwrap().position() + 1;
+    }
+    drop(ledger);
+    drop(desk.open());
+    let answer = super::after_withdrawal(&Search::open(&desk.path()).unwrap()).unwrap();
+    assert_eq!((answer.withdrawals, answer.disclosures), (1, 5));
+    assert_eq!(answer.found.len(), found.len(), "{answer:?}");
+    assert_eq!(answer.found[0], found[0]);
+}
