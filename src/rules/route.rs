@@ -37,10 +37,10 @@ impl RouteCompiler<'_> {
         check_paths(&written, needs_admission, report);
         note_costs(&written, report);
         let parameters = parameters(&written, report);
-        let bases = self.upstream(&written.upstream, report)?;
-        let accept = accept(&written, report)?;
+        let bases = self.upstream(&written.upstream, report);
+        let accept = accept(&written, report);
         let link = LinkRewriter {
-            bases,
+            bases: bases.unwrap_or_default(),
             template: written.path.value.clone(),
             parameters: parameters.clone(),
             query: written.query.clone(),
@@ -58,6 +58,7 @@ impl RouteCompiler<'_> {
             },
         });
         let labels = labels.collect();
+        let knows_records = written.records.as_ref().is_none_or(|records| !records.stands_in);
         let selection = Selection {
             records: written.records.map(|path| path.value),
             subject: written.subject.map(|path| path.value),
@@ -66,6 +67,8 @@ impl RouteCompiler<'_> {
             needs_admission,
         };
         let filter = Filter::compile(&selection).map_err(|error| match error {
+            // What it contradicts may not be meant.
+            _ if !knows_records => {}
             SelectionError::Treatments(first, second) => {
                 let (first, second) = (&fields[first].text, &fields[second].text);
                 let message =
@@ -98,7 +101,7 @@ impl RouteCompiler<'_> {
             query: written.query,
             filter: filter.ok()?,
             selection,
-            accept,
+            accept: accept?,
             fields: labels,
             drift: Told::default(),
         })
@@ -106,7 +109,7 @@ impl RouteCompiler<'_> {
 
     fn upstream(&self, name: &At<String>, report: &mut Report) -> Option<Vec<String>> {
         let bases = self.surroundings.upstreams.get(&name.value).cloned();
-        if bases.is_none() {
+        if bases.is_none() && !name.stands_in {
             let known: Vec<&str> = self.surroundings.upstreams.keys().map(String::as_str).collect();
             let help =
                 format!("one of: {}; or add [upstream.{}] to fieldgate.toml", known.join(", "), name.value);
@@ -154,7 +157,7 @@ fn parameters(route: &file::Route, report: &mut Report) -> Parameters {
     let mut parameters = Parameters::default();
     for param in &route.params {
         let (name, regex) = &param.value;
-        if !route.path.value.parameters().any(|known| known == name) {
+        if !route.path.stands_in && !route.path.value.parameters().any(|known| known == name) {
             report.add(
                 codes::UNKNOWN_PARAMETER,
                 &param.span,
@@ -282,7 +285,7 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
         }
         return Some(None);
     };
-    if writes.is_none() {
+    if writes.is_none() && route.methods.iter().all(|method| !method.stands_in) {
         report.add(
             codes::ACCEPT_WITHOUT_BODY,
             &route.path.span,
