@@ -14,7 +14,7 @@ pub mod supervisor;
 mod token_keys;
 mod upkeep;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ pub struct Keys {
 pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result<Loaded> {
     let upstreams: BTreeMap<String, Vec<String>> =
         config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.urls.clone())).collect();
-    rules::load(
+    let mut loaded = rules::load(
         &config.rules,
         &Surroundings {
             jurisdiction: config.jurisdiction,
@@ -90,7 +90,14 @@ pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result
             pseudonym_key,
             home: config.home.clone(),
         },
-    )
+    )?;
+    let routes =
+        loaded.plan.iter().flat_map(|plan| &plan.contractors).flat_map(|contractor| &contractor.routes);
+    let holding: BTreeSet<&str> =
+        routes.filter(|route| !route.filter.streams()).map(|route| route.upstream.as_str()).collect();
+    let large = config.large_bodies.iter().filter(|(name, _)| holding.contains(name.as_str()));
+    loaded.diagnostics.extend(large.map(|(_, diagnostic)| diagnostic.clone()));
+    Ok(loaded)
 }
 
 /// The keys that name customers in the ledger, and the one that names them for contractors; made where there

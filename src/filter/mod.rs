@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 mod automaton;
 mod body;
+mod certain;
 mod condition;
 mod construction;
 mod decision;
@@ -58,7 +59,7 @@ mod walk;
 pub use condition::Condition;
 pub use explain::{Explained, Explanation, Fate, explain};
 pub use grammar::MAX_DEPTH;
-pub use path::{Origin, Path, PathError};
+pub use path::{Origin, Path, PathError, Selector};
 pub use reduction::{Format, Part, Reduction, Verdict};
 pub use sensitive::{Kinds, Masked};
 pub use transform::{Transform, UrlRewrite};

@@ -9,10 +9,10 @@ use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
 use crate::token::{KeyStore, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
-use super::legal;
 use super::plan::{Agreement, Contractor, Holder, Plan, Surroundings, Task, TokenHolder, Told};
 use super::route::{RouteCompiler, Terms};
 use super::template::Router;
+use super::{legal, lint};
 
 /// Compiles the files of a directory. The plan is there only where no file has an error.
 pub fn compile(
@@ -177,6 +177,8 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
         );
     }
     check_derogation(file, jurisdictions, report);
+    lint::agreement(&file.agreement, super::today(), report);
+    lint::tasks(&file.tasks, report);
     let expires = &file.agreement.expires;
     if expires.value <= super::today() {
         report.add(
@@ -210,10 +212,12 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
 
 /// A derogation carries single transfers, such as those of a legal case, and not a service.
 fn check_derogation(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report) {
-    let is_service =
-        |task: &file::Task| task.basis.value != Basis::LegalObligation && !task.basis.stands_in;
+    let is_service = |task: &file::Task| task.basis.value != Basis::LegalObligation && !task.basis.stands_in;
     let Some(transfer) = &file.agreement.transfer else { return };
-    if file.jurisdiction.stands_in || transfer.value != TransferMechanism::Derogation || !jurisdictions.need_mechanism() {
+    if file.jurisdiction.stands_in
+        || transfer.value != TransferMechanism::Derogation
+        || !jurisdictions.need_mechanism()
+    {
         return;
     }
     if let Some(task) = file.tasks.iter().find(|task| is_service(task)) {

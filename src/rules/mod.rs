@@ -16,6 +16,7 @@ mod file;
 pub mod fixture;
 mod legal;
 mod link;
+mod lint;
 mod plan;
 mod query;
 mod read;

@@ -156,7 +156,10 @@ fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
             "does not say how it is recognised",
             format!("add {ONE}"),
         );
-        return Some(Credential { id: id.unwrap_or_else(|| no_credential(table).id), ..no_credential(table) });
+        return Some(Credential {
+            id: id.unwrap_or_else(|| no_credential(table).id),
+            ..no_credential(table)
+        });
     };
     if given.next().is_some() {
         let at = table.at(());

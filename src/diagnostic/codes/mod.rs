@@ -15,6 +15,7 @@ mod file;
 mod fixture;
 mod gateway;
 mod legal;
+mod lint;
 mod route;
 mod task;
 
@@ -23,6 +24,7 @@ pub use file::*;
 pub use fixture::*;
 pub use gateway::*;
 pub use legal::*;
+pub use lint::*;
 pub use route::*;
 pub use task::*;
 
@@ -83,9 +85,9 @@ impl Code {
     }
 }
 
-/// All codes, by the part of the files that they are about.
+/// All codes, by the part of the files that they are about; lints last.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    [file::ALL, contractor::ALL, task::ALL, legal::ALL, route::ALL, fixture::ALL, gateway::ALL]
+    [file::ALL, contractor::ALL, task::ALL, legal::ALL, route::ALL, fixture::ALL, gateway::ALL, lint::ALL]
         .into_iter()
         .flatten()
 }
