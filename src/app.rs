@@ -15,7 +15,7 @@ mod token_keys;
 mod upkeep;
 pub mod usage;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -99,6 +99,12 @@ pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result
         loaded.plan = None;
         loaded.diagnostics.splice(0..0, faults);
     }
+    let routes =
+        loaded.plan.iter().flat_map(|plan| &plan.contractors).flat_map(|contractor| &contractor.routes);
+    let holding: BTreeSet<&str> =
+        routes.filter(|route| !route.filter.streams()).map(|route| route.upstream.as_str()).collect();
+    let large = config.large_bodies.iter().filter(|(name, _)| holding.contains(name.as_str()));
+    loaded.diagnostics.extend(large.map(|(_, diagnostic)| diagnostic.clone()));
     Ok(loaded)
 }
 

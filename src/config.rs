@@ -48,6 +48,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     pub ledger: Ledger,
     pub upstreams: BTreeMap<String, Upstream>,
+    /// What to say of an upstream if its answers are held as a whole.
+    pub large_bodies: BTreeMap<String, Diagnostic>,
     pub limits: Limits,
     pub process: Process,
     /// What is logged, as a filter of `tracing`: `info`, `debug`, `fieldgate::proxy=debug`.
@@ -188,6 +190,8 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     let log = top.table(report, "telemetry", |table, report| {
         table.get("log")?.parse(report, log_filter).map(|at| at.value)
     });
+    let limits = limits.unwrap_or_default();
+    let large_bodies = large_bodies(&upstreams, limits.body_memory, report);
     Some(Config {
         company: company.flatten(),
         organisation: organisation.unwrap_or_default(),
@@ -198,10 +202,35 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         admin,
         ledger: ledger?,
         upstreams: upstreams.into_iter().collect(),
-        limits: limits.unwrap_or_default(),
+        large_bodies,
+        limits,
         process: process.unwrap_or_default(),
         log: log.unwrap_or_else(|| "info".to_owned()),
     })
+}
+
+/// Answers that are held as a whole, of which so many fit into the memory for bodies, are too large.
+const FEW: usize = 6;
+
+fn large_bodies(
+    upstreams: &[(String, Upstream)],
+    memory: ByteSize,
+    report: &mut Report,
+) -> BTreeMap<String, Diagnostic> {
+    let before = report.found.len();
+    let large = |of: &&(String, Upstream)| of.1.max_body.0.saturating_mul(FEW) > memory.0;
+    let large: Vec<&(String, Upstream)> = upstreams.iter().filter(large).collect();
+    for (_, upstream) in &large {
+        let at = &upstream.max_body_at;
+        let message =
+            format!("is so large that {FEW} answers of that size do not fit into [limits] body_memory");
+        let help = "write a smaller max_body, or a larger body_memory; a route with `records` and without `$` in \
+                    `when` holds one record at a time";
+        report.add(codes::LARGE_BODIES, &at.span, &at.key, message, help);
+    }
+    // They are for who knows the routes.
+    let found = report.found.split_off(before);
+    large.into_iter().map(|(name, _)| name.clone()).zip(found).collect()
 }
 
 fn listen(table: &mut Table, report: &mut Report, home: &Path) -> Option<Listen> {

@@ -16,6 +16,7 @@ mod key;
 mod ledger;
 mod openapi;
 mod report;
+mod schema;
 mod serve;
 mod subject;
 mod suggest;
@@ -57,6 +58,11 @@ enum Command {
     ///
     /// Exit code 2 where there is no such code.
     ExplainCode(explain_code::Arguments),
+    /// Print a JSON Schema of the rule files, for editors of TOML
+    ///
+    /// It completes and checks keys and types; `check` knows more. A file names its schema in a first line such
+    /// as `#:schema ./rules.schema.json`.
+    Schema(schema::Arguments),
     /// Show what a contractor would get from a JSON text, and why each value stays or goes
     ///
     /// Exit code 1 where the contractor would be refused.
@@ -133,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::ExplainCode(arguments) => explain_code::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),

@@ -32,6 +32,8 @@ pub struct Upstream {
     pub check: Option<Check>,
     /// Largest body, in bytes; of a list of records, largest record.
     pub max_body: ByteSize,
+    /// Where that is written, or might be.
+    pub(super) max_body_at: At<()>,
     /// Content codings that its answers may have.
     pub encodings: Vec<Coding>,
     /// Its own OpenAPI document, in JSON. Rules are held against it.
@@ -66,7 +68,9 @@ pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Optio
     let most = max_connections.unwrap_or(MAX_CONNECTIONS) as u64;
     let max_idle = table.get("max_idle").map_or(Some(most), |value| value.integer(report, 1..=most));
     let check = check(table, report);
-    let max_body = table.get("max_body").map_or(Some(ByteSize::mib(16)), |value| body_size(&value, report));
+    let max_body = table.get("max_body");
+    let max_body_at = max_body.as_ref().map_or_else(|| table.at(()), |value| value.at(()));
+    let max_body = max_body.map_or(Some(ByteSize::mib(16)), |value| body_size(&value, report));
     let encodings = table.get("encodings").map_or_else(Vec::new, |value| encodings(&value, report));
     let openapi = table.get("openapi").map(|value| path(&value, report, home));
     let bearer = match bearer {
@@ -84,6 +88,7 @@ pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Optio
         max_idle: max_idle? as usize,
         check: check?,
         max_body: max_body?,
+        max_body_at,
         encodings,
         openapi: openapi.flatten(),
     })

@@ -17,11 +17,14 @@ pub struct At<T> {
     pub span: Range<usize>,
     /// From the file's top: `task[0].id`.
     pub key: String,
+    /// Nothing that the author wrote: it stands where something is missing or not understood, which is
+    /// reported, so that the rest can be looked at. No check complains of it.
+    pub stands_in: bool,
 }
 
 impl<T> At<T> {
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
-        At { value: change(self.value), span: self.span, key: self.key }
+        At { value: change(self.value), span: self.span, key: self.key, stands_in: self.stands_in }
     }
 }
 
@@ -146,7 +149,12 @@ impl<'t> Table<'t> {
 
     /// The place of the table itself, for errors about the whole.
     pub fn at<T>(&self, value: T) -> At<T> {
-        At { value, span: self.span.clone(), key: self.path.clone() }
+        At { value, span: self.span.clone(), key: self.path.clone(), stands_in: false }
+    }
+
+    /// In the place of something that this table should have, and that is not there or not understood.
+    pub fn stand_in<T>(&self, value: T) -> At<T> {
+        At { stands_in: true, ..self.at(value) }
     }
 
     /// Reports the keys that nobody asked for.
@@ -182,7 +190,12 @@ impl<'t> Value<'t> {
     }
 
     pub fn at<T>(&self, value: T) -> At<T> {
-        At { value, span: self.span(), key: self.path.clone() }
+        At { value, span: self.span(), key: self.path.clone(), stands_in: false }
+    }
+
+    /// In the place of this value, which is not understood.
+    pub fn stand_in<T>(&self, value: T) -> At<T> {
+        At { stands_in: true, ..self.at(value) }
     }
 
     pub fn text(&self, report: &mut Report) -> Option<&'t str> {
@@ -282,8 +295,8 @@ impl<'t> Value<'t> {
         };
         match (time.date, time.time) {
             (Some(date), None) => {
-                let date = Date::new(date.year as i16, date.month as i8, date.day as i8).ok()?;
-                Some(self.at(date))
+                let date = Date::new(date.year as i16, date.month as i8, date.day as i8);
+                date.ok().map_or_else(|| self.wrong_type(report, DAY), |date| Some(self.at(date)))
             }
             _ => self.wrong_type(report, DAY),
         }

@@ -113,7 +113,7 @@ fn integer<'b>(count: u64) -> Held<'b> {
 }
 
 impl Operator {
-    fn holds(self, left: &Held, right: &Held) -> Option<bool> {
+    pub(super) fn holds(self, left: &Held, right: &Held) -> Option<bool> {
         let ordered = |wanted| left.order(right) == Some(wanted);
         Some(match self {
             Operator::Equal => left.equals(right)?,

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 mod automaton;
 mod body;
+mod certain;
 mod condition;
 mod construction;
 mod decision;

@@ -32,6 +32,11 @@ macro_rules! identifiers {
                 identifier(text).map($name)
             }
 
+            /// In the place of one that is not known. No text that an author writes is equal to it.
+            pub fn stand_in() -> Self {
+                $name("?".into())
+            }
+
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -59,6 +64,9 @@ identifiers! {
 pub struct Country([u8; 2]);
 
 impl Country {
+    /// A code that ISO 3166-1 leaves to its users, in the place of one that is not known.
+    pub const UNKNOWN: Country = Country(*b"ZZ");
+
     /// # Errors
     /// Where `text` is not two upper-case letters.
     pub fn new(text: &str) -> Result<Self, InvalidName> {

@@ -48,8 +48,8 @@ impl Access {
 }
 
 fn networks(value: &Value, report: &mut Report) -> Vec<IpNet> {
-    let list = value.list(report).unwrap_or_default();
-    if list.is_empty() {
+    let list = value.list(report);
+    if list.as_ref().is_some_and(Vec::is_empty) {
         report.add(
             codes::EMPTY_LIST,
             &value.span(),
@@ -63,6 +63,7 @@ fn networks(value: &Value, report: &mut Report) -> Vec<IpNet> {
         network.map_err(|_| "a network or an address, such as \"192.0.2.0/24\" or \"2001:db8::/32\"")
     };
     list.iter()
+        .flatten()
         .filter_map(|network| network.parse(report, parse).and_then(|network| whole(network, report)))
         .collect()
 }
@@ -150,8 +151,8 @@ impl Hours {
 }
 
 fn days(value: &Value, report: &mut Report) -> [bool; 7] {
-    let list = value.list(report).unwrap_or_default();
-    if list.is_empty() {
+    let list = value.list(report);
+    if list.as_ref().is_some_and(Vec::is_empty) {
         report.add(
             codes::EMPTY_LIST,
             &value.span(),
@@ -162,7 +163,7 @@ fn days(value: &Value, report: &mut Report) -> [bool; 7] {
     }
     let day = |text: &str| DAYS.iter().position(|day| *day == text);
     let mut days = [false; 7];
-    for day in list.iter().filter_map(|word| word.word(report, DAYS, day)) {
+    for day in list.iter().flatten().filter_map(|word| word.word(report, DAYS, day)) {
         days[day.value] = true;
     }
     days

@@ -9,10 +9,10 @@ use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
 use crate::token::{KeyStore, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
-use super::legal;
 use super::plan::{Agreement, Contractor, Holder, Plan, Scheme, Surroundings, Task, TokenHolder, Told};
 use super::route::{RouteCompiler, Terms};
 use super::template::Router;
+use super::{legal, lint};
 
 /// Compiles the files of a directory. The plan is there only where no file has an error.
 pub fn compile(
@@ -34,7 +34,8 @@ pub fn compile(
     let mut ids = BTreeMap::new();
     for (source, file) in files {
         let mut report = super::report(&source);
-        if let Some(other) = ids.insert(file.id.value.clone(), source.name.clone()) {
+        let other = ids.insert(file.id.value.clone(), source.name.clone());
+        if let Some(other) = other.filter(|_| !file.id.stands_in) {
             let help = format!("{other} has this id too; each contractor has one file");
             report.add(codes::CONTRACTOR_TAKEN, &file.id.span, &file.id.key, "is taken", help);
         }
@@ -50,7 +51,7 @@ impl Plan {
     fn add_credentials(&mut self, file: &RuleFile, home: &Path, report: &mut Report) {
         let mut ids = BTreeSet::new();
         for (credential, written) in file.credentials.iter().enumerate() {
-            if !ids.insert(&written.id.value) {
+            if !ids.insert(&written.id.value) && !written.id.stands_in {
                 report.add(
                     codes::CREDENTIAL_ID_TAKEN,
                     &written.id.span,
@@ -61,6 +62,9 @@ impl Plan {
             }
             let holder = Holder { contractor: self.contractors.len(), credential };
             let proof = &written.proof;
+            if proof.stands_in {
+                continue;
+            }
             let taken = match &proof.value {
                 Proof::Token(rule) => self.add_token(rule, holder, home, report.file()),
                 Proof::ApiKey(hash) => {
@@ -129,7 +133,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
     };
     let mut ids = BTreeSet::new();
     for task in file.tasks {
-        if !ids.insert(task.id.value.clone()) {
+        if !ids.insert(task.id.value.clone()) && !task.id.stands_in {
             report.add(
                 codes::TASK_TAKEN,
                 &task.id.span,
@@ -141,8 +145,8 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
         legal::check(&task, super::today(), report);
         let needs_admission = task.basis.value != Basis::Contract;
         let terms = Terms { task: contractor.tasks.len(), payment: task.payment, needs_admission };
+        check_overlaps(&task.routes, report);
         for route in task.routes {
-            contractor.check_overlap(&route, report);
             if let Some(route) = compiler.compile(route, terms, report) {
                 contractor.router.insert(&route.template, contractor.routes.len());
                 contractor.routes.push(route);
@@ -165,7 +169,8 @@ fn scheme(proof: &Proof) -> Scheme {
 }
 
 fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report) {
-    if jurisdictions.need_mechanism() && file.agreement.transfer.is_none() {
+    let known = !file.jurisdiction.stands_in;
+    if known && jurisdictions.need_mechanism() && file.agreement.transfer.is_none() {
         let message = format!(
             "crosses a border (from {} to {}) without a transfer mechanism",
             jurisdictions.from, jurisdictions.to
@@ -181,6 +186,8 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
         );
     }
     check_derogation(file, jurisdictions, report);
+    lint::agreement(&file.agreement, super::today(), report);
+    lint::tasks(&file.tasks, report);
     let expires = &file.agreement.expires;
     if expires.value <= super::today() {
         report.add(
@@ -214,9 +221,12 @@ fn check_head(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report
 
 /// A derogation carries single transfers, such as those of a legal case, and not a service.
 fn check_derogation(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut Report) {
-    let is_service = |task: &file::Task| task.basis.value != Basis::LegalObligation;
+    let is_service = |task: &file::Task| task.basis.value != Basis::LegalObligation && !task.basis.stands_in;
     let Some(transfer) = &file.agreement.transfer else { return };
-    if transfer.value != TransferMechanism::Derogation || !jurisdictions.need_mechanism() {
+    if file.jurisdiction.stands_in
+        || transfer.value != TransferMechanism::Derogation
+        || !jurisdictions.need_mechanism()
+    {
         return;
     }
     if let Some(task) = file.tasks.iter().find(|task| is_service(task)) {
@@ -228,15 +238,10 @@ fn check_derogation(file: &RuleFile, jurisdictions: Jurisdictions, report: &mut 
     }
 }
 
-impl Contractor {
-    /// One task must not say two things about one request.
-    fn check_overlap(&self, route: &file::Route, report: &mut Report) {
-        let same = self.routes.iter().any(|other| {
-            other.task == self.tasks.len()
-                && other.template.overlaps(&route.path.value)
-                && route.methods.iter().any(|method| other.methods.contains(&method.value))
-        });
-        if same {
+/// One task must not say two things about one request.
+fn check_overlaps(routes: &[file::Route], report: &mut Report) {
+    for (at, route) in routes.iter().enumerate() {
+        if routes[..at].iter().any(|earlier| earlier.shares_requests_with(route)) {
             report.add(
                 codes::ROUTE_TWICE,
                 &route.path.span,

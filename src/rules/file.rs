@@ -69,6 +69,8 @@ pub struct Task {
     pub consent: Option<TaskId>,
     /// It is for payment: card numbers leave as they are.
     pub payment: bool,
+    /// It has a table [task.limits].
+    pub says_limits: bool,
     pub limits: Limits,
     pub access: Access,
     pub routes: Vec<Route>,
@@ -99,6 +101,17 @@ pub struct Route {
     pub subject: Option<At<Path>>,
     pub when: Option<At<Condition>>,
     pub disclose: At<Vec<Field>>,
+}
+
+impl Route {
+    /// There is a path and a method that both serve.
+    pub fn shares_requests_with(&self, other: &Route) -> bool {
+        let lists = |method: &At<Method>| {
+            !method.stands_in && other.methods.iter().any(|own| !own.stands_in && own.value == method.value)
+        };
+        let known = !self.path.stands_in && !other.path.stands_in;
+        known && self.path.value.overlaps(&other.path.value) && self.methods.iter().any(lists)
+    }
 }
 
 /// A method that a route may list; HEAD follows GET (RFC 9110, section 9.3.2).

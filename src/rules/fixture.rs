@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::table::{Table, read_file};
 use crate::diagnostic::{Diagnostic, Report, Source, codes};
-use crate::filter::Outcome;
+use crate::filter::{Form, Outcome, Tally, Transform};
 
 use super::plan::{Contractor, Plan, Route};
 use super::template::RequestPath;
@@ -119,7 +119,10 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
     let admission = contractor.tasks[route.task].assumed();
     let asks = admission.is_some();
     let leaves = match route.filter.reduce_for(upstream.as_bytes(), admission) {
-        Ok(Outcome::Reduced { body, .. }) => Some(String::from_utf8_lossy(&body).into_owned()),
+        Ok(Outcome::Reduced { body, tally }) => {
+            lint(route, &tally, &mut report);
+            Some(String::from_utf8_lossy(&body).into_owned())
+        }
         Ok(Outcome::Withheld) => None,
         Err(fault) => {
             let mut report = Report::new(source("upstream.json", upstream));
@@ -133,7 +136,43 @@ fn one(fixture: &Path, plan: &Plan) -> std::io::Result<Vec<Diagnostic>> {
             return Ok(report.found);
         }
     };
-    Ok(compare(leaves, expected, asks, |text| source("expected.json", text)))
+    let mut found = report.found;
+    found.extend(compare(leaves, expected, asks, |text| source("expected.json", text)));
+    Ok(found)
+}
+
+/// What leaves may be as expected, and the rule not fit the upstream all the same.
+fn lint(route: &Route, tally: &Tally, report: &mut Report) {
+    for ((label, count), (_, treatment)) in
+        route.fields.iter().zip(&tally.fields).zip(&route.selection.disclose)
+    {
+        if count.drifted > 0 {
+            let message =
+                format!("shows {} that \"{}\" does not disclose", values(count.drifted), label.path);
+            let help = "they are not what the rule says: a plain path discloses no object, and `type`, \
+                        `max_length` and `pattern` hold; name the members, or mend the example";
+            report.add(codes::FIXTURE_DRIFTS, &(0..0), "", message, help);
+        }
+        let misfits = count.withheld - count.drifted;
+        // The last page of a list has no next one.
+        let is_link = matches!(treatment.form, Form::Transformed(Transform::RewriteUrl(_)));
+        if let (Some(transform), false, 1..) = (label.treatment, is_link, misfits) {
+            let message =
+                format!("shows {} at \"{}\" that `{transform}` does not take", values(misfits), label.path);
+            let help = "they are withheld; use another transform, or mend the example";
+            report.add(codes::FIXTURE_WITHHOLDS, &(0..0), "", message, help);
+        }
+    }
+    if route.selection.subject.is_some() && tally.subjects.is_empty() && tally.without_subject > 0 {
+        let message = "shows records that leave, and `subject` is found in none of them";
+        let help =
+            "mend the path, or the example: the ledger could not tell whom these disclosures are about";
+        report.add(codes::FIXTURE_WITHOUT_SUBJECT, &(0..0), "", message, help);
+    }
+}
+
+fn values(count: u64) -> String {
+    if count == 1 { "a value".to_owned() } else { format!("{count} values") }
 }
 
 /// Who calls what in a fixture, where its head can be read.

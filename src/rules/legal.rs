@@ -116,23 +116,24 @@ fn grant(table: &mut Table, lists: &mut Vec<Range<usize>>, report: &mut Report) 
         subjects(&value, report)
     });
     let hold = hold(table, report);
-    let (effective, expires) = days?;
+    let (effective, expires) = days;
     let grant = Grant {
-        case: case?,
-        authority: authority?,
-        approved_by: approved_by?,
+        case: case.unwrap_or_default(),
+        authority: authority.unwrap_or_default(),
+        approved_by: approved_by.unwrap_or_default(),
         effective,
         expires: expires.value,
-        subjects: Arc::new(subjects?),
-        hold: hold?,
+        subjects: Arc::new(subjects.unwrap_or_default()),
+        hold: hold.flatten(),
     };
     Some(expires.map(|_| grant))
 }
 
 /// `effective`, which may be left out, and `expires`.
-fn days(table: &mut Table, report: &mut Report) -> Option<(Option<Date>, At<Date>)> {
+fn days(table: &mut Table, report: &mut Report) -> (Option<Date>, At<Date>) {
     let effective = table.get("effective").and_then(|value| value.date(report));
-    let expires = table.require(report, "expires", "2026-12-31").and_then(|value| value.date(report))?;
+    let expires = table.require(report, "expires", "2026-12-31").and_then(|value| value.date(report));
+    let expires = expires.unwrap_or_else(|| table.stand_in(Date::MAX));
     if let Some(effective) = effective.as_ref().filter(|effective| expires.value <= effective.value) {
         let help =
             format!("it begins on {}; write the first day on which it no longer holds", effective.value);
@@ -144,7 +145,7 @@ fn days(table: &mut Table, report: &mut Report) -> Option<(Option<Date>, At<Date
             help,
         );
     }
-    Some((effective.map(|at| at.value), expires))
+    (effective.map(|at| at.value), expires)
 }
 
 /// What is written into each entry.
@@ -226,10 +227,10 @@ fn hold(table: &mut Table, report: &mut Report) -> Option<Option<StatementHold>>
 
 /// Holds the routes of a task against its grant, and says when the grant ends.
 pub fn check(task: &file::Task, today: Date, report: &mut Report) {
-    let Some(grant) = &task.legal else { return };
-    for route in &task.routes {
-        check_route(route, report);
+    if task.basis.value == Basis::LegalObligation {
+        task.routes.iter().for_each(|route| check_route(route, report));
     }
+    let Some(grant) = task.legal.as_ref().filter(|grant| !grant.stands_in) else { return };
     let (span, key, expires) = (&grant.span, &grant.key, grant.value.expires);
     let days = today.until(expires).map_or(0, |span| span.get_days());
     if days <= 0 {
@@ -259,7 +260,8 @@ fn check_route(route: &file::Route, report: &mut Report) {
     // Beside the records stands what is about others, or about all.
     let beside = |field: &&file::Field| {
         let is_link = field.treatment == Written::RewriteUrl;
-        route.records.is_some() && field.path.origin == Origin::Body && !is_link
+        let has_records = route.records.as_ref().is_some_and(|records| !records.stands_in);
+        has_records && field.path.origin == Origin::Body && !is_link
     };
     for field in route.disclose.value.iter().filter(beside) {
         let help = "a legal grant discloses records of the customers whom it names: begin with `@`; \

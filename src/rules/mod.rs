@@ -17,6 +17,7 @@ mod file;
 pub mod fixture;
 mod legal;
 mod link;
+mod lint;
 pub mod openapi;
 mod plan;
 mod query;
@@ -103,7 +104,7 @@ pub fn contractor_ids(directory: &Path) -> Option<Vec<String>> {
     let id = |path: std::path::PathBuf| {
         let source = Source::new(path.display().to_string(), std::fs::read_to_string(path).ok()?);
         let file = read::read(&source, &mut report(&source))?;
-        Some(file.id.value.to_string())
+        (!file.id.stands_in).then(|| file.id.value.to_string())
     };
     rule_files(directory).ok()?.into_iter().map(id).collect()
 }

@@ -1,5 +1,6 @@
 //! Reads a rule file key by key. What is wrong is reported, and the rest is read all the same.
 
+use jiff::civil::Date;
 use regex::{Regex, RegexBuilder};
 
 use crate::diagnostic::table::{At, Table, Value, read_file};
@@ -16,14 +17,13 @@ use super::{legal, tokens};
 const TRANSFORMS: &[&str] =
     &["last4", "mask", "initials", "email-domain", "year", "truncate", "pseudonym", "redact", "rewrite-url"];
 
-/// Reads one file. What is wrong with it goes into `report`; nothing comes back where a part that
-/// the rest stands on is missing.
+/// Reads one file. What is wrong with it goes into `report`, and something that stands in for it comes
+/// back, so that what is right is held against the rest: there is no plan then. Nothing comes back where the
+/// file is not TOML.
 pub fn read(source: &Source, report: &mut Report) -> Option<RuleFile> {
     read_file(source, report, |top, report| {
-        let head = match top.require(report, "contractor", "a table [contractor]") {
-            Some(value) => value.read_table(report, contractor),
-            None => None,
-        };
+        let head = top.require(report, "contractor", "a table [contractor]");
+        let head = head.and_then(|value| value.read_table(report, contractor));
         let tasks = top.tables(report, "task", task);
         if tasks.is_empty() && top.get("task").is_none() {
             report.add(
@@ -34,8 +34,38 @@ pub fn read(source: &Source, report: &mut Report) -> Option<RuleFile> {
                 "without a [[task]] this contractor sees nothing",
             );
         }
-        head.map(|head| RuleFile { tasks, ..head })
+        Some(RuleFile { tasks, ..head.unwrap_or_else(|| no_head(top)) })
     })
+}
+
+/// In the place of `[contractor]`.
+fn no_head(top: &Table) -> RuleFile {
+    RuleFile {
+        id: top.stand_in(ContractorId::stand_in()),
+        name: String::new(),
+        service: String::new(),
+        jurisdiction: top.stand_in(Country::UNKNOWN),
+        contact: String::new(),
+        agreement: no_agreement(top),
+        credentials: vec![no_credential(top)],
+        canaries: Canaries::default(),
+        tasks: Vec::new(),
+    }
+}
+
+/// In the place of `[contractor.agreement]`.
+fn no_agreement(table: &Table) -> Agreement {
+    Agreement {
+        reference: String::new(),
+        effective: table.stand_in(Date::MIN),
+        expires: table.stand_in(Date::MAX),
+        transfer: Some(table.stand_in(TransferMechanism::StandardContractualClauses)),
+    }
+}
+
+/// In the place of a `[[contractor.credential]]`.
+fn no_credential(table: &Table) -> Credential {
+    Credential { id: table.stand_in(CredentialId::stand_in()), proof: table.stand_in(Proof::ApiKey([0; 32])) }
 }
 
 fn contractor(table: &mut Table, report: &mut Report) -> Option<RuleFile> {
@@ -48,15 +78,19 @@ fn contractor(table: &mut Table, report: &mut Report) -> Option<RuleFile> {
     let agreement = table
         .require(report, "agreement", "a table [contractor.agreement]")
         .and_then(|value| value.read_table(report, agreement));
-    let credentials = table.tables(report, "credential", credential);
+    let before = report.found.len();
+    let mut credentials = table.tables(report, "credential", credential);
+    if credentials.is_empty() && report.found.len() > before {
+        credentials.push(no_credential(table));
+    }
     let canaries = canaries(table, report);
     Some(RuleFile {
-        id: id?,
-        name: name?,
-        service: service?,
-        jurisdiction: jurisdiction?,
-        contact: contact?,
-        agreement: agreement?,
+        id: id.unwrap_or_else(|| table.stand_in(ContractorId::stand_in())),
+        name: name.unwrap_or_default(),
+        service: service.unwrap_or_default(),
+        jurisdiction: jurisdiction.unwrap_or_else(|| table.stand_in(Country::UNKNOWN)),
+        contact: contact.unwrap_or_default(),
+        agreement: agreement.unwrap_or_else(|| no_agreement(table)),
         credentials,
         canaries,
         tasks: Vec::new(),
@@ -85,9 +119,12 @@ fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {
     let reference = text(table, report, "reference", "\"DPA-2026-014\"");
     let effective = table.require(report, "effective", "2026-01-01").and_then(|v| v.date(report));
     let expires = table.require(report, "expires", "2027-12-31").and_then(|v| v.date(report));
-    let transfer =
-        table.get("transfer").and_then(|v| v.word(report, TransferMechanism::WORDS, TransferMechanism::new));
-    let (effective, expires) = (effective?, expires?);
+    let transfer = table.get("transfer").map(|value| {
+        let word = value.word(report, TransferMechanism::WORDS, TransferMechanism::new);
+        word.unwrap_or_else(|| value.stand_in(TransferMechanism::StandardContractualClauses))
+    });
+    let effective = effective.unwrap_or_else(|| table.stand_in(Date::MIN));
+    let expires = expires.unwrap_or_else(|| table.stand_in(Date::MAX));
     if expires.value <= effective.value {
         report.add(
             codes::AGREEMENT_ENDS_BEFORE_IT_BEGINS,
@@ -97,7 +134,7 @@ fn agreement(table: &mut Table, report: &mut Report) -> Option<Agreement> {
             "write the first day on which it no longer holds",
         );
     }
-    Some(Agreement { reference: reference?, effective, expires, transfer })
+    Some(Agreement { reference: reference.unwrap_or_default(), effective, expires, transfer })
 }
 
 fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
@@ -120,7 +157,10 @@ fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
             "does not say how it is recognised",
             format!("add {ONE}"),
         );
-        return None;
+        return Some(Credential {
+            id: id.unwrap_or_else(|| no_credential(table).id),
+            ..no_credential(table)
+        });
     };
     if given.next().is_some() {
         let at = table.at(());
@@ -132,7 +172,8 @@ fn credential(table: &mut Table, report: &mut Report) -> Option<Credential> {
             format!("keep {ONE}; a second way is a second credential"),
         );
     }
-    Some(Credential { id: id?, proof: proof? })
+    let none = no_credential(table);
+    Some(Credential { id: id.unwrap_or(none.id), proof: proof.unwrap_or(none.proof) })
 }
 
 fn san(text: &str) -> Result<Proof, &'static str> {
@@ -170,19 +211,18 @@ fn task(table: &mut Table, report: &mut Report) -> Option<Task> {
     let consent = table.get("consent").and_then(|value| value.parse(report, TaskId::new));
     let legal = legal::read(table, basis.as_ref(), report);
     let payment = table.get("payment").is_some_and(|value| value.boolean(report) == Some(true));
-    let limits = match table.get("limits") {
-        Some(value) => value.read_table(report, limits),
-        None => Some((Limits::default(), Access::default())),
-    };
+    let limits = table.get("limits").map(|value| value.read_table(report, limits).unwrap_or_default());
+    let says_limits = limits.is_some();
     let routes = table.tables(report, "route", route);
-    let (limits, access) = limits?;
+    let (limits, access) = limits.unwrap_or_default();
     Some(Task {
-        id: id?,
-        purpose: purpose?,
-        basis: basis?,
+        id: id.unwrap_or_else(|| table.stand_in(TaskId::stand_in())),
+        purpose: purpose.unwrap_or_default(),
+        basis: basis.unwrap_or_else(|| table.stand_in(Basis::Contract)),
         legal,
         consent: consent.map(|at| at.value),
         payment,
+        says_limits,
         limits,
         access,
         routes,
@@ -227,17 +267,21 @@ fn route(table: &mut Table, report: &mut Report) -> Option<Route> {
     let query = table.get("query").map_or_else(Vec::new, |value| texts(&value, report));
     let params = table.get("params").map_or_else(Vec::new, |value| params(&value, report));
     let accept = table.get("accept").map(|value| paths(&value, report));
-    let records = table.get("records").and_then(|value| path_value(&value, report));
-    let subject = table.get("subject").and_then(|value| path_value(&value, report));
+    let mut located_path = |key, any| {
+        let value = table.get(key)?;
+        path_value(&value, report).or_else(|| Some(value.stand_in(Path::parse(any).ok()?)))
+    };
+    let records = located_path("records", "$[*]");
+    let subject = located_path("subject", "@.id");
     let when = table.get("when").and_then(|value| located(&value, report, Condition::parse));
     let disclose = match table.require(report, "disclose", "[\"@.order_id\"]") {
         Some(value) => fields(&value, accept.is_some(), report),
         None => table.at(Vec::new()),
     };
     Some(Route {
-        path: path?,
+        path: path.unwrap_or_else(|| table.stand_in(PathTemplate::stand_in())),
         methods,
-        upstream: upstream?,
+        upstream: upstream.unwrap_or_else(|| table.stand_in(String::new())),
         query,
         params,
         accept,
@@ -250,8 +294,8 @@ fn route(table: &mut Table, report: &mut Report) -> Option<Route> {
 
 /// A list with something wrong in it comes back without that, so that the rest is looked at too.
 fn fields(value: &Value, accepts: bool, report: &mut Report) -> At<Vec<Field>> {
-    let list = value.list(report).unwrap_or_default();
-    if list.is_empty() && !accepts {
+    let list = value.list(report);
+    if list.as_ref().is_some_and(Vec::is_empty) && !accepts {
         report.add(
             codes::NOTHING_DISCLOSED,
             &value.span(),
@@ -260,11 +304,11 @@ fn fields(value: &Value, accepts: bool, report: &mut Report) -> At<Vec<Field>> {
             "list what may leave",
         );
     }
-    value.at(list.iter().filter_map(|written| field(written, report)).collect())
+    value.at(list.iter().flatten().filter_map(|written| field(written, report)).collect())
 }
 
 fn methods(value: &Value, report: &mut Report) -> Vec<At<Method>> {
-    let list = value.list(report).unwrap_or_default();
+    let Some(list) = value.list(report) else { return vec![value.stand_in(Method::Get)] };
     if list.is_empty() {
         report.add(
             codes::EMPTY_LIST,
@@ -273,8 +317,13 @@ fn methods(value: &Value, report: &mut Report) -> Vec<At<Method>> {
             "lists no method",
             "leave it out for [\"GET\"]",
         );
+        return vec![value.stand_in(Method::Get)];
     }
-    list.iter().filter_map(|method| method.word(report, Method::WORDS, Method::new)).collect()
+    let method = |written: &Value| {
+        let word = written.word(report, Method::WORDS, Method::new);
+        word.unwrap_or_else(|| written.stand_in(Method::Get))
+    };
+    list.iter().map(method).collect()
 }
 
 fn params(value: &Value, report: &mut Report) -> Vec<At<(String, Regex)>> {

@@ -41,10 +41,10 @@ impl RouteCompiler<'_> {
             openapi::check(&written, document, report);
         }
         let parameters = parameters(&written, report);
-        let bases = self.upstream(&written.upstream, report)?;
-        let accept = accept(&written, report)?;
+        let bases = self.upstream(&written.upstream, report);
+        let accept = accept(&written, report);
         let link = LinkRewriter {
-            bases,
+            bases: bases.unwrap_or_default(),
             template: written.path.value.clone(),
             parameters: parameters.clone(),
             query: written.query.clone(),
@@ -63,6 +63,7 @@ impl RouteCompiler<'_> {
             category: field.category,
         });
         let labels = labels.collect();
+        let knows_records = written.records.as_ref().is_none_or(|records| !records.stands_in);
         let selection = Selection {
             records: written.records.map(|path| path.value),
             subject: written.subject.map(|path| path.value),
@@ -71,6 +72,8 @@ impl RouteCompiler<'_> {
             needs_admission,
         };
         let filter = Filter::compile(&selection).map_err(|error| match error {
+            // What it contradicts may not be meant.
+            _ if !knows_records => {}
             SelectionError::Treatments(first, second) => {
                 let (first, second) = (&fields[first].text, &fields[second].text);
                 let message =
@@ -104,7 +107,7 @@ impl RouteCompiler<'_> {
             filter: filter.ok()?,
             selection,
             has_body: written.accept.as_ref().is_some_and(|accept| !accept.is_empty()),
-            accept,
+            accept: accept?,
             accepted: written.accept.into_iter().flatten().map(|path| path.value).collect(),
             fields: labels,
             drift: Told::default(),
@@ -114,7 +117,7 @@ impl RouteCompiler<'_> {
 
     fn upstream(&self, name: &At<String>, report: &mut Report) -> Option<Vec<String>> {
         let bases = self.surroundings.upstreams.get(&name.value).cloned();
-        if bases.is_none() {
+        if bases.is_none() && !name.stands_in {
             let known: Vec<&str> = self.surroundings.upstreams.keys().map(String::as_str).collect();
             let help =
                 format!("one of: {}; or add [upstream.{}] to fieldgate.toml", known.join(", "), name.value);
@@ -162,7 +165,7 @@ fn parameters(route: &file::Route, report: &mut Report) -> Parameters {
     let mut parameters = Parameters::default();
     for param in &route.params {
         let (name, regex) = &param.value;
-        if !route.path.value.parameters().any(|known| known == name) {
+        if !route.path.stands_in && !route.path.value.parameters().any(|known| known == name) {
             report.add(
                 codes::UNKNOWN_PARAMETER,
                 &param.span,
@@ -290,7 +293,7 @@ fn accept(route: &file::Route, report: &mut Report) -> Option<Option<Filter>> {
         }
         return Some(None);
     };
-    if writes.is_none() {
+    if writes.is_none() && route.methods.iter().all(|method| !method.stands_in) {
         report.add(
             codes::ACCEPT_WITHOUT_BODY,
             &route.path.span,

@@ -56,6 +56,11 @@ impl PathTemplate {
         Ok(template)
     }
 
+    /// In the place of one that is not understood: no request has this path.
+    pub fn stand_in() -> Self {
+        PathTemplate { text: String::new(), segments: Vec::new() }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -99,8 +99,8 @@ fn source(table: &mut Table, report: &mut Report) -> Option<(Source, Duration)> 
 }
 
 fn algorithms(value: &Value, report: &mut Report) -> Algorithms {
-    let list = value.list(report).unwrap_or_default();
-    if list.is_empty() {
+    let list = value.list(report);
+    if list.as_ref().is_some_and(Vec::is_empty) {
         report.add(
             codes::EMPTY_LIST,
             &value.span(),
@@ -123,7 +123,7 @@ fn algorithms(value: &Value, report: &mut Report) -> Algorithms {
         })
     };
     let words: Vec<String> =
-        list.iter().filter_map(|word| word.parse(report, known)).map(|at| at.value).collect();
+        list.iter().flatten().filter_map(|word| word.parse(report, known)).map(|at| at.value).collect();
     Algorithms::of(words.iter().map(String::as_str))
 }
 

@@ -247,7 +247,10 @@ impl Shop {
         let ticket = self.tickets.find(ticket)?;
         let request: Value = serde_json::from_slice(body).map_err(|_| (400, "body is not JSON"))?;
         let comment = request["comment"].as_str().ok_or((400, "comment is missing"))?;
+        let stored: Value = serde_json::from_str(&ticket.json).map_err(|_| (500, "the ticket is broken"))?;
+        let customer = text(stored["customer"]["id"].as_str().unwrap_or_default());
         let accepted = object! {
+            "customer": object! { "id": customer },
             "ticket_id": ticket.key, "comment_id": hash(comment.as_bytes()) % 10_000_000,
             "accepted_at": text(&timestamp(SNAPSHOT)), "author_ip": text("10.0.3.7"),
             "internal": object! {

@@ -16,6 +16,7 @@ mod file;
 mod fixture;
 mod gateway;
 mod legal;
+mod lint;
 mod route;
 mod task;
 
@@ -25,6 +26,7 @@ pub use file::*;
 pub use fixture::*;
 pub use gateway::*;
 pub use legal::*;
+pub use lint::*;
 pub use route::*;
 pub use task::*;
 
@@ -85,11 +87,21 @@ impl Code {
     }
 }
 
-/// All codes, by the part of the files that they are about.
+/// All codes, by the part of the files that they are about; lints last.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    [file::ALL, contractor::ALL, task::ALL, legal::ALL, route::ALL, document::ALL, fixture::ALL, gateway::ALL]
-        .into_iter()
-        .flatten()
+    [
+        file::ALL,
+        contractor::ALL,
+        task::ALL,
+        legal::ALL,
+        route::ALL,
+        document::ALL,
+        fixture::ALL,
+        gateway::ALL,
+        lint::ALL,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The code of that id; letters may be small.
