@@ -115,7 +115,10 @@ async fn only_records_of_customers_whom_the_grant_names_leave_and_each_use_says_
         })
     );
     assert_eq!((&entry["basis"], &entry["subjects_total"]), (&"legal-obligation".into(), &2.into()));
-    assert_eq!(entry["records"], json!({"released": 2, "withheld": 2, "not_admitted": 2, "without_subject": 0}));
+    assert_eq!(
+        entry["records"],
+        json!({"released": 2, "withheld": 2, "not_admitted": 2, "without_subject": 0})
+    );
     let count = disclosures(&house).len();
     for filter in [["--basis", "legal-obligation"], ["--case", "2026/case-1"]] {
         let found = text(&house.ledger(&[&["query", "--format", "json"], &filter[..]].concat()));
