@@ -203,7 +203,10 @@ impl Server {
             memory: limits.body_memory.0,
         };
         let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
-        let (consents, statements) = consents(&config.ledger.path);
+        let (consents, mut statements) = consents(&config.ledger.path);
+        if let Some(statements) = &mut statements {
+            control::settle(&ledger, statements).await?;
+        }
         let suspensions = Suspensions::load(&config.ledger.path)?;
         let suspended = Arc::new(Suspended::new(suspensions.contractors.keys().cloned()));
         let control = Control::new(Hands {

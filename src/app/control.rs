@@ -185,6 +185,9 @@ impl Hands {
     }
 
     async fn record(&self, kind: OwnKind, event: Value) -> anyhow::Result<u64> {
+        if kind == OwnKind::Consent {
+            bail!("such an entry goes with what it is about");
+        }
         let own = ["v", "kind", "id", "time", "salt", "index", "sequence", "contractor"];
         match event.as_object() {
             Some(members) if own.iter().all(|name| !members.contains_key(*name)) => {}
@@ -223,61 +226,60 @@ impl Hands {
     }
 
     /// Withdrawals are in force before their entries are written, grants after that: whatever fails, the stricter
-    /// holds.
+    /// holds. What a crash leaves between the two is made up for at the next start.
     async fn consent(&self, order: ConsentOrder) -> anyhow::Result<usize> {
-        let mut statements = self.statements.lock().await;
+        let mut guard = self.statements.lock().await;
         let statements =
-            statements.as_mut().context("it is not known what customers said; see the gateway's log")?;
+            guard.as_mut().context("it is not known what customers said; see the gateway's log")?;
+        self.take(statements, &order).await
+    }
+
+    async fn take(&self, statements: &mut Statements, order: &ConsentOrder) -> anyhow::Result<usize> {
+        settle(&self.ledger, statements).await?;
         let (granted, withdrawn): (Vec<Saying>, Vec<Saying>) =
             order.said.iter().cloned().partition(|saying| saying.granted);
         let prepared = statements.prepare(&self.consents, &withdrawn)?;
         let mut taken = prepared.news.len();
         if !prepared.news.is_empty() {
             self.consents.put(&prepared);
-            statements.store(&prepared).context("in force until the gateway stops")?;
-            let withdrawing = Some(prepared.generation());
-            self.say(&order, &withdrawn, &prepared.news, withdrawing)
-                .await
-                .context("in force, and its entry could not be written")?;
+            let generation = prepared.generation();
+            let events = self.events(order, &withdrawn, &prepared.news, generation);
+            statements.store(&prepared, &events).context("in force until the gateway stops")?;
+            settle(&self.ledger, statements).await.context("in force, and its entry could not be written")?;
         }
         let prepared = statements.prepare(&self.consents, &granted)?;
         taken += prepared.news.len();
         if !prepared.news.is_empty() {
-            self.say(&order, &granted, &prepared.news, None).await?;
-            statements.store(&prepared)?;
+            // What is on the disk by then.
+            let events = self.events(order, &granted, &prepared.news, prepared.generation() - 1);
+            write(&self.ledger, &events).await?;
+            statements.store(&prepared, &[])?;
             self.consents.put(&prepared);
         }
         Ok(taken)
     }
 
-    /// Writes an entry for each of the statements that are new.
-    async fn say(
+    /// What the entries say, one for each of the statements that are new.
+    fn events(
         &self,
         order: &ConsentOrder,
         said: &[Saying],
-        news: &[usize],
-        withdrawing: Option<u64>,
-    ) -> anyhow::Result<()> {
+        news: &[(usize, i64)],
+        generation: u64,
+    ) -> Vec<String> {
         let epoch = self.epoch.load_full();
-        let entries = news.iter().map(|at| {
-            let Saying { subject, scope, granted, time, receipt } = &said[*at];
+        let events = news.iter().map(|(at, time)| {
+            let Saying { subject, scope, granted, receipt, .. } = &said[*at];
             let event = json!({
                 "by": order.by, "action": if *granted { "granted" } else { "withdrawn" },
                 "purpose": scope.purpose, "towards": scope.contractor, "said": time,
                 "source": order.source, "reason": order.reason, "with_receipt": receipt.is_some(),
-                "epoch": epoch.number,
+                "generation": generation, "epoch": epoch.number,
                 "subjects": [epoch.key.pseudonym(Subject::new(subject)).to_string()],
             });
-            let draft = Draft::own(OwnKind::Consent, RequestId::new().to_string(), &event);
-            self.ledger.record(match withdrawing {
-                Some(generation) => draft.withdrawing(generation),
-                None => draft,
-            })
+            event.to_string()
         });
-        for entry in futures_util::future::join_all(entries).await {
-            entry?;
-        }
-        Ok(())
+        events.collect()
     }
 
     /// The entry comes first: a key that nobody announced is never used.
@@ -290,6 +292,36 @@ impl Hands {
         self.epoch.store(Arc::new(epoch));
         Ok(number)
     }
+}
+
+/// Writes the entries of withdrawals that are in force.
+///
+/// # Errors
+/// Where they are not durable; they are kept for the next attempt.
+pub async fn settle(ledger: &Ledger, statements: &mut Statements) -> anyhow::Result<()> {
+    let events = statements.pending()?;
+    if !events.is_empty() {
+        write(ledger, &events).await?;
+        statements.settled()?;
+    }
+    Ok(())
+}
+
+/// Writes consent entries; the ledger holds disclosures against those of withdrawals.
+async fn write(ledger: &Ledger, events: &[String]) -> anyhow::Result<()> {
+    let entries = events.iter().map(|event| {
+        // They were made by us.
+        let event: Value = serde_json::from_str(event).unwrap_or_default();
+        let draft = Draft::own(OwnKind::Consent, RequestId::new().to_string(), &event);
+        ledger.record(match (event["action"].as_str(), event["generation"].as_u64()) {
+            (Some("withdrawn"), Some(generation)) => draft.withdrawing(generation),
+            _ => draft,
+        })
+    });
+    for entry in futures_util::future::join_all(entries).await {
+        entry?;
+    }
+    Ok(())
 }
 
 /// Has an order carried out, by the gateway where one runs.

@@ -385,9 +385,9 @@ impl Filling<'_> {
     }
 
     fn subjects(&mut self, entry: &View) -> rusqlite::Result<()> {
-        let Some(contractor) = entry.contractor.as_deref().filter(|_| !entry.subjects.is_empty()) else {
+        if !entry.is_found_by_subject() {
             return Ok(());
-        };
+        }
         // A search for a subject leads to the entry that says what was disclosed.
         let head = forget::head(self.position, entry);
         let day = entry.time.div_euclid(MICROS_PER_DAY);
@@ -395,7 +395,10 @@ impl Filling<'_> {
         let mut seen = self.transaction.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3)")?;
         for name in entry.subjects.iter().filter_map(|name| SubjectPseudonym::parse(name)) {
             about.execute(params![name.0, head as i64])?;
-            seen.execute(params![contractor, day, name.0])?;
+            // What a customer says is not seen by a contractor.
+            if let Some(contractor) = &entry.contractor {
+                seen.execute(params![contractor, day, name.0])?;
+            }
         }
         Ok(())
     }

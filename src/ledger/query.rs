@@ -209,7 +209,7 @@ impl Search {
             let Some(leaf) = self.log.entry(position)? else { continue };
             let Ok(entry) = View::parse(&leaf) else { continue };
             let mut names_here = entry.subjects.iter().filter_map(|name| SubjectPseudonym::parse(name));
-            if entry.contractor.is_some() && names_here.any(|name| names.contains(&name)) {
+            if entry.is_found_by_subject() && names_here.any(|name| names.contains(&name)) {
                 heads.insert(position.saturating_sub(entry.part.map_or(0, |part| part.saturating_sub(1))));
             }
         }

@@ -41,6 +41,8 @@ pub struct View<'a> {
     /// The contractor that a customer speaks of.
     #[serde(borrow)]
     pub towards: Option<Cow<'a, str>>,
+    /// What the consent registry had counted up to on the disk when the entry was written.
+    pub generation: Option<u64>,
     /// When a customer said it: microseconds since 1970-01-01T00:00:00Z.
     pub said: Option<i64>,
     #[serde(borrow)]
@@ -201,6 +203,12 @@ impl<'a> View<'a> {
         let told = members.filter(|(name, _)| !names.contains(&name.as_str()));
         let told = told.map(|(name, value)| format!("{name} {}", plain(value)));
         Some(told.collect::<Vec<_>>().join(", "))
+    }
+
+    /// A search for a customer finds it: what was disclosed about one, and what one said. Who looked one up is found
+    /// by its kind.
+    pub fn is_found_by_subject(&self) -> bool {
+        !self.subjects.is_empty() && (self.contractor.is_some() || self.kind == "consent")
     }
 
     /// The country that the data went to.

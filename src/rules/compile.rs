@@ -143,6 +143,12 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             );
         }
         legal::check(&task, super::today(), report);
+        if task.basis.value == Basis::Consent {
+            let help = "on consent, records leave one by one: begin with `@`; a link may leave with \
+                        transform = \"rewrite-url\"";
+            let code = codes::CONSENT_BESIDE_RECORDS;
+            task.routes.iter().for_each(|route| legal::check_beside(route, code, help, report));
+        }
         let needs_admission = task.basis.value != Basis::Contract;
         let terms = Terms { task: contractor.tasks.len(), payment: task.payment, needs_admission };
         check_overlaps(&task.routes, report);

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use crate::diagnostic::Report;
+use crate::diagnostic::codes::{self, Code};
 use crate::diagnostic::table::{At, Table, Value};
-use crate::diagnostic::{Report, codes};
 use crate::filter::Origin;
 use crate::model::{Admission, Basis, NamedSubjects};
 
@@ -257,16 +258,20 @@ fn check_route(route: &file::Route, report: &mut Report) {
             help,
         );
     }
-    // Beside the records stands what is about others, or about all.
+    let help = "a legal grant discloses records of the customers whom it names: begin with `@`; \
+                a link may leave with transform = \"rewrite-url\"";
+    check_beside(route, codes::GRANT_BESIDE_RECORDS, help, report);
+}
+
+/// Beside the records stands what is about others, or about all.
+pub fn check_beside(route: &file::Route, code: Code, help: &str, report: &mut Report) {
     let beside = |field: &&file::Field| {
         let is_link = field.treatment == Written::RewriteUrl;
         let has_records = route.records.as_ref().is_some_and(|records| !records.stands_in);
         has_records && field.path.origin == Origin::Body && !is_link
     };
     for field in route.disclose.value.iter().filter(beside) {
-        let help = "a legal grant discloses records of the customers whom it names: begin with `@`; \
-                    a link may leave with transform = \"rewrite-url\"";
-        report.add(codes::GRANT_BESIDE_RECORDS, &field.text.span, &field.text.key, "begins with `$`", help);
+        report.add(code, &field.text.span, &field.text.key, "begins with `$`", help);
     }
 }
 

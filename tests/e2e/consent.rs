@@ -224,15 +224,37 @@ async fn files_are_imported_wholly_or_not_at_all_and_twice_is_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_registry_is_lost_nothing_is_disclosed() {
     let mut house = house().await;
-    told(&house, &["grant", ONE, "--purpose", "marketing-mail"]);
+    told(&house, &["withdraw", ONE, "--contractor", "parcelco"]);
+    house.rest().await;
     house.signal("-TERM");
     assert!(house.wait().success());
-    std::fs::remove_file(house.path("ledger/fieldgate.consent")).unwrap();
+    // The ledger knows that something was said.
+    for name in ["ledger/fieldgate.consent", "ledger/fieldgate.consent-key"] {
+        std::fs::remove_file(house.path(name)).unwrap();
+    }
     house.open();
     let client = house.parcelco();
-    for path in ["/customers/1", "/orders/1"] {
+    for path in ["/customers/1", "/orders/1", "/orders/2"] {
         let refused = house.send_unknown(&client, Method::GET, path, "").await;
         assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "ledger-unavailable"), "{path}");
     }
-    assert!(house.log().contains("put both back from one backup"), "{}", house.log());
+    assert!(house.log().contains("put the newest copy back"), "{}", house.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_customer_said_is_found_by_the_customer() {
+    let house = house().await;
+    told(&house, &["grant", ONE, "--purpose", "marketing-mail"]);
+    told(&house, &["withdraw", OTHER]);
+    for rested in [false, true] {
+        if rested {
+            house.rest().await;
+        }
+        let output = tokio::task::block_in_place(|| {
+            house.ledger(&["query", "--kind", "consent", "--subject", ONE, "--format", "json"])
+        });
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert_eq!((found.lines().count(), found.contains("granted")), (1, true), "{found}");
+    }
+    house.assert_clean();
 }

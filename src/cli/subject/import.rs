@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::ledger::{Saying, Scope};
 
 use super::super::{Answer, ledger};
-use super::{Known, Ordered, give, now};
+use super::{Known, Ordered, give};
 
 /// Statements in one order to the gateway.
 const TOGETHER: usize = 100;
@@ -83,8 +83,13 @@ fn saying(line: Line, known: &Known) -> Result<Saying, String> {
     let scope = Scope { purpose: given(line.purpose), contractor: given(line.contractor) };
     known.check(&scope, granted).map_err(|error| error.to_string())?;
     let time = match given(line.time) {
-        None => now(),
-        Some(text) => ledger::time(&text).map_err(|_| "the time is not one, such as 2026-11-24T10:00:00Z")?,
+        None => None,
+        Some(text) => {
+            let wrong = "the time is not one, such as 2026-11-24T10:00:00Z";
+            let time = ledger::time(&text).map_err(|_| wrong)?;
+            let is_past = time <= jiff::Timestamp::now().as_microsecond();
+            Some(if is_past { time } else { return Err("the time is in the future".to_owned()) })
+        }
     };
     Ok(Saying { subject: line.subject, scope, granted, time, receipt: given(line.receipt) })
 }

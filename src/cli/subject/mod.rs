@@ -111,7 +111,7 @@ fn one(say: &Say, granted: bool) -> anyhow::Result<Answer> {
         subject: customer(&say.subject)?,
         scope,
         granted,
-        time: say.time.unwrap_or_else(now),
+        time: say.time,
         receipt: say.receipt.clone(),
     };
     match give(&config, &say.order, vec![saying])? {
@@ -194,22 +194,24 @@ fn customer(argument: &str) -> anyhow::Result<String> {
     Ok(id)
 }
 
-fn now() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
+/// Purposes and contractors that rules name, where they can be read, and those that somebody spoke of before.
+struct Known {
+    rules: Option<(Vec<String>, Vec<String>)>,
+    ledger: std::path::PathBuf,
 }
-
-/// Purposes and contractors that rules name; `None` where the rules cannot be read.
-struct Known(Option<(Vec<String>, Vec<String>)>);
 
 impl Known {
     fn of(config: &Config) -> Self {
         let loaded = app::load_rules(config, SubjectKey::new(&[0; SubjectKey::LENGTH]));
-        let Some(plan) = loaded.ok().and_then(|loaded| loaded.plan) else { return Known(None) };
+        let Some(plan) = loaded.ok().and_then(|loaded| loaded.plan) else {
+            return Known { rules: None, ledger: config.ledger.path.clone() };
+        };
         let tasks = plan.contractors.iter().flat_map(|contractor| &contractor.tasks);
         let mut purposes: Vec<String> = tasks.map(|task| task.consent_purpose().to_owned()).collect();
         purposes.sort_unstable();
         purposes.dedup();
-        Known(Some((purposes, plan.contractors.iter().map(|contractor| contractor.id.to_string()).collect())))
+        let contractors = plan.contractors.iter().map(|contractor| contractor.id.to_string()).collect();
+        Known { rules: Some((purposes, contractors)), ledger: config.ledger.path.clone() }
     }
 
     /// A slip must not pass for a withdrawal. Rules that cannot be read do not stand in the way of one.
@@ -217,7 +219,7 @@ impl Known {
         if granted && scope.purpose.is_none() && scope.contractor.is_none() {
             bail!("consent is to something: add --purpose");
         }
-        let Some((purposes, contractors)) = &self.0 else {
+        let Some((purposes, contractors)) = &self.rules else {
             if granted {
                 bail!(
                     "the rules have errors, so it is not known what can be consented to; see: fieldgate check"
@@ -229,9 +231,18 @@ impl Known {
             [("purpose", &scope.purpose, purposes), ("contractor", &scope.contractor, contractors)]
         {
             if let Some(name) = named.as_ref().filter(|name| !known.contains(name)) {
+                // What rules do not name any more can still be withdrawn.
+                if !granted && self.was_spoken_of(name) {
+                    continue;
+                }
                 bail!("no rule has the {what} {name}; there are: {}", known.join(", "));
             }
         }
         Ok(())
+    }
+
+    fn was_spoken_of(&self, name: &str) -> bool {
+        self.ledger.exists()
+            && crate::ledger::consents(&self.ledger).is_ok_and(|(consents, _)| consents.knows(name))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Code, code};
 
-pub(super) const ALL: &[Code] = &[TASK_TAKEN, HOURS_EMPTY, NO_TASK];
+pub(super) const ALL: &[Code] = &[TASK_TAKEN, HOURS_EMPTY, CONSENT_BESIDE_RECORDS, NO_TASK];
 
 pub const TASK_TAKEN: Code = code(
     "E301",
@@ -35,4 +35,14 @@ pub const NO_TASK: Code = code(
 id      = "deliver-order"
 purpose = "Deliver the customer's parcel"
 basis   = "contract""#,
+);
+
+pub const CONSENT_BESIDE_RECORDS: Code = code(
+    "E320",
+    "a task on consent discloses what stands beside the records",
+    "What is beside the records may be about customers who have not consented: a sum, a summary, a list of names.",
+    r#"records  = "$.data[*]"
+disclose = ["$.summary", "@.email"]"#,
+    r#"records  = "$.data[*]"
+disclose = ["@.email"]"#,
 );

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use crate::model::Subject;
+use crate::model::{Subject, SubjectKey};
 
 use super::super::keys::{self, KeyError};
+use super::super::query::{Query, Search};
+use super::super::view::View;
 use super::super::{StoreError, files};
 use super::registry::{Consents, Registry, Row};
 use super::statement::{Number, Scope, Statement, UNNAMED};
@@ -35,6 +37,13 @@ const SCHEMA: &str = "
         granted    INTEGER NOT NULL,
         PRIMARY KEY (customer, purpose, contractor)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS seal (
+        value BLOB PRIMARY KEY                -- what the key makes of a fixed text
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pending (
+        number INTEGER PRIMARY KEY,           -- of an entry that is still to be written
+        event  TEXT NOT NULL
+    ) STRICT;
     CREATE TABLE IF NOT EXISTS receipt (
         id BLOB PRIMARY KEY                   -- keyed name of what a source called it
     ) STRICT, WITHOUT ROWID;
@@ -48,8 +57,8 @@ pub struct Saying {
     #[serde(flatten)]
     pub scope: Scope,
     pub granted: bool,
-    /// When it was said: microseconds since 1970-01-01T00:00:00Z.
-    pub time: i64,
+    /// When it was said: microseconds since 1970-01-01T00:00:00Z; now, where that is left out.
+    pub time: Option<i64>,
     /// What its source calls it: it is taken once.
     #[serde(default)]
     pub receipt: Option<String>,
@@ -70,8 +79,8 @@ pub struct Prepared {
     rows: Vec<Row>,
     receipts: Vec<[u8; 16]>,
     generation: u64,
-    /// The places, in what was said, of those that change something.
-    pub news: Vec<usize>,
+    /// The places, in what was said, of those that change something, and when they were said.
+    pub news: Vec<(usize, i64)>,
 }
 
 impl Prepared {
@@ -98,6 +107,17 @@ pub enum ConsentError {
     Lost { missing: PathBuf, there: PathBuf },
     #[error("the consent registry knows too many purposes and contractors")]
     TooMany,
+    #[error("it was said in the future: the time must not be later than now")]
+    Future,
+    #[error(
+        "{} knows of {found} statements and the ledger of {heard}: an older copy was put back, or it was removed; put the newest copy back",
+        path.display()
+    )]
+    Older { path: PathBuf, found: u64, heard: u64 },
+    #[error("{} and {} are of two backups: no customer would be recognised; put both back from one", database.display(), key.display())]
+    OtherKey { database: PathBuf, key: PathBuf },
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
 }
 
 /// The statements, open for writing.
@@ -116,7 +136,12 @@ fn files_of(path: &Path) -> (PathBuf, PathBuf) {
 /// # Errors
 /// Where it cannot be known what customers said. Nobody consents then: see [`Consents::unknown`].
 pub fn consents(path: &Path) -> Result<(Arc<Consents>, Statements), ConsentError> {
-    let (database, key) = files_of(path);
+    let (database, key_file) = files_of(path);
+    let heard = heard(path)?;
+    if heard > 0 && !database.exists() {
+        return Err(ConsentError::Older { path: database, found: 0, heard });
+    }
+    let key = key_file.clone();
     if key.exists() && !database.exists() {
         return Err(ConsentError::Lost { missing: database, there: key });
     }
@@ -137,8 +162,36 @@ pub fn consents(path: &Path) -> Result<(Arc<Consents>, Statements), ConsentError
     let key = keys::load_key(&key)?;
     let named = names(&connection).map_err(error)?;
     let generation = generation(&connection).map_err(error)?;
+    if generation < heard {
+        return Err(ConsentError::Older { path: database, found: generation, heard });
+    }
+    if !fits(&connection, &key).map_err(error)? {
+        return Err(ConsentError::OtherKey { database, key: key_file });
+    }
     let registry = Registry::new(key, named, rows, generation);
     Ok((Arc::new(Consents::known(registry)), Statements { connection, path: database.clone() }))
+}
+
+/// How far the registry had counted on the disk, as the ledger knows.
+fn heard(path: &Path) -> Result<u64, ConsentError> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let query = Query { kind: Some("consent".to_owned()), ..Query::default() };
+    let newest = Search::open(path)?.page(&query, 1)?;
+    let entry = newest.rows.first();
+    Ok(entry.and_then(|row| View::parse(row.leaf.as_bytes()).ok()?.generation).unwrap_or(0))
+}
+
+/// Whether the names in the database are made by this key.
+fn fits(connection: &Connection, key: &SubjectKey) -> rusqlite::Result<bool> {
+    let seal = key.receipt_name(&[b"seal"]);
+    let known: Option<[u8; 16]> =
+        connection.query_row("SELECT value FROM seal", [], |row| row.get(0)).optional()?;
+    if known.is_none() {
+        connection.execute("INSERT INTO seal VALUES (?1)", [seal])?;
+    }
+    Ok(known.is_none_or(|known| known == seal))
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
@@ -183,7 +236,7 @@ impl Statements {
     /// Finds out what is new in what was said: older news, and receipts that were taken before, change nothing.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// Where the database cannot be read, or something was said in the future.
     pub fn prepare(&mut self, registry: &Consents, said: &[Saying]) -> Result<Prepared, ConsentError> {
         let Some(registry) = registry.registry() else { return Err(self.lost()) };
         let mut prepared = Prepared {
@@ -195,14 +248,15 @@ impl Statements {
         for (at, saying) in said.iter().enumerate() {
             let name = registry.name(Subject::new(&saying.subject));
             if let Some(receipt) = &saying.receipt {
-                let id = registry.receipt(&[receipt.as_bytes()]);
+                let id = registry.receipt(&parts(saying, receipt));
                 if prepared.receipts.contains(&id) || self.has_taken(&id)? {
                     continue;
                 }
                 prepared.receipts.push(id);
             }
             let (purpose, contractor) = self.numbers(registry, &saying.scope)?;
-            let said = Statement { purpose, contractor, time: saying.time, granted: saying.granted };
+            let time = self.time(registry, saying, &name, &prepared)?;
+            let said = Statement { purpose, contractor, time, granted: saying.granted };
             let mut is_news = true;
             registry.said(&name, |rows| {
                 let same = |row: &&Row| (row.said.purpose, row.said.contractor) == (purpose, contractor);
@@ -214,12 +268,12 @@ impl Statements {
             match prepared.rows.iter().position(same) {
                 Some(known) if said.replaces(&prepared.rows[known].said) => {
                     prepared.rows[known].said = said;
-                    prepared.news.push(at);
+                    prepared.news.push((at, time));
                 }
                 Some(_) => {}
                 None if is_news => {
                     prepared.rows.push(Row { name, said });
-                    prepared.news.push(at);
+                    prepared.news.push((at, time));
                 }
                 None => {}
             }
@@ -227,15 +281,16 @@ impl Statements {
         Ok(prepared)
     }
 
-    /// Puts them on the disk, all or none.
+    /// Puts them on the disk, all or none, and with them the events of entries that are still to be written.
     ///
     /// # Errors
     /// Where that fails; what was there before still is.
-    pub fn store(&mut self, prepared: &Prepared) -> Result<(), ConsentError> {
-        self.try_store(prepared).map_err(|source| ConsentError::Database { path: self.path.clone(), source })
+    pub fn store(&mut self, prepared: &Prepared, events: &[String]) -> Result<(), ConsentError> {
+        self.try_store(prepared, events)
+            .map_err(|source| ConsentError::Database { path: self.path.clone(), source })
     }
 
-    fn try_store(&mut self, prepared: &Prepared) -> rusqlite::Result<()> {
+    fn try_store(&mut self, prepared: &Prepared, events: &[String]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         for Row { name, said } in &prepared.rows {
             let sql = "INSERT OR REPLACE INTO statement VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -245,9 +300,52 @@ impl Statements {
         for id in &prepared.receipts {
             transaction.prepare_cached("INSERT OR IGNORE INTO receipt VALUES (?1)")?.execute([id])?;
         }
+        for event in events {
+            transaction.prepare_cached("INSERT INTO pending (event) VALUES (?1)")?.execute([event])?;
+        }
         let sql = "UPDATE state SET value = max(value, ?1) WHERE name = 'generation'";
         transaction.execute(sql, [prepared.generation as i64])?;
         transaction.commit()
+    }
+
+    /// The events of entries that a crash has kept from being written.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn pending(&self) -> Result<Vec<String>, ConsentError> {
+        let read = || {
+            let mut statement = self.connection.prepare("SELECT event FROM pending ORDER BY number")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        read().map_err(|source| self.error(source))
+    }
+
+    /// Says that all of them are written.
+    ///
+    /// # Errors
+    /// Where the database cannot be written; they are then written again at the next start.
+    pub fn settled(&self) -> Result<(), ConsentError> {
+        let done = self.connection.execute("DELETE FROM pending", []);
+        done.map(drop).map_err(|source| self.error(source))
+    }
+
+    /// When it was said. Now is later than all that the customer said before, whatever the clock says.
+    fn time(
+        &self,
+        registry: &Registry,
+        saying: &Saying,
+        name: &[u8; 16],
+        prepared: &Prepared,
+    ) -> Result<i64, ConsentError> {
+        let now = super::super::entry::now();
+        if let Some(time) = saying.time {
+            return if time > now { Err(ConsentError::Future) } else { Ok(time) };
+        }
+        let same = prepared.rows.iter().filter(|row| row.name == *name).map(|row| row.said.time);
+        let mut newest = same.max();
+        registry.said(name, |rows| newest = newest.max(rows.iter().map(|row| row.said.time).max()));
+        Ok(now.max(newest.map_or(now, |newest| newest + 1)))
     }
 
     fn has_taken(&self, receipt: &[u8; 16]) -> Result<bool, ConsentError> {
@@ -285,7 +383,20 @@ impl Statements {
     }
 }
 
+/// What a receipt is of: the same one may be given for a grant and for its end.
+fn parts<'s>(saying: &'s Saying, receipt: &'s str) -> Vec<&'s [u8]> {
+    let text = |text: &'s Option<String>| text.as_deref().unwrap_or_default().as_bytes();
+    let action: &[u8] = if saying.granted { b"grant" } else { b"withdraw" };
+    let scope = &saying.scope;
+    vec![receipt.as_bytes(), saying.subject.as_bytes(), text(&scope.purpose), text(&scope.contractor), action]
+}
+
 impl Consents {
+    /// Whether a statement names this purpose or contractor.
+    pub fn knows(&self, name: &str) -> bool {
+        self.registry().is_some_and(|registry| registry.knows(name))
+    }
+
     /// Puts statements in force: the next request sees them. One at a time.
     pub fn put(&self, prepared: &Prepared) {
         if let Some(registry) = self.registry() {

@@ -12,13 +12,13 @@ fn saying(
     time: i64,
 ) -> Saying {
     let scope = Scope { purpose: purpose.map(str::to_owned), contractor: contractor.map(str::to_owned) };
-    Saying { subject: subject.to_owned(), scope, granted, time, receipt: None }
+    Saying { subject: subject.to_owned(), scope, granted, time: Some(time), receipt: None }
 }
 
 fn take(consents: &Consents, statements: &mut Statements, said: &[Saying]) -> usize {
     let prepared = statements.prepare(consents, said).unwrap();
     consents.put(&prepared);
-    statements.store(&prepared).unwrap();
+    statements.store(&prepared, &[]).unwrap();
     prepared.news.len()
 }
 
@@ -93,4 +93,46 @@ fn where_it_is_lost_what_was_said_nobody_consents() {
     let lost = Arc::new(Consents::unknown(true));
     assert!(lost.admission(Ground::Consent, "mail", "helpdesk").is_err());
     assert!(lost.admission(Ground::Contract, "deliver", "parcelco").is_err());
+}
+
+#[test]
+fn nothing_is_said_in_the_future_and_now_is_later_than_all_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, mut statements) = consents(&folder.path().join("fieldgate.db")).unwrap();
+    let tomorrow = saying("c-1", Some("mail"), None, true, i64::MAX / 2);
+    assert!(matches!(statements.prepare(&registry, &[tomorrow]), Err(ConsentError::Future)));
+    // Also where the clock was wrong once.
+    let now = super::super::entry::now() - 1;
+    take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, true, now)]);
+    let withdrawn = Saying { time: None, ..saying("c-1", Some("mail"), None, false, 0) };
+    assert_eq!(take(&registry, &mut statements, &[withdrawn]), 1);
+    assert!(!lets(&registry, Ground::Consent, "mail", "helpdesk", "c-1"));
+}
+
+#[test]
+fn a_receipt_of_a_grant_is_none_of_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, mut statements) = consents(&folder.path().join("fieldgate.db")).unwrap();
+    let with = |saying: Saying| Saying { receipt: Some("form 7".to_owned()), ..saying };
+    let grant = with(saying("c-1", Some("mail"), None, true, 1));
+    let others = with(saying("c-2", Some("mail"), None, true, 1));
+    assert_eq!(take(&registry, &mut statements, &[grant, others]), 2);
+    assert_eq!(take(&registry, &mut statements, &[with(saying("c-1", Some("mail"), None, false, 2))]), 1);
+}
+
+#[test]
+fn a_key_of_another_backup_is_noticed_and_what_has_no_entry_yet_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fieldgate.db");
+    let (registry, mut statements) = consents(&path).unwrap();
+    let prepared = statements.prepare(&registry, &[saying("c-1", Some("mail"), None, false, 1)]).unwrap();
+    statements.store(&prepared, &["{}".to_owned()]).unwrap();
+    drop(statements);
+    let (_, statements) = consents(&path).unwrap();
+    assert_eq!(statements.pending().unwrap(), ["{}"]);
+    statements.settled().unwrap();
+    assert!(statements.pending().unwrap().is_empty());
+    drop(statements);
+    std::fs::write(path.with_extension("consent-key"), [7; 32]).unwrap();
+    assert!(matches!(consents(&path), Err(ConsentError::OtherKey { .. })));
 }
