@@ -13,6 +13,7 @@ pub mod process;
 pub mod supervisor;
 mod token_keys;
 mod upkeep;
+mod upstreams;
 pub mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,24 +23,21 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use zeroize::Zeroizing;
 
 use crate::admin::{Admin, Figures};
-use crate::config::{self, Config, Secret};
+use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::ledger::{self, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
-use crate::proxy::{self, BodyLimits, Gateway, Suspended, Upstream, Watch};
+use crate::proxy::{self, BodyLimits, Gateway, Suspended, Watch};
 use crate::rules::openapi::Document;
 use crate::rules::{self, Loaded, Plan, Surroundings};
-use crate::secrets;
-use crate::transport::{self, Capacity, Doorway, Drain, EndpointTerms, Endpoints, Listener, Timeouts};
+use crate::transport::{self, Capacity, Doorway, Drain, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
@@ -171,7 +169,7 @@ impl Server {
         let doorway = Doorway::open(config.listen.tls.clone())?;
         let (mut upstreams, mut tending) = (HashMap::new(), JoinSet::new());
         for (name, upstream) in &config.upstreams {
-            let made = self::upstream(upstream, config).with_context(|| format!("upstream {name}"))?;
+            let made = upstreams::upstream(upstream, config).with_context(|| format!("upstream {name}"))?;
             made.endpoints().tend(&mut tending);
             upstreams.insert(name.clone(), made);
         }
@@ -376,61 +374,6 @@ async fn record_start(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
     let draft = Draft::started(RequestId::new().to_string(), &started);
     ledger.record(draft).await.context("the first entry cannot be written")?;
     upkeep::record_rules(ledger, plan, None).await
-}
-
-fn endpoints(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Endpoints> {
-    let tls = match &upstream.tls {
-        None => None,
-        Some(files) => {
-            let name =
-                files.server_name.clone().map(ServerName::try_from).transpose().context("server_name")?;
-            Some((transport::client_config(files)?, name))
-        }
-    };
-    let terms = EndpointTerms {
-        connect_timeout: upstream.connect_timeout.unwrap_or(config.limits.connect_timeout),
-        idle_timeout: upstream.idle_timeout,
-        max_connections: upstream.max_connections,
-        max_idle: upstream.max_idle,
-        check: upstream.check.clone(),
-    };
-    Ok(Endpoints::new(&upstream.urls, tls, terms)?)
-}
-
-fn upstream(upstream: &config::Upstream, config: &Config) -> anyhow::Result<Upstream> {
-    let made = Upstream::new(endpoints(upstream, config)?, upstream.prefix().to_owned());
-    let made =
-        made.with_limits(upstream.timeout, upstream.max_body.0).with_codings(upstream.encodings.clone());
-    match &upstream.bearer {
-        None => Ok(made),
-        Some(secret) => {
-            show_bearer(&made, secret)?;
-            Ok(made)
-        }
-    }
-}
-
-fn show_bearer(upstream: &Upstream, secret: &Secret) -> anyhow::Result<()> {
-    upstream.show_bearer(&read_secret(secret)?).context("the bearer token cannot stand in a header")
-}
-
-/// Reads a secret; an error names its place only.
-fn read_secret(secret: &Secret) -> anyhow::Result<Zeroizing<String>> {
-    match secret {
-        Secret::Environment(name) => {
-            let text = std::env::var(name).ok();
-            // The error of a value that is no text would hold the value.
-            let text =
-                text.with_context(|| format!("environment variable {name} is not set, or not text"))?;
-            Ok(Zeroizing::new(text))
-        }
-        Secret::File(path) => {
-            let bytes = secrets::read(path)?;
-            let text =
-                str::from_utf8(&bytes).ok().with_context(|| format!("{} is not text", path.display()))?;
-            Ok(Zeroizing::new(text.trim_end().to_owned()))
-        }
-    }
 }
 
 /// JSON lines on standard error, written by a thread of their own: a reader that hangs costs lines,

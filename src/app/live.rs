@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 use crate::config::{Config, Upstream};
 use crate::transport::CallFault;
 
+use super::upstreams;
+
 /// What came back.
 pub struct LiveAnswer {
     pub status: StatusCode,
@@ -28,13 +30,13 @@ pub fn ask(config: &Config, upstream: &Upstream, target: &str) -> anyhow::Result
 }
 
 async fn call(config: &Config, upstream: &Upstream, target: &str) -> anyhow::Result<LiveAnswer> {
-    let endpoints = super::endpoints(upstream, config)?;
+    let endpoints = upstreams::endpoints(upstream, config)?;
     let mut request = Request::get(target).body(Full::<Bytes>::default())?;
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(secret) = &upstream.bearer {
-        let text = Zeroizing::new(format!("Bearer {}", &*super::read_secret(secret)?));
+        let text = Zeroizing::new(format!("Bearer {}", &*upstreams::read_secret(secret)?));
         let value = HeaderValue::from_str(&text).context("the bearer token cannot stand in a header")?;
         headers.insert(AUTHORIZATION, value);
     }

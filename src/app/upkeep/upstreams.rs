@@ -11,7 +11,7 @@ use crate::config::{self, Config, Secret};
 use crate::proxy::Gateway;
 use crate::transport;
 
-use super::super::show_bearer;
+use super::super::upstreams::show_bearer;
 use super::look::{Look, Watched};
 use super::next_look;
 
