@@ -244,7 +244,7 @@ impl Hands {
             self.consents.put(&prepared);
             let generation = prepared.generation();
             let events = self.events(order, &withdrawn, &prepared.news, generation);
-            statements.store(&prepared, &events).context("in force until the gateway stops")?;
+            statements.store_or_keep(prepared, events).context("in force until the gateway stops")?;
             settle(&self.ledger, statements).await.context("in force, and its entry could not be written")?;
         }
         let prepared = statements.prepare(&self.consents, &granted)?;

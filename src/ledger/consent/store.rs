@@ -124,6 +124,8 @@ pub enum ConsentError {
 pub struct Statements {
     connection: Connection,
     path: PathBuf,
+    /// Withdrawals that are in force and that the disk did not take, with the events of their entries.
+    unsaved: Vec<(Prepared, Vec<String>)>,
 }
 
 /// Database and key, for the ledger whose index is at `path`.
@@ -169,7 +171,10 @@ pub fn consents(path: &Path) -> Result<(Arc<Consents>, Statements), ConsentError
         return Err(ConsentError::OtherKey { database, key: key_file });
     }
     let registry = Registry::new(key, named, rows, generation);
-    Ok((Arc::new(Consents::known(registry)), Statements { connection, path: database.clone() }))
+    Ok((
+        Arc::new(Consents::known(registry)),
+        Statements { connection, path: database.clone(), unsaved: Vec::new() },
+    ))
 }
 
 /// How far the registry had counted on the disk, as the ledger knows.
@@ -308,11 +313,32 @@ impl Statements {
         transaction.commit()
     }
 
-    /// The events of entries that a crash has kept from being written.
+    /// As [`store`](Self::store), of what is in force already: where the disk does not take it now, it is tried
+    /// again before anything else.
     ///
     /// # Errors
-    /// Where the database cannot be read.
-    pub fn pending(&self) -> Result<Vec<String>, ConsentError> {
+    /// Where it is not on the disk yet.
+    pub fn store_or_keep(&mut self, prepared: Prepared, events: Vec<String>) -> Result<(), ConsentError> {
+        self.unsaved.push((prepared, events));
+        self.save()
+    }
+
+    fn save(&mut self) -> Result<(), ConsentError> {
+        while let Some((prepared, events)) = self.unsaved.pop() {
+            if let Err(failed) = self.store(&prepared, &events) {
+                self.unsaved.push((prepared, events));
+                return Err(failed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The events of entries that a crash or a full disk has kept from being written.
+    ///
+    /// # Errors
+    /// Where the database cannot be read, or what is in force cannot be put on the disk.
+    pub fn pending(&mut self) -> Result<Vec<String>, ConsentError> {
+        self.save()?;
         let read = || {
             let mut statement = self.connection.prepare("SELECT event FROM pending ORDER BY number")?;
             let rows = statement.query_map([], |row| row.get(0))?;
@@ -419,7 +445,14 @@ impl Consents {
     }
 }
 
-/// The key's own bytes are never looked at here.
+#[cfg(test)]
+impl Statements {
+    /// Does not wait for others.
+    pub fn be_impatient(&self) {
+        self.connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+    }
+}
+
 impl std::fmt::Debug for Statements {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Statements({})", self.path.display())

@@ -128,11 +128,32 @@ fn a_key_of_another_backup_is_noticed_and_what_has_no_entry_yet_is_kept() {
     let prepared = statements.prepare(&registry, &[saying("c-1", Some("mail"), None, false, 1)]).unwrap();
     statements.store(&prepared, &["{}".to_owned()]).unwrap();
     drop(statements);
-    let (_, statements) = consents(&path).unwrap();
+    let (_, mut statements) = consents(&path).unwrap();
     assert_eq!(statements.pending().unwrap(), ["{}"]);
     statements.settled().unwrap();
     assert!(statements.pending().unwrap().is_empty());
     drop(statements);
     std::fs::write(path.with_extension("consent-key"), [7; 32]).unwrap();
     assert!(matches!(consents(&path), Err(ConsentError::OtherKey { .. })));
+}
+
+#[test]
+fn a_withdrawal_that_the_disk_does_not_take_is_kept_until_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fieldgate.db");
+    let (registry, mut statements) = consents(&path).unwrap();
+    take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, true, 1)]);
+    let prepared = statements.prepare(&registry, &[saying("c-1", Some("mail"), None, false, 2)]).unwrap();
+    registry.put(&prepared);
+    // Somebody else writes to it for as long as that takes.
+    let other = rusqlite::Connection::open(path.with_extension("consent")).unwrap();
+    statements.be_impatient();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(statements.store_or_keep(prepared, vec!["{}".to_owned()]).is_err());
+    assert!(statements.pending().is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(statements.pending().unwrap(), ["{}"]);
+    drop(statements);
+    let (again, _) = consents(&path).unwrap();
+    assert!(!lets(&again, Ground::Consent, "mail", "helpdesk", "c-1"));
 }
