@@ -104,6 +104,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// Nothing stands in for where it leads and what its paths begin from.
+    pub fn is_understood(&self) -> bool {
+        let known = |path: &Option<At<Path>>| path.as_ref().is_none_or(|path| !path.stands_in);
+        !self.path.stands_in && known(&self.records) && known(&self.subject)
+    }
+
     /// There is a path and a method that both serve.
     pub fn shares_requests_with(&self, other: &Route) -> bool {
         let lists = |method: &At<Method>| {

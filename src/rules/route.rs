@@ -37,7 +37,8 @@ impl RouteCompiler<'_> {
         let Terms { task, payment, needs_admission } = terms;
         check_paths(&written, needs_admission, report);
         note_costs(&written, report);
-        if let Some(document) = self.surroundings.documents.get(&written.upstream.value) {
+        let document = self.surroundings.documents.get(&written.upstream.value);
+        if let Some(document) = document.filter(|_| written.is_understood()) {
             openapi::check(&written, document, report);
         }
         let parameters = parameters(&written, report);
