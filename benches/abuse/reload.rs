@@ -32,7 +32,7 @@ pub async fn measure(contractors: usize) -> Result<(), Failure> {
     let (mut rest, mut changing) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         rest.push(client::load(&senders, ROW).await);
-        let (load, _) = tokio::join!(client::load(&senders, ROW), change(&rules));
+        let (load, _) = tokio::join!(client::load(&senders, ROW), change(&rules, &sample));
         changing.push(load);
     }
     let activated = activations(folder.path())?;
@@ -49,9 +49,8 @@ pub async fn measure(contractors: usize) -> Result<(), Failure> {
 }
 
 /// One contractor may see one customer more, again and again.
-async fn change(rules: &Path) -> Result<(), Failure> {
+async fn change(rules: &Path, text: &str) -> Result<(), Failure> {
     let (file, fresh) = (rules.join("swiftpost.toml"), rules.join("fresh"));
-    let text = std::fs::read_to_string(&file)?;
     let began = Instant::now();
     let mut number = 0_u32;
     while began.elapsed() + PAUSE < ROW {

@@ -23,9 +23,9 @@ use super::sample::{Sample, Sampler};
 /// A part is released when it has so many bytes.
 const PART: usize = 128 << 10;
 
-/// Bytes of a body after which other requests have their turn: a tenth of a millisecond's work, as each of them
-/// may have to wait for one such piece of every large body.
-const TURN: usize = 128 << 10;
+/// Bytes of a body after which other requests have their turn: less than a tenth of a millisecond's work, as each
+/// of them may have to wait for one such piece of every large body.
+const TURN: usize = 64 << 10;
 
 /// Reductions that a thread keeps for requests to come, and how much memory each may hold.
 const KEPT: usize = 16;
