@@ -203,7 +203,10 @@ impl Server {
         let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
         let (consents, mut statements) = consents(&config.ledger.path);
         if let Some(statements) = &mut statements {
-            control::settle(&ledger, statements).await?;
+            // They are in force all the same.
+            if let Err(error) = control::settle(&ledger, statements).await {
+                tracing::error!(error = format!("{error:#}"), "entries of withdrawals cannot be written");
+            }
         }
         let suspensions = Suspensions::load(&config.ledger.path)?;
         let suspended = Arc::new(Suspended::new(suspensions.contractors.keys().cloned()));

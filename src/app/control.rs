@@ -32,6 +32,8 @@ use crate::proxy::Suspended;
 
 /// Bytes of an order, and of an answer.
 const MAX_LINE: u64 = 1 << 16;
+/// Bytes of what somebody says about an order.
+const MAX_TEXT: usize = 2000;
 /// For an order to arrive, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -235,10 +237,15 @@ impl Hands {
     }
 
     async fn take(&self, statements: &mut Statements, order: &ConsentOrder) -> anyhow::Result<usize> {
+        // What does not fit into an entry would keep all later ones out.
+        if [&order.by, &order.reason, &order.source].iter().any(|text| text.len() > MAX_TEXT) {
+            bail!("--by, --reason and --source have at most {MAX_TEXT} bytes each");
+        }
         settle(&self.ledger, statements).await?;
+        let now = jiff::Timestamp::now().as_microsecond();
         let (granted, withdrawn): (Vec<Saying>, Vec<Saying>) =
             order.said.iter().cloned().partition(|saying| saying.granted);
-        let prepared = statements.prepare(&self.consents, &withdrawn)?;
+        let prepared = statements.prepare(&self.consents, &withdrawn, now)?;
         let mut taken = prepared.news.len();
         if !prepared.news.is_empty() {
             self.consents.put(&prepared);
@@ -247,7 +254,7 @@ impl Hands {
             statements.store_or_keep(prepared, events).context("in force until the gateway stops")?;
             settle(&self.ledger, statements).await.context("in force, and its entry could not be written")?;
         }
-        let prepared = statements.prepare(&self.consents, &granted)?;
+        let prepared = statements.prepare(&self.consents, &granted, now)?;
         taken += prepared.news.len();
         if !prepared.news.is_empty() {
             // What is on the disk by then.
@@ -353,9 +360,11 @@ fn ask(mut stream: Stream, order: &Order) -> anyhow::Result<Outcome> {
 /// Without a gateway.
 fn do_it(config: &Config, order: Order) -> anyhow::Result<Outcome> {
     let keys = super::load_keys(config)?.subjects;
+    // First: what another command has written is then on the disk.
+    let ledger = Arc::new(super::open_ledger(config)?);
     let (consents, statements) = ledger::consents(&config.ledger.path)?;
     let hands = Hands {
-        ledger: Arc::new(super::open_ledger(config)?),
+        ledger,
         files: config.ledger.clone(),
         epoch: Arc::new(ArcSwap::from_pointee(keys.current().clone())),
         suspended: Arc::default(),

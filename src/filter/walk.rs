@@ -447,7 +447,9 @@ impl<'r, 't> Walk<'_, 'r, 't> {
             }
             None => true,
         };
-        let admitted = !(holds && kept) || self.admit()?;
+        // Of a record that discloses nothing, only whether it is there is told, and that too must be allowed.
+        let tells = kept || (self.filter.needs_admission && self.filter.fields == 0);
+        let admitted = !(holds && tells) || self.admit()?;
         let tally = &mut self.projection.tally;
         if holds && kept && admitted {
             tally.records_released += 1;

@@ -152,7 +152,9 @@ impl Recorder {
     /// By which generation the records are still let through.
     fn decide_again(&self, permit: &Permit, disclosure: &Disclosure) -> Result<u64, Refusal> {
         let subjects = disclosure.tally().map(|tally| &tally.subjects);
-        let of_one = permit.route().selection.records.is_none() && disclosure.part.is_none();
+        let of_one = permit.route().selection.records.is_none()
+            && disclosure.part.is_none()
+            && disclosure.format == Format::Json;
         admitted::again(&self.consents, permit, subjects).ok_or(match of_one {
             true => Refusal::NotFound(Missing::Admission),
             // The others' records would leave at the next attempt.

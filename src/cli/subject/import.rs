@@ -81,8 +81,15 @@ fn saying(line: Line, known: &Known) -> Result<Saying, String> {
     }
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let scope = Scope { purpose: given(line.purpose), contractor: given(line.contractor) };
-    known.check(&scope, granted).map_err(|error| error.to_string())?;
-    let time = match given(line.time) {
+    if known.check(&scope, granted).is_err() {
+        return Err("the purpose or the contractor is not one that a rule names".to_owned());
+    }
+    let (time, receipt) = (given(line.time), given(line.receipt));
+    if granted && time.is_none() && receipt.is_none() {
+        // Imported again, it would undo what was withdrawn meanwhile.
+        return Err("a grant needs its time, or a receipt".to_owned());
+    }
+    let time = match time {
         None => None,
         Some(text) => {
             let wrong = "the time is not one, such as 2026-11-24T10:00:00Z";
@@ -91,7 +98,7 @@ fn saying(line: Line, known: &Known) -> Result<Saying, String> {
             Some(if is_past { time } else { return Err("the time is in the future".to_owned()) })
         }
     };
-    Ok(Saying { subject: line.subject, scope, granted, time, receipt: given(line.receipt) })
+    Ok(Saying { subject: line.subject, scope, granted, time, receipt })
 }
 
 fn csv(text: &str) -> Vec<(u64, Result<Line, String>)> {

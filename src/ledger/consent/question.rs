@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::super::query::{Order, Query, Search};
 use super::super::view::View;
 use super::super::{ConsentGround as Ground, StoreError};
-use super::statement::{ALL, Number, Statement, lets};
+use super::statement::{ALL, Number, Statement, withdrew};
 
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,9 +92,7 @@ impl Look {
         let withdrawn = view.subjects.iter().any(|name| {
             let said = self.said.get(&(epoch, name.clone().into_owned()));
             // Who consented in an epoch that is over has said nothing in this one.
-            said.is_some_and(|said| {
-                said.iter().any(|one| !one.granted) && !lets(said, ground, purpose, contractor)
-            })
+            said.is_some_and(|said| withdrew(said, ground, purpose, contractor))
         });
         if withdrawn {
             self.answer.found.push(position);

@@ -100,16 +100,13 @@ impl Consents {
         purpose: &str,
         contractor: &str,
     ) -> Result<Option<Arc<dyn Admission>>, NotKnown> {
-        let registry = match (&self.state, ground) {
-            (State::Known(registry), _) => registry,
+        match (&self.state, ground) {
+            (State::Known(_), _) => {}
             (State::Unknown { objections: false }, Ground::Contract) => return Ok(None),
             (State::Unknown { .. }, _) => return Err(NotKnown),
-        };
-        let named = registry.named.load();
-        let (purpose, contractor) = (named.number(purpose), named.number(contractor));
-        if ground == Ground::Contract && !named.is_objected_to(purpose, contractor) {
-            return Ok(None);
         }
+        // By their names: somebody may speak of them for the first time while the response is in work.
+        let (purpose, contractor) = (purpose.to_owned(), contractor.to_owned());
         Ok(Some(Arc::new(Asked { consents: Arc::clone(self), ground, purpose, contractor })))
     }
 }
@@ -230,7 +227,12 @@ impl Registry {
         self.generation.store(generation, Ordering::Release);
     }
 
-    fn lets(&self, subject: Subject, ground: Ground, purpose: Number, contractor: Number) -> bool {
+    fn lets(&self, subject: Subject, ground: Ground, purpose: &str, contractor: &str) -> bool {
+        let named = self.named.load();
+        let (purpose, contractor) = (named.number(purpose), named.number(contractor));
+        if ground == Ground::Contract && !named.is_objected_to(purpose, contractor) {
+            return true;
+        }
         let mut answer = false;
         self.said(&self.name(subject), |rows| {
             answer = match rows {
@@ -251,15 +253,15 @@ impl Registry {
 struct Asked {
     consents: Arc<Consents>,
     ground: Ground,
-    purpose: Number,
-    contractor: Number,
+    purpose: String,
+    contractor: String,
 }
 
 impl Admission for Asked {
     fn admits(&self, subject: Option<Subject>) -> bool {
         match (self.consents.registry(), subject) {
             (Some(registry), Some(subject)) => {
-                registry.lets(subject, self.ground, self.purpose, self.contractor)
+                registry.lets(subject, self.ground, &self.purpose, &self.contractor)
             }
             // Of a record about nobody, nobody can have consented to it, and nobody objects.
             (Some(_), None) => self.ground == Ground::Contract,

@@ -79,6 +79,13 @@ pub fn lets(statements: &[Statement], ground: Ground, purpose: Number, contracto
     }
 }
 
+/// Whether a customer who said this has withdrawn what a record about it left by, and not undone that.
+pub fn withdrew(statements: &[Statement], ground: Ground, purpose: Number, contractor: Number) -> bool {
+    let about = || statements.iter().filter(|said| said.is_about(purpose, contractor));
+    let counts = |said: &&Statement| !said.granted && (ground == Ground::Consent || said.is_objection());
+    about().filter(counts).any(|one| !about().any(|grant| grant.undoes(one)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

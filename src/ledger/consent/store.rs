@@ -242,7 +242,12 @@ impl Statements {
     ///
     /// # Errors
     /// Where the database cannot be read, or something was said in the future.
-    pub fn prepare(&mut self, registry: &Consents, said: &[Saying]) -> Result<Prepared, ConsentError> {
+    pub fn prepare(
+        &mut self,
+        registry: &Consents,
+        said: &[Saying],
+        now: i64,
+    ) -> Result<Prepared, ConsentError> {
         let Some(registry) = registry.registry() else { return Err(self.lost()) };
         let mut prepared = Prepared {
             rows: Vec::new(),
@@ -260,7 +265,7 @@ impl Statements {
                 prepared.receipts.push(id);
             }
             let (purpose, contractor) = self.numbers(registry, &saying.scope)?;
-            let time = self.time(registry, saying, &name, &prepared)?;
+            let time = time(registry, saying, &name, &prepared, now)?;
             let said = Statement { purpose, contractor, time, granted: saying.granted };
             let mut is_news = true;
             registry.said(&name, |rows| {
@@ -298,7 +303,9 @@ impl Statements {
     fn try_store(&mut self, prepared: &Prepared, events: &[String]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         for Row { name, said } in &prepared.rows {
-            let sql = "INSERT OR REPLACE INTO statement VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql = "INSERT INTO statement VALUES (?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT DO UPDATE SET time = excluded.time, granted = excluded.granted
+                WHERE excluded.time > time OR (excluded.time = time AND excluded.granted < granted)";
             let mut statement = transaction.prepare_cached(sql)?;
             statement.execute(params![name, said.purpose, said.contractor, said.time, said.granted])?;
         }
@@ -356,24 +363,6 @@ impl Statements {
         done.map(drop).map_err(|source| self.error(source))
     }
 
-    /// When it was said. Now is later than all that the customer said before, whatever the clock says.
-    fn time(
-        &self,
-        registry: &Registry,
-        saying: &Saying,
-        name: &[u8; 16],
-        prepared: &Prepared,
-    ) -> Result<i64, ConsentError> {
-        let now = super::super::entry::now();
-        if let Some(time) = saying.time {
-            return if time > now { Err(ConsentError::Future) } else { Ok(time) };
-        }
-        let same = prepared.rows.iter().filter(|row| row.name == *name).map(|row| row.said.time);
-        let mut newest = same.max();
-        registry.said(name, |rows| newest = newest.max(rows.iter().map(|row| row.said.time).max()));
-        Ok(now.max(newest.map_or(now, |newest| newest + 1)))
-    }
-
     fn has_taken(&self, receipt: &[u8; 16]) -> Result<bool, ConsentError> {
         let sql = "SELECT 1 FROM receipt WHERE id = ?1";
         let found = self
@@ -407,6 +396,26 @@ impl Statements {
     fn lost(&self) -> ConsentError {
         ConsentError::Lost { missing: self.path.clone(), there: self.path.clone() }
     }
+}
+
+/// When it was said. A withdrawal now is later than all that the customer said before, whatever the clock says; a
+/// grant is not, so that of one order the withdrawal counts.
+fn time(
+    registry: &Registry,
+    saying: &Saying,
+    name: &[u8; 16],
+    prepared: &Prepared,
+    now: i64,
+) -> Result<i64, ConsentError> {
+    if let Some(time) = saying.time {
+        return if time > now { Err(ConsentError::Future) } else { Ok(time) };
+    }
+    if saying.granted {
+        return Ok(now);
+    }
+    let mut newest = prepared.rows.iter().filter(|row| row.name == *name).map(|row| row.said.time).max();
+    registry.said(name, |rows| newest = newest.max(rows.iter().map(|row| row.said.time).max()));
+    Ok(now.max(newest.map_or(now, |newest| newest + 1)))
 }
 
 /// What a receipt is of: the same one may be given for a grant and for its end.

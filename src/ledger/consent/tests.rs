@@ -16,7 +16,7 @@ fn saying(
 }
 
 fn take(consents: &Consents, statements: &mut Statements, said: &[Saying]) -> usize {
-    let prepared = statements.prepare(consents, said).unwrap();
+    let prepared = statements.prepare(consents, said, super::super::entry::now()).unwrap();
     consents.put(&prepared);
     statements.store(&prepared, &[]).unwrap();
     prepared.news.len()
@@ -50,10 +50,7 @@ fn what_customers_said_is_in_force_at_once_and_after_a_restart() {
         assert!(!lets(&registry, Ground::Consent, "other", "helpdesk", "c-1"));
         assert!(!lets(&registry, Ground::Contract, "deliver", "parcelco", "c-3"));
         assert!(lets(&registry, Ground::Contract, "deliver", "parcelco", "c-1"));
-        assert!(
-            registry.admission(Ground::Contract, "deliver", "helpdesk").unwrap().is_none(),
-            "nobody is asked"
-        );
+        assert!(lets(&registry, Ground::Contract, "deliver", "helpdesk", "c-3"), "another contractor");
         assert_eq!(registry.generation(), 1);
         assert!(!registry.of("c-2")[0].granted && registry.of("c-9").is_empty());
     }
@@ -100,7 +97,10 @@ fn nothing_is_said_in_the_future_and_now_is_later_than_all_before() {
     let folder = tempfile::tempdir().unwrap();
     let (registry, mut statements) = consents(&folder.path().join("fieldgate.db")).unwrap();
     let tomorrow = saying("c-1", Some("mail"), None, true, i64::MAX / 2);
-    assert!(matches!(statements.prepare(&registry, &[tomorrow]), Err(ConsentError::Future)));
+    assert!(matches!(
+        statements.prepare(&registry, &[tomorrow], super::super::entry::now()),
+        Err(ConsentError::Future)
+    ));
     // Also where the clock was wrong once.
     let now = super::super::entry::now() - 1;
     take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, true, now)]);
@@ -125,7 +125,9 @@ fn a_key_of_another_backup_is_noticed_and_what_has_no_entry_yet_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fieldgate.db");
     let (registry, mut statements) = consents(&path).unwrap();
-    let prepared = statements.prepare(&registry, &[saying("c-1", Some("mail"), None, false, 1)]).unwrap();
+    let prepared = statements
+        .prepare(&registry, &[saying("c-1", Some("mail"), None, false, 1)], super::super::entry::now())
+        .unwrap();
     statements.store(&prepared, &["{}".to_owned()]).unwrap();
     drop(statements);
     let (_, mut statements) = consents(&path).unwrap();
@@ -143,7 +145,9 @@ fn a_withdrawal_that_the_disk_does_not_take_is_kept_until_it_does() {
     let path = folder.path().join("fieldgate.db");
     let (registry, mut statements) = consents(&path).unwrap();
     take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, true, 1)]);
-    let prepared = statements.prepare(&registry, &[saying("c-1", Some("mail"), None, false, 2)]).unwrap();
+    let prepared = statements
+        .prepare(&registry, &[saying("c-1", Some("mail"), None, false, 2)], super::super::entry::now())
+        .unwrap();
     registry.put(&prepared);
     // Somebody else writes to it for as long as that takes.
     let other = rusqlite::Connection::open(path.with_extension("consent")).unwrap();
@@ -156,4 +160,30 @@ fn a_withdrawal_that_the_disk_does_not_take_is_kept_until_it_does() {
     drop(statements);
     let (again, _) = consents(&path).unwrap();
     assert!(!lets(&again, Ground::Consent, "mail", "helpdesk", "c-1"));
+}
+
+#[test]
+fn who_is_asked_for_a_response_in_work_hears_what_is_said_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, mut statements) = consents(&folder.path().join("fieldgate.db")).unwrap();
+    take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, true, 1)]);
+    let asked = |ground, purpose| registry.admission(ground, purpose, "parcelco").unwrap().unwrap();
+    let (consent, contract) = (asked(Ground::Consent, "mail"), asked(Ground::Contract, "deliver"));
+    let admits = |asked: &Arc<dyn crate::model::Admission>| asked.admits(Some(Subject::new("c-1")));
+    assert!(admits(&consent) && admits(&contract));
+    // Nobody has spoken of this contractor before.
+    take(&registry, &mut statements, &[saying("c-1", None, Some("parcelco"), false, 2)]);
+    assert!(!admits(&consent) && !admits(&contract));
+}
+
+#[test]
+fn what_another_process_has_taken_down_meanwhile_is_not_written_over_by_older_news() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fieldgate.db");
+    let (first, mut one) = consents(&path).unwrap();
+    let (second, mut other) = consents(&path).unwrap();
+    take(&first, &mut one, &[saying("c-1", Some("mail"), None, false, 9)]);
+    take(&second, &mut other, &[saying("c-1", Some("mail"), None, true, 5)]);
+    let (again, _) = consents(&path).unwrap();
+    assert!(!again.of("c-1")[0].granted);
 }
