@@ -38,8 +38,8 @@ enum Command {
     /// Take down many statements from a CSV or JSON lines file: subject, action (grant, withdraw), purpose,
     /// contractor, time, receipt
     ///
-    /// All of them or none. What was taken before by the same receipt, and what is older than what is on file,
-    /// changes nothing, so that a file can be imported twice.
+    /// None of them where a line is wrong. A grant needs its time or a receipt: what was taken before by the same
+    /// receipt, and what is older than what is on file, changes nothing, so that a file can be imported again.
     Import(import::Arguments),
 }
 
