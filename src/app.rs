@@ -336,12 +336,12 @@ impl Watching {
 
 /// What customers said, where that is known. Where it is not, the gateway serves what the law asks for, and the log
 /// says what to do.
-pub(crate) fn consents(path: &std::path::Path) -> (Arc<Consents>, Option<Statements>) {
+fn consents(path: &std::path::Path) -> (Arc<Consents>, Option<Statements>) {
     match ledger::consents(path) {
         Ok((consents, statements)) => (consents, Some(statements)),
         Err(error) => {
-            tracing::error!(%error, "it is not known what customers consent and object to: nothing is disclosed");
-            (Arc::new(Consents::unknown(true)), None)
+            tracing::error!(%error, "it is not known what customers consent and object to: only what the law asks for is disclosed");
+            (Arc::new(Consents::unknown()), None)
         }
     }
 }

@@ -241,7 +241,6 @@ impl Hands {
         if [&order.by, &order.reason, &order.source].iter().any(|text| text.len() > MAX_TEXT) {
             bail!("--by, --reason and --source have at most {MAX_TEXT} bytes each");
         }
-        settle(&self.ledger, statements).await?;
         let now = jiff::Timestamp::now().as_microsecond();
         let (granted, withdrawn): (Vec<Saying>, Vec<Saying>) =
             order.said.iter().cloned().partition(|saying| saying.granted);
@@ -252,8 +251,11 @@ impl Hands {
             let generation = prepared.generation();
             let events = self.events(order, &withdrawn, &prepared.news, generation);
             statements.store_or_keep(prepared, events).context("in force until the gateway stops")?;
-            settle(&self.ledger, statements).await.context("in force, and its entry could not be written")?;
         }
+        // Also what an earlier order has left.
+        settle(&self.ledger, statements)
+            .await
+            .context("withdrawals are in force, and their entries could not be written")?;
         let prepared = statements.prepare(&self.consents, &granted, now)?;
         taken += prepared.news.len();
         if !prepared.news.is_empty() {

@@ -37,7 +37,8 @@ impl Admitted {
         // Before it is asked for anything.
         let decided = Decided { consents: Some(Arc::clone(consents)), generation: consents.generation() };
         let admission = consents.admission(ground, task.consent_purpose(), permit.contractor().id.as_str());
-        Ok(Admitted { admission: admission.map_err(|_| Refusal::LedgerUnavailable)?, decided })
+        let admission = admission.map_err(|_| Refusal::LedgerUnavailable)?;
+        Ok(Admitted { admission: Some(admission), decided })
     }
 }
 

@@ -118,7 +118,7 @@ impl Gateway {
         let own = OwnResources::new(Arc::clone(&ledger));
         let (memory, hosts) = (Budget::new(body.memory), Vec::new());
         // Until it is known what customers said.
-        let consents = Arc::new(Consents::unknown(true));
+        let consents = Arc::new(Consents::unknown());
         Gateway { ruling, suspended, consents, upstreams, ledger, own, epoch, watcher, body, memory, hosts }
     }
 

@@ -41,10 +41,8 @@ pub struct Consents {
 
 enum State {
     Known(Box<Registry>),
-    /// What was said is lost; and whether somebody had objected to a contract task.
-    Unknown {
-        objections: bool,
-    },
+    /// What was said is lost, objections too.
+    Unknown,
 }
 
 pub(super) struct Registry {
@@ -72,16 +70,15 @@ impl Consents {
         Consents { state: State::Known(Box::new(registry)) }
     }
 
-    /// For a gateway that cannot know what customers said; `objections` where they may have objected to contract
-    /// tasks too.
-    pub fn unknown(objections: bool) -> Self {
-        Consents { state: State::Unknown { objections } }
+    /// For a gateway that cannot know what customers said: it lets nobody through.
+    pub fn unknown() -> Self {
+        Consents { state: State::Unknown }
     }
 
     pub(super) fn registry(&self) -> Option<&Registry> {
         match &self.state {
             State::Known(registry) => Some(registry),
-            State::Unknown { .. } => None,
+            State::Unknown => None,
         }
     }
 
@@ -90,24 +87,20 @@ impl Consents {
         self.registry().map_or(0, Registry::generation)
     }
 
-    /// Who decides about the records of a task; `None` where nobody is to be asked.
+    /// Who decides about the records of a task.
     ///
     /// # Errors
-    /// Where it is not known what customers said, and it matters.
+    /// Where it is not known what customers said.
     pub fn admission(
         self: &Arc<Self>,
         ground: Ground,
         purpose: &str,
         contractor: &str,
-    ) -> Result<Option<Arc<dyn Admission>>, NotKnown> {
-        match (&self.state, ground) {
-            (State::Known(_), _) => {}
-            (State::Unknown { objections: false }, Ground::Contract) => return Ok(None),
-            (State::Unknown { .. }, _) => return Err(NotKnown),
-        }
+    ) -> Result<Arc<dyn Admission>, NotKnown> {
+        self.registry().ok_or(NotKnown)?;
         // By their names: somebody may speak of them for the first time while the response is in work.
         let (purpose, contractor) = (purpose.to_owned(), contractor.to_owned());
-        Ok(Some(Arc::new(Asked { consents: Arc::clone(self), ground, purpose, contractor })))
+        Ok(Arc::new(Asked { consents: Arc::clone(self), ground, purpose, contractor }))
     }
 }
 
@@ -274,7 +267,7 @@ impl fmt::Debug for Consents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
             State::Known(_) => write!(f, "Consents(generation {})", self.generation()),
-            State::Unknown { .. } => f.write_str("Consents(unknown)"),
+            State::Unknown => f.write_str("Consents(unknown)"),
         }
     }
 }

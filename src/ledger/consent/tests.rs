@@ -23,10 +23,7 @@ fn take(consents: &Consents, statements: &mut Statements, said: &[Saying]) -> us
 }
 
 fn lets(consents: &Arc<Consents>, ground: Ground, purpose: &str, contractor: &str, subject: &str) -> bool {
-    match consents.admission(ground, purpose, contractor).unwrap() {
-        Some(admission) => admission.admits(Some(Subject::new(subject))),
-        None => ground == Ground::Contract,
-    }
+    consents.admission(ground, purpose, contractor).unwrap().admits(Some(Subject::new(subject)))
 }
 
 #[test]
@@ -87,7 +84,7 @@ fn where_it_is_lost_what_was_said_nobody_consents() {
     assert!(consents(&path).is_err());
     std::fs::remove_file(&database).unwrap();
     assert!(matches!(consents(&path), Err(ConsentError::Lost { .. })));
-    let lost = Arc::new(Consents::unknown(true));
+    let lost = Arc::new(Consents::unknown());
     assert!(lost.admission(Ground::Consent, "mail", "helpdesk").is_err());
     assert!(lost.admission(Ground::Contract, "deliver", "parcelco").is_err());
 }
@@ -167,7 +164,7 @@ fn who_is_asked_for_a_response_in_work_hears_what_is_said_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let (registry, mut statements) = consents(&folder.path().join("fieldgate.db")).unwrap();
     take(&registry, &mut statements, &[saying("c-1", Some("mail"), None, true, 1)]);
-    let asked = |ground, purpose| registry.admission(ground, purpose, "parcelco").unwrap().unwrap();
+    let asked = |ground, purpose| registry.admission(ground, purpose, "parcelco").unwrap();
     let (consent, contract) = (asked(Ground::Consent, "mail"), asked(Ground::Contract, "deliver"));
     let admits = |asked: &Arc<dyn crate::model::Admission>| asked.admits(Some(Subject::new("c-1")));
     assert!(admits(&consent) && admits(&contract));
