@@ -2,10 +2,13 @@
 //! the ledger shows that nothing left after it.
 
 use std::process::Output;
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
+use crate::support::lists::{END, HEAD, chunk, list, numbers, record, reduced};
 use crate::support::{Answer, CONFIG, Client, House, RULES, Response};
 
 /// Customers' ids hold the word that is looked for in all that the gateway writes.
@@ -256,5 +259,30 @@ async fn what_a_customer_said_is_found_by_the_customer() {
         let found = String::from_utf8(output.stdout).unwrap();
         assert_eq!((found.lines().count(), found.contains("granted")), (1, true), "{found}");
     }
+    house.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_objection_reaches_the_later_parts_of_a_list_that_is_on_its_way() {
+    let config = CONFIG.replace("64KiB", "16MiB").replace("\"2s\"", "\"30s\"");
+    let house = House::with(&config, &[("parcelco", RULES)]).await;
+    let go = Arc::new(Notify::new());
+    let records = |ids: std::ops::Range<u64>| list(ids.map(record));
+    let begun = format!("{HEAD}{}", chunk(&format!("{{\"data\":[{},", records(0..500))));
+    let rest = format!("{}{END}", chunk(&format!("{}]}}", records(500..1000))));
+    house.upstream.on("/orders", Answer::begun(begun, Answer::held(&go, Answer::Raw(rest.into_bytes()))));
+    let mut response = house.parcelco().begin(Method::GET, "/orders").await;
+    assert!(response.more().await);
+    // Nobody has spoken of this contractor before. The customer comes in one of the last parts.
+    let customer = serde_json::from_str::<Value>(&record(900)).unwrap()["customer"]["id"].clone();
+    told(&house, &["withdraw", customer.as_str().unwrap(), "--contractor", "parcelco"]);
+    go.notify_one();
+    let response = response.until_end().await;
+    let text = response.text();
+    assert!(response.whole && text.contains(&reduced(899)) && text.contains(&reduced(901)));
+    assert!(!text.contains(&reduced(900)));
+    let parts = numbers(&house.entries_of(&response.disclosure_id()));
+    assert!(parts.len() > 3 && parts.last().unwrap().1, "{parts:?}");
+    assert!(nothing_after_withdrawal(&house).contains("none (1 withdrawals"));
     house.assert_clean();
 }
