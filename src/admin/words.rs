@@ -34,6 +34,11 @@ pub fn time(micros: impl Figure<i64>) -> String {
     )
 }
 
+/// The same, of seconds.
+pub fn seconds(seconds: impl Figure<u64>) -> String {
+    time((seconds.figure() as i64).saturating_mul(1_000_000))
+}
+
 /// `2026-11-26`, in UTC.
 pub fn day(micros: impl Figure<i64>) -> String {
     let time = Timestamp::from_microsecond(micros.figure());

@@ -19,6 +19,8 @@ use super::assets;
 use super::guard::{Entrance, Fault, Who};
 use super::house::House;
 
+pub use ledger::Prunable;
+
 pub fn routes() -> Router<Entrance> {
     Router::new()
         .merge(overview::routes())
