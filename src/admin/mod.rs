@@ -13,6 +13,7 @@
 //!
 //! **Called by** `app`; `fieldgate admin` uses the store.
 
+mod api;
 mod assets;
 mod figures;
 mod guard;
@@ -45,7 +46,7 @@ use crate::transport::{self, Capacity, Doorway, Drain, Listener, Peer, Timeouts}
 
 use guard::{Entrance, Provider};
 use store::Verification;
-use work::Done;
+use work::{Done, Outcome};
 
 pub use figures::Figures;
 pub use house::{House, Orders, Pending, UpstreamState};
@@ -86,7 +87,7 @@ impl Admin {
             None => None,
         };
         if let Some(Verification { at, by, took, found }) = house.store.last_verification()? {
-            house.verification.remember(Done { by, at, took, outcome: Ok(found) });
+            house.verification.remember(Done { by, at, took, outcome: Outcome::Found(found) });
         }
         let socket = transport::bind(admin.address).await?;
         let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
@@ -125,6 +126,7 @@ fn router(house: Arc<House>, provider: Option<Provider>) -> Router {
     Router::new()
         .merge(pages::routes())
         .merge(guard::sign_in_routes())
+        .merge(api::routes())
         .merge(assets::routes())
         .with_state(Entrance::new(house, provider))
         .merge(machines)

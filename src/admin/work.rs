@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::store::now;
 
@@ -14,14 +15,14 @@ const NICENESS: i32 = 10;
 pub struct Work<T>(Arc<Mutex<Standing<T>>>);
 
 /// How far it is.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct Standing<T> {
     pub running: Option<Running>,
     pub last: Option<Done<T>>,
 }
 
 /// Work that goes on.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct Running {
     pub by: String,
     /// Microseconds since 1970-01-01T00:00:00Z.
@@ -32,15 +33,23 @@ pub struct Running {
 }
 
 /// Work that ended.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct Done<T> {
     pub by: String,
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub at: i64,
     /// How long it took, in microseconds.
     pub took: i64,
-    /// What came of it, or that it broke off.
-    pub outcome: Result<T, String>,
+    pub outcome: Outcome<T>,
+}
+
+/// What came of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome<T> {
+    Found(T),
+    /// It broke off; why.
+    Failed(String),
 }
 
 /// There is no thread for it, or the work goes on already.
@@ -98,8 +107,9 @@ impl<T: Clone + Send + 'static> Work<T> {
             };
             let work = std::panic::AssertUnwindSafe(|| work(&mut progress));
             let outcome = match std::panic::catch_unwind(work) {
-                Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
-                Err(_) => Err("it broke off; the gateway's log says where".to_owned()),
+                Ok(Ok(found)) => Outcome::Found(found),
+                Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
+                Err(_) => Outcome::Failed("it broke off; the gateway's log says where".to_owned()),
             };
             let done = Done { by, at: now(), took: now() - since, outcome };
             then(&done);
@@ -139,7 +149,7 @@ mod tests {
         assert!(work.begin("anna", first, move |done| _ = tell.send(done.outcome.clone())).is_ok());
         assert!(work.begin("bert", |_| Ok(8), |_| {}).is_err());
         go.send(()).unwrap();
-        assert_eq!(hear.recv().unwrap(), Ok(7));
+        assert_eq!(hear.recv().unwrap(), Outcome::Found(7));
         while work.standing().running.is_some() {
             std::thread::yield_now();
         }
@@ -147,6 +157,6 @@ mod tests {
             work.begin("bert", |_| panic!("of a test"), move |done| _ = told.send(done.outcome.clone()))
                 .is_ok()
         );
-        assert!(hear.recv().unwrap().unwrap_err().contains("broke off"));
+        assert!(matches!(hear.recv().unwrap(), Outcome::Failed(why) if why.contains("broke off")));
     }
 }

@@ -6,16 +6,18 @@ use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::ledger::{self, Finding, Pruning, Report, Severity, Witnessed};
 
-use super::super::guard::{Act, Entrance, Fault, See, blocking, rights};
+use super::super::api::{Nothing, Operation};
+use super::super::guard::{Act, Entrance, Fault, Right, See, blocking, rights};
 use super::super::house::House;
 use super::super::store::{Verification, Verified, now};
 use super::super::words;
-use super::super::work::Standing;
+use super::super::work::{Outcome, Standing};
 use super::{Shell, html};
 
 /// Findings that are kept in words.
@@ -32,8 +34,24 @@ pub fn routes() -> Router<Entrance> {
         .route("/api/v1/ledger/prune", post(prune_model))
 }
 
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get::<LedgerState>("/api/v1/ledger", Right::View, "How the ledger is"),
+        Operation::post::<Nothing, Jobs>(
+            "/api/v1/ledger/verify",
+            Right::Verify,
+            "Have the ledger verified; ask for its state to learn what came of it",
+        ),
+        Operation::post::<Nothing, Jobs>(
+            "/api/v1/ledger/prune",
+            Right::Verify,
+            "Have it worked out what could be pruned; nothing is deleted",
+        ),
+    ]
+}
+
 /// How the ledger is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct LedgerState {
     /// Entries can be made durable.
     pub healthy: bool,
@@ -54,14 +72,14 @@ pub struct LedgerState {
 }
 
 /// Work on the ledger.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Jobs {
     verification: Standing<Verified>,
     prunable: Standing<Prunable>,
 }
 
 /// Who else vouches for it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Witnesses {
     names: Vec<String>,
     quorum: usize,
@@ -72,7 +90,7 @@ pub struct Witnesses {
 }
 
 /// Days that content is kept.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Retention {
     disclosures: u32,
     refusals: u32,
@@ -80,7 +98,7 @@ struct Retention {
 }
 
 /// What could be deleted.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct Prunable {
     classes: Vec<Class>,
     held: u64,
@@ -91,7 +109,7 @@ pub struct Prunable {
     at: i64,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 struct Class {
     name: String,
     until: i64,
@@ -183,7 +201,10 @@ fn bytes(house: &House) -> Option<u64> {
         // Somebody else's page may have begun it.
         let _ = house.bytes.begin("", count, |_| {});
     }
-    standing.last?.outcome.ok()
+    match standing.last?.outcome {
+        Outcome::Found(bytes) => Some(bytes),
+        Outcome::Failed(_) => None,
+    }
 }
 
 /// Bytes of a file, or of what is in a folder.
@@ -230,9 +251,6 @@ async fn part(see: See<rights::View>) -> Result<Response, Fault> {
     html(&Part { shell: Shell::new(&see.house, &see.who, "/ledger"), work })
 }
 
-#[derive(Deserialize)]
-struct Nothing {}
-
 async fn verify(act: Act<rights::Verify, Nothing>) -> Result<Response, Fault> {
     begin_verification(act).await?;
     Ok(Redirect::to("/ledger#work").into_response())
@@ -252,7 +270,7 @@ async fn begin_verification(act: Act<rights::Verify, Nothing>) -> Result<(), Fau
     let work =
         move |progress: &mut dyn FnMut(u64, u64)| Ok(verified(&ledger::verify(&path, &key, None, progress)?));
     let keep = move |done: &super::super::work::Done<Verified>| {
-        let Ok(found) = &done.outcome else { return };
+        let Outcome::Found(found) = &done.outcome else { return };
         if found.errors > 0 {
             tracing::error!(
                 errors = found.errors,

@@ -10,13 +10,15 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::diagnostic::Source;
 use crate::ledger::{Query, View};
 use crate::rules::diff::{self, Written};
 use crate::rules::{Plan, shown};
 
-use super::super::guard::{Entrance, Fault, See, blocking, rights};
+use super::super::api::Operation;
+use super::super::guard::{Entrance, Fault, Right, See, blocking, rights};
 use super::super::house::House;
 use super::super::store::KeptRules;
 use super::super::words;
@@ -37,8 +39,31 @@ pub fn routes() -> Router<Entrance> {
         .route("/api/v1/rules/{digest}", get(digest_model))
 }
 
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get::<Rules>("/api/v1/rules", Right::View, "The rules in force, and those before"),
+        Operation::get::<Compared>(
+            "/api/v1/rules/compare",
+            Right::View,
+            "Two states of the rules, compared in terms of data",
+        )
+        .with("from", "A digest of rules that were in force")
+        .with("to", "Another one"),
+        Operation::post::<play::Try, play::Tried>(
+            "/api/v1/rules/try",
+            Right::View,
+            "What a contractor would get of a JSON text",
+        ),
+        Operation::get::<Kept>(
+            "/api/v1/rules/{digest}",
+            Right::View,
+            "The rule files of a digest, without the customers that they name",
+        ),
+    ]
+}
+
 /// What is in force, and what was.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Rules {
     digest: String,
     /// Since when: microseconds since 1970-01-01T00:00:00Z.
@@ -50,7 +75,7 @@ struct Rules {
 }
 
 /// A contractor in the rules.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Summary {
     id: String,
     name: String,
@@ -60,7 +85,7 @@ struct Summary {
 }
 
 /// Rules came into force.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Activation {
     /// The number of the entry.
     position: u64,
@@ -76,7 +101,7 @@ struct Activation {
 }
 
 /// A difference in terms of data.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 struct Difference {
     effect: String,
     contractor: String,
@@ -176,7 +201,7 @@ async fn page(see: See<rights::View>) -> Result<Response, Fault> {
 }
 
 /// Rules as they were.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Kept {
     digest: String,
     is_active: bool,
@@ -233,7 +258,7 @@ struct Two {
 }
 
 /// Two states of the rules, compared.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Compared {
     from: String,
     to: String,

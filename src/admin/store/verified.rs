@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ReviewError, Store};
 
@@ -14,7 +15,7 @@ CREATE TABLE verified (
 ) STRICT;";
 
 /// What a verification found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Verified {
     /// Entries under the signed head.
     pub size: u64,
@@ -31,7 +32,7 @@ pub struct Verified {
 }
 
 /// A verification that ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Verification {
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub at: i64,

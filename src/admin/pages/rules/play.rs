@@ -6,6 +6,7 @@ use askama::Template;
 use axum::Json;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::filter::{Fate, explain};
 use crate::rules::fixture::Call;
@@ -18,7 +19,7 @@ use super::super::{Shell, html};
 const SHOWN: usize = 2000;
 
 /// What somebody wants to see.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, ToSchema)]
 pub struct Try {
     contractor: String,
     /// As the contractor calls it: `/orders/504499`.
@@ -32,7 +33,7 @@ pub struct Try {
 }
 
 /// What the contractor would get.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Tried {
     task: String,
     purpose: String,
@@ -49,7 +50,7 @@ pub struct Tried {
 }
 
 /// A value of the body, and what becomes of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Value {
     #[serde(skip)]
     indent: usize,
