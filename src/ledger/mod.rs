@@ -63,6 +63,7 @@ mod writer;
 
 pub use account::{
     Account, Accounting, Frame, Ground, Recipient, Recipients, basis_words, field_words, html, json,
+    plain_basis, plain_field,
 };
 pub use archive::Head;
 pub use consent::{

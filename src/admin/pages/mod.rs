@@ -38,7 +38,13 @@ pub fn routes() -> Router<Entrance> {
 
 /// What programs can ask for.
 pub fn operations() -> Vec<Operation> {
-    let all = [overview::operations(), rules::operations(), ledger::operations(), you::operations()];
+    let all = [
+        overview::operations(),
+        contractors::operations(),
+        rules::operations(),
+        ledger::operations(),
+        you::operations(),
+    ];
     all.into_iter().flatten().collect()
 }
 

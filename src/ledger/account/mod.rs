@@ -65,8 +65,13 @@ pub struct Frame<'a> {
 
 /// A field in plain words: `Recipient phone (last four characters only)`.
 pub fn field_words(field: &Field) -> String {
-    let name = words::field(&field.path);
-    match &field.transform {
+    plain_field(&field.path, field.transform.as_deref())
+}
+
+/// The same, of a path and a transform as a rule writes them.
+pub fn plain_field(path: &str, transform: Option<&str>) -> String {
+    let name = words::field(path);
+    match transform {
         None => name,
         Some(transform) => format!("{name} ({})", words::transform(transform)),
     }
@@ -76,8 +81,13 @@ pub fn field_words(field: &Field) -> String {
 pub fn basis_words(ground: &Ground) -> String {
     match (&ground.case, &ground.authority) {
         (Some(case), Some(authority)) => format!("Required by law: case {case}, {authority}"),
-        _ => words::basis(ground.basis.as_deref().unwrap_or_default()).to_owned(),
+        _ => plain_basis(ground.basis.as_deref().unwrap_or_default()).to_owned(),
     }
+}
+
+/// What a legal basis means, as a rule writes it.
+pub fn plain_basis(basis: &str) -> &str {
+    words::basis(basis)
 }
 
 impl Frame<'_> {
