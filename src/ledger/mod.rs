@@ -63,7 +63,7 @@ mod writer;
 
 pub use account::{
     Account, Accounting, Frame, Ground, Recipient, Recipients, basis_words, field_words, html, json,
-    plain_basis, plain_field,
+    plain_field,
 };
 pub use archive::Head;
 pub use consent::{

@@ -81,13 +81,8 @@ pub fn plain_field(path: &str, transform: Option<&str>) -> String {
 pub fn basis_words(ground: &Ground) -> String {
     match (&ground.case, &ground.authority) {
         (Some(case), Some(authority)) => format!("Required by law: case {case}, {authority}"),
-        _ => plain_basis(ground.basis.as_deref().unwrap_or_default()).to_owned(),
+        _ => words::basis(ground.basis.as_deref().unwrap_or_default()).to_owned(),
     }
-}
-
-/// What a legal basis means, as a rule writes it.
-pub fn plain_basis(basis: &str) -> &str {
-    words::basis(basis)
 }
 
 impl Frame<'_> {

@@ -10,7 +10,8 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ledger::{Suspension, plain_basis, plain_field};
+use crate::ledger::{Suspension, plain_field};
+use crate::model::Basis;
 use crate::rules::{Contractor, Task, today};
 
 use super::super::super::chart::{self, Stack};
@@ -82,6 +83,9 @@ struct Credential {
     id: String,
     /// It was used in these days.
     used: bool,
+    /// Whole days until the certificate ends that it was shown with last; not known for keys and tokens, and until it
+    /// is used.
+    days_left: Option<i64>,
 }
 
 /// A task, in plain words.
@@ -135,7 +139,7 @@ impl One {
     }
 
     fn names(&self) -> Vec<String> {
-        self.days().map(|day| words::day(day * DAY)).collect()
+        self.days().map(|day| words::day(day * DAY).split_off(5)).collect()
     }
 
     /// Customers on each day.
@@ -230,9 +234,11 @@ fn load(house: &House, id: &str, days: i64) -> Result<One, Fault> {
         credentials: contractor
             .credentials
             .iter()
-            .map(|credential| Credential {
+            .enumerate()
+            .map(|(at, credential)| Credential {
                 id: credential.to_string(),
                 used: used.contains(credential.as_str()),
+                days_left: contractor.certificate_days_left(at),
             })
             .collect(),
         tasks: contractor
@@ -321,9 +327,9 @@ fn task_of(contractor: &Contractor, at: usize, task: &Task, used: &[Permission],
         id: task.id.to_string(),
         purpose: task.purpose.clone(),
         basis: task.basis.as_str().to_owned(),
-        basis_words: plain_basis(task.basis.as_str()).to_owned(),
+        basis_words: basis_of(task.basis).to_owned(),
         limits: format!(
-            "{} requests, {} at once, {} customers a day",
+            "At most {} requests, {} at once, {} customers a day",
             limits.requests,
             limits.concurrent,
             words::number(limits.subjects_per_day)
@@ -335,6 +341,14 @@ fn task_of(contractor: &Contractor, at: usize, task: &Task, used: &[Permission],
         in_force: task.is_in_force(),
         customers,
         routes: routes.collect(),
+    }
+}
+
+fn basis_of(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Contract => "Needed for the contract with the customer",
+        Basis::Consent => "With the customer's consent",
+        Basis::LegalObligation => "Required by law",
     }
 }
 
