@@ -10,6 +10,7 @@ mod accounts;
 mod activation;
 mod admin;
 mod bodies;
+mod browser;
 mod changes;
 mod codings;
 mod consent;
