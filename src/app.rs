@@ -10,6 +10,7 @@
 pub mod control;
 pub mod live;
 pub mod process;
+mod review;
 pub mod supervisor;
 mod token_keys;
 mod upkeep;
@@ -29,7 +30,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::admin::{Admin, Figures};
+use crate::admin::{self, Admin, Figures, House};
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::ledger::{self, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed};
@@ -194,7 +195,12 @@ impl Server {
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
         token_keys::fill(&plan.key_stores, &[]).await?;
-        record_start(&ledger, &plan).await?;
+        // Rules that come into force are kept as they are for who reviews what they let out.
+        let kept = match &config.admin {
+            None => None,
+            Some(_) => Some(Arc::new(admin::Store::open(&config.ledger.path)?)),
+        };
+        record_start(&ledger, &plan, kept.as_deref()).await?;
         let body = BodyLimits {
             size: limits.body_size.0,
             timeout: limits.body_timeout,
@@ -225,23 +231,33 @@ impl Server {
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger), keys.pseudonyms.clone());
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
-        let gateway = Arc::new(gateway.with_hosts(config.listen.hosts.clone()).with_consents(consents));
+        let gateway =
+            Arc::new(gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents)));
         let figures = Arc::new(Figures::default());
         figures.rules_are_new(&digest);
         let drain = watch::channel(false);
-        let admin = match config.admin {
-            None => None,
-            Some(address) => {
-                let (figures, ledger) = (Arc::clone(&figures), Arc::clone(&ledger));
-                Some(Admin::bind(address, figures, ledger, drain.1.clone()).await?)
-            }
-        };
+        let (mut admin, mut admin_doorway) = (None, None);
+        if let (Some(terms), Some(store)) = (&config.admin, &kept) {
+            admin_doorway = terms.tls.clone().map(Doorway::open).transpose()?;
+            let house = House {
+                config: config.clone(),
+                ledger: Arc::clone(&ledger),
+                consents,
+                figures: Arc::clone(&figures),
+                orders: Arc::new(review::Inside { hands: control.hands(), gateway: Arc::clone(&gateway) }),
+                store: Arc::clone(store),
+                draining: drain.1.clone(),
+            };
+            admin = Some(Admin::bind(terms, admin_doorway.clone(), Arc::new(house)).await?);
+        }
         let upkeep = Upkeep {
             config: config.clone(),
             pseudonym_key: keys.pseudonyms.clone(),
             gateway: Arc::clone(&gateway),
             ledger: Arc::clone(&ledger),
             doorway,
+            admin_doorway,
+            kept,
             digest,
             sources,
             key_stores,
@@ -372,7 +388,10 @@ async fn follower(config: &config::Ledger, ledger: &Arc<Ledger>) -> anyhow::Resu
     Ok(Some(Follower::start(Arc::clone(ledger), shown, witnesses, terms).await?))
 }
 
-async fn record_start(ledger: &Ledger, plan: &Plan) -> anyhow::Result<()> {
+async fn record_start(ledger: &Ledger, plan: &Plan, kept: Option<&admin::Store>) -> anyhow::Result<()> {
+    if let Some(kept) = kept {
+        kept.keep_rules(plan)?;
+    }
     let started = Started { version: env!("CARGO_PKG_VERSION") };
     let draft = Draft::started(RequestId::new().to_string(), &started);
     ledger.record(draft).await.context("the first entry cannot be written")?;

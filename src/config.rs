@@ -8,6 +8,7 @@
 //!
 //! **Called by** `app` and the commands.
 
+mod admin;
 mod ledger;
 mod process;
 mod upstream;
@@ -27,6 +28,7 @@ use crate::diagnostic::{Diagnostic, Report, Source, codes, has_errors};
 use crate::model::{ByteSize, Country, Host, Rate, parse_duration};
 use crate::transport::ServerFiles;
 
+pub use admin::{Admin, Oidc};
 pub use ledger::{Ledger, Retention, Witness};
 pub use process::Process;
 pub use upstream::{Secret, Upstream};
@@ -44,8 +46,8 @@ pub struct Config {
     /// The folder of the rule files.
     pub rules: PathBuf,
     pub listen: Listen,
-    /// Where the admin side listens, if there is to be one.
-    pub admin: Option<SocketAddr>,
+    /// The admin side, if there is to be one.
+    pub admin: Option<Admin>,
     pub ledger: Ledger,
     pub upstreams: BTreeMap<String, Upstream>,
     /// What to say of an upstream if its answers are held as a whole.
@@ -174,9 +176,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         top.require(report, "jurisdiction", "\"US\"").and_then(|v| v.parse(report, Country::new));
     let rules = top.get("rules").map_or_else(|| Some(home.join("rules")), |value| path(&value, report, home));
     let listen = top.table_or_empty(report, "listen", |table, report| listen(table, report, home));
-    let admin = top.table(report, "admin", |table, report| {
-        Some(table.require(report, "address", "\"127.0.0.1:8444\"")?.parse(report, own_address)?.value)
-    });
+    let admin = top.table(report, "admin", |table, report| admin::read(table, report, home));
     let ledger = top.table_or_empty(report, "ledger", |table, report| ledger::read(table, report, home));
     let upstreams = match top.require(report, "upstream", "a table [upstream.orders]") {
         Some(value) => value.read_map(report, |name, value, report| {
@@ -275,13 +275,6 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
     let network: IpNet = text.parse().map_err(|_| WRONG)?;
     // Bits behind the prefix are a slip: which of both was meant?
     if network.trunc() == network && network.prefix_len() > 0 { Ok(network) } else { Err(WRONG) }
-}
-
-/// It has no TLS, so only this machine may reach it.
-fn own_address(text: &str) -> Result<SocketAddr, &'static str> {
-    const WRONG: &str =
-        "an address of this machine only and a port, such as \"127.0.0.1:8444\": the admin side has no TLS";
-    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or(WRONG)
 }
 
 fn path_or(

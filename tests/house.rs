@@ -20,7 +20,21 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
     ("processing", &["model", "rules", "config"]),
-    ("admin", &["model", "ledger", "transport"]),
+    (
+        "admin",
+        &[
+            "model",
+            "diagnostic",
+            "secrets",
+            "filter",
+            "ledger",
+            "rules",
+            "signals",
+            "transport",
+            "config",
+            "processing",
+        ],
+    ),
     ("authority", &["secrets"]),
     (
         "app",
@@ -39,11 +53,15 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "config",
         ],
     ),
-    ("demo", &["sandbox", "diagnostic", "ledger", "rules", "transport", "config", "authority", "app"]),
+    (
+        "demo",
+        &["admin", "sandbox", "diagnostic", "ledger", "rules", "transport", "config", "authority", "app"],
+    ),
     (
         "cli",
         &[
             "model",
+            "admin",
             "secrets",
             "sandbox",
             "diagnostic",

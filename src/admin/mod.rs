@@ -1,71 +1,90 @@
-//! The admin side, as far as there is one: is it alive, is it ready, and figures for Prometheus.
+//! The review side: pages and an interface for the company's own people; and for machines, is it alive, is it ready,
+//! and figures for Prometheus.
 //!
-//! **Guarantees.** No figure holds a value, a path or a customer. It listens on an address of its own, and
-//! knows nothing of requests.
+//! **Guarantees.** It listens on an address of its own, and knows nothing of requests. Nobody sees a page who is not
+//! signed in with a role that may (`guard`); what they look up, take out or decide is an entry in the ledger first.
+//! No page holds a value of a customer; figures hold no path or customer either.
 //!
-//! **Trusts** whoever can reach the address: only this machine can. **Must not** change anything.
+//! **How.** `house` is what the pages are about. `guard` is the only way to it. `store` keeps accounts, sessions and
+//! decisions. `pages` are server-rendered, one module each, with the same models as JSON under `/api/v1`.
 //!
-//! **Called by** `app`.
+//! **Trusts** the gateway's hands for orders. **Must not** stand in the way of a request: what blocks runs on threads
+//! of its own.
+//!
+//! **Called by** `app`; `fieldgate admin` uses the store.
 
+mod assets;
 mod figures;
+mod guard;
+mod house;
+mod pages;
+mod store;
+mod words;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
+use tower::ServiceExt;
 
-use crate::ledger::Ledger;
+use crate::config;
 use crate::model::Rate;
-use crate::transport::{self, Capacity, Drain, Listener, Timeouts};
+use crate::transport::{self, Capacity, Doorway, Drain, Listener, Peer, Timeouts};
+
+use guard::{Entrance, Provider};
 
 pub use figures::Figures;
+pub use house::{House, Orders, Pending, UpstreamState};
+pub use store::{Account, AccountError, ReviewError, Role, Session, Store, new_password};
 
 const TIMEOUTS: Timeouts = Timeouts {
     handshake: Duration::from_secs(5),
     header: Duration::from_secs(5),
     idle: Duration::from_secs(30),
     drain: Duration::from_secs(1),
-    header_size: 8 << 10,
+    header_size: 16 << 10,
 };
 const CAPACITY: Capacity = Capacity {
-    connections: 64,
+    connections: 256,
     handshakes: 64,
-    connections_per_address: 64,
+    connections_per_address: 128,
     handshakes_per_address: Rate::DEFAULT,
 };
 
 /// An admin side that listens and does not serve yet.
 pub struct Admin {
     listener: Listener,
-    state: Arc<State>,
-}
-
-struct State {
-    figures: Arc<Figures>,
-    ledger: Arc<Ledger>,
-    draining: Drain,
+    router: Router,
 }
 
 impl Admin {
-    /// Binds the address.
+    /// Binds the address. `doorway` is there where it speaks TLS.
     ///
     /// # Errors
-    /// Where it cannot be had.
+    /// Where the address cannot be had, or the identity provider's authority cannot be used.
     pub async fn bind(
-        address: SocketAddr,
-        figures: Arc<Figures>,
-        ledger: Arc<Ledger>,
-        draining: Drain,
-    ) -> io::Result<Self> {
-        let socket = transport::bind(address).await?;
-        let listener = Listener::new(socket, None, TIMEOUTS, CAPACITY, Vec::new());
-        Ok(Admin { listener, state: Arc::new(State { figures, ledger, draining }) })
+        admin: &config::Admin,
+        doorway: Option<Arc<Doorway>>,
+        house: Arc<House>,
+    ) -> anyhow::Result<Self> {
+        let provider = match &admin.oidc {
+            Some(oidc) => Some(Provider::new(oidc, admin.url.as_deref())?),
+            None => None,
+        };
+        let socket = transport::bind(admin.address).await?;
+        let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
+        Ok(Admin { listener, router: router(house, provider) })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -78,39 +97,48 @@ impl Admin {
 
     /// Serves until `stop` says so.
     pub async fn serve(self, stop: Drain) {
-        let state = self.state;
-        let handler = move |_, request: Request<Incoming>| {
-            let answer = state.answer(request.method(), request.uri().path());
-            async move { answer }
+        let router = self.router;
+        let handler = move |peer: Arc<Peer>, request: Request<Incoming>| {
+            let router = router.clone();
+            async move {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(peer);
+                router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
+            }
         };
         self.listener.serve(handler, stop).await;
     }
 }
 
-impl State {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n".to_owned());
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
-        }
-        match path {
-            "/healthz" => text(StatusCode::OK, "alive\n".to_owned()),
-            "/readyz" => match self.unready() {
-                None => text(StatusCode::OK, "ready\n".to_owned()),
-                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-            },
-            "/metrics" => {
-                self.figures.set_ledger(self.ledger.is_healthy());
-                let mut response = text(StatusCode::OK, self.figures.text());
-                let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format));
-                response
-            }
-            _ => text(StatusCode::NOT_FOUND, "/healthz, /readyz, /metrics\n".to_owned()),
-        }
-    }
+fn router(house: Arc<House>, provider: Option<Provider>) -> Router {
+    let machines = Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::clone(&house));
+    Router::new()
+        .merge(pages::routes())
+        .merge(guard::sign_in_routes())
+        .merge(assets::routes())
+        .with_state(Entrance::new(house, provider))
+        .merge(machines)
+        .layer(from_fn(guard::dress))
+}
 
+async fn ready(State(house): State<Arc<House>>) -> Response {
+    match house.unready() {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(house): State<Arc<House>>) -> Response {
+    house.figures.set_ledger(house.ledger.is_healthy());
+    let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, format), (CACHE_CONTROL, "no-store")], house.figures.text()).into_response()
+}
+
+impl House {
     /// Why no requests should be sent here now.
     fn unready(&self) -> Option<&'static str> {
         if *self.draining.borrow() {
@@ -118,14 +146,4 @@ impl State {
         }
         (!self.ledger.is_healthy()).then_some("the ledger cannot be written")
     }
-}
-
-fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    response
 }

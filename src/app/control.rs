@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 
 use crate::config::{self, Config};
 use crate::ledger::{
-    self, Consents, Draft, Ledger, OwnKind, Saying, Statements, Suspension, SuspensionAction,
+    self, ConsentOrder, Consents, Draft, Ledger, OwnKind, Saying, Statements, Suspension, SuspensionAction,
     SuspensionEvent, Suspensions, control_socket,
 };
 use crate::model::{KeyEpoch, RequestId, Subject};
@@ -51,22 +51,6 @@ pub enum Order {
     Suspension(SuspensionEvent),
     /// Take down what customers said.
     Consent(ConsentOrder),
-}
-
-/// What customers said, and who says so.
-#[derive(Serialize, Deserialize)]
-pub struct ConsentOrder {
-    pub said: Vec<Saying>,
-    pub by: String,
-    pub reason: String,
-    /// Where it was said: a form, a letter, another system.
-    pub source: String,
-}
-
-impl std::fmt::Debug for ConsentOrder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ConsentOrder({} statements)", self.said.len())
-    }
 }
 
 /// What came of it.
@@ -134,6 +118,11 @@ impl Control {
         Ok(Control { hands: Arc::new(hands), listener, socket })
     }
 
+    /// What carries orders out, for others who give some.
+    pub fn hands(&self) -> Arc<Hands> {
+        Arc::clone(&self.hands)
+    }
+
     /// Takes orders; does not end.
     pub async fn serve(&self) {
         let Some(listener) = &self.listener else { return std::future::pending().await };
@@ -186,7 +175,7 @@ impl Hands {
         outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
     }
 
-    async fn record(&self, kind: OwnKind, event: Value) -> anyhow::Result<u64> {
+    pub async fn record(&self, kind: OwnKind, event: Value) -> anyhow::Result<u64> {
         if kind == OwnKind::Consent {
             bail!("such an entry goes with what it is about");
         }
@@ -201,7 +190,7 @@ impl Hands {
 
     /// A suspension is in force before its entry is written, its end after that: whatever fails, the
     /// contractor stays suspended.
-    async fn suspend(&self, event: SuspensionEvent) -> anyhow::Result<u64> {
+    pub async fn suspend(&self, event: SuspensionEvent) -> anyhow::Result<u64> {
         let mut suspensions = self.suspensions.lock().await;
         let draft = Draft::own(OwnKind::Suspension, RequestId::new().to_string(), &event);
         let receipt = match event.action {
@@ -229,7 +218,7 @@ impl Hands {
 
     /// Withdrawals are in force before their entries are written, grants after that: whatever fails, the stricter
     /// holds. What a crash leaves between the two is made up for at the next start.
-    async fn consent(&self, order: ConsentOrder) -> anyhow::Result<usize> {
+    pub async fn consent(&self, order: ConsentOrder) -> anyhow::Result<usize> {
         let mut guard = self.statements.lock().await;
         let statements =
             guard.as_mut().context("it is not known what customers said; see the gateway's log")?;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::admin::Store;
 use crate::config::{self, Config, Secret};
 use crate::ledger;
 use crate::sandbox::{self, Demand, Enforced, Reach};
@@ -30,10 +31,18 @@ pub fn check_files(config: &Config) -> anyhow::Result<()> {
     let files = &config.ledger;
     let epochs = ledger::subject_key_files(&files.subject_key);
     let secret = [&config.listen.tls.key, &files.signing_key, &files.pseudonym_key].into_iter();
+    let admin = config.admin.as_ref();
+    let key = admin.and_then(|admin| admin.tls.as_ref()).map(|tls| &tls.key);
+    let client_secret = match admin.and_then(|admin| admin.oidc.as_ref()?.client_secret.as_ref()) {
+        Some(Secret::File(path)) => Some(path),
+        Some(Secret::Environment(_)) | None => None,
+    };
     let secret = secret.chain(config.upstreams.values().flat_map(secrets_of)).chain(&epochs);
+    let secret = secret.chain(key).chain(client_secret);
     let mut faults = secrets::faults(secret.map(AsRef::as_ref));
     faults.extend(secrets::private_faults(&files.path));
     faults.extend(secrets::private_faults(&ledger::ledger_folder(&files.path)));
+    faults.extend(secrets::private_faults(&Store::path_of(&files.path)));
     refuse(&faults)
 }
 
@@ -92,10 +101,24 @@ pub fn reach(
     reach.read.insert(config.rules.clone());
     reach.read.extend(config.process.read.iter().cloned());
     let listen = socket.is_none().then_some(config.listen.address);
-    reach.bind.extend(listen.into_iter().chain(config.admin).map(|address| address.port()));
-    let tls = &config.listen.tls;
-    for file in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl) {
-        reach.read_file(file);
+    reach.bind.extend(
+        listen
+            .into_iter()
+            .chain(config.admin.as_ref().map(|admin| admin.address))
+            .map(|address| address.port()),
+    );
+    let own = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+    for tls in [&config.listen.tls].into_iter().chain(own) {
+        for file in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl) {
+            reach.read_file(file);
+        }
+    }
+    if let Some(oidc) = config.admin.as_ref().and_then(|admin| admin.oidc.as_ref()) {
+        reach.read_file(&oidc.ca);
+        if let Some(Secret::File(path)) = &oidc.client_secret {
+            reach.read_file(path);
+        }
+        called(&mut reach, &oidc.issuer, None);
     }
     for upstream in config.upstreams.values() {
         secrets_of(upstream).into_iter().chain(&upstream.openapi).for_each(|file| reach.read_file(file));

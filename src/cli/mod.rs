@@ -6,6 +6,7 @@
 //! **Trusts** the person at the terminal. **Must not** hold logic that a library user would miss.
 //! **Called by** `main`.
 
+mod admin;
 mod certs;
 mod check;
 mod diff;
@@ -99,6 +100,8 @@ enum Command {
     Resume(suspend::Resume),
     /// What a customer consents and objects to
     Subject(subject::Arguments),
+    /// Who may sign in at the review side
+    Admin(admin::Arguments),
     /// Read the ledger
     Ledger(Box<ledger::Arguments>),
     /// Run a witness for the ledgers of other teams
@@ -146,6 +149,7 @@ pub fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Suggest(arguments) => suggest::run(&arguments),
+        Command::Admin(arguments) => admin::run(arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),

@@ -197,7 +197,7 @@ fn upstream_tls(
     Some(Some(ClientFiles { ca: ca?, identity, server_name: server_name.flatten() }))
 }
 
-fn secret(table: &mut Table, report: &mut Report, home: &Path) -> Option<Secret> {
+pub(super) fn secret(table: &mut Table, report: &mut Report, home: &Path) -> Option<Secret> {
     let file = table.get("file").map(|value| path(&value, report, home));
     let env = table.get("env").map(|value| value.text(report).map(str::to_owned));
     match (file, env) {

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tracing_appender::non_blocking::WorkerGuard;
+use zeroize::Zeroizing;
 
+use crate::admin::{Role, Store, new_password};
 use crate::app::{self, Keys, Server, process};
 use crate::authority::Authority;
 use crate::config::{self, Config};
@@ -75,6 +77,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
     process::check_files(&config)?;
     let (keys, plan) = load(&config)?;
+    let password = first_account(&config)?;
     let _log = confine(&config, &plan, arguments.traffic.then_some(&certificates))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shop = Arc::new(Shop::new(&format!("http://{address}")));
@@ -84,6 +87,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         // Caught before the guide says how to end it.
         let stop = app::stop_signal()?;
         print_guide(&arguments.dir, gateway, address, &shop);
+        if let Some(admin) = server.admin_address() {
+            print_review_side(admin, password.as_deref().map(String::as_str));
+        }
         let serving = server.run(stop);
         if arguments.traffic {
             let day = traffic::Day { certificates, gateway, shop };
@@ -96,6 +102,33 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         serving.await;
         Ok(())
     })
+}
+
+/// The name of the demonstration's account.
+const REVIEWER: &str = "reviewer";
+
+/// Makes an account where nobody can sign in yet; its password.
+fn first_account(config: &Config) -> anyhow::Result<Option<Zeroizing<String>>> {
+    if config.admin.is_none() {
+        return Ok(None);
+    }
+    let store = Store::open(&config.ledger.path)?;
+    if !store.accounts()?.is_empty() {
+        return Ok(None);
+    }
+    let password = Zeroizing::new(new_password()?);
+    store.add_account(REVIEWER, Role::Reviewer, Some(&password), None)?;
+    Ok(Some(password))
+}
+
+fn print_review_side(address: SocketAddr, password: Option<&str>) {
+    println!("# The review side: http://{address}");
+    match password {
+        Some(password) => println!("Sign in as {REVIEWER}; the password, shown once: {password}\n"),
+        None => println!(
+            "Sign in with an account of `fieldgate admin list`; a new password: fieldgate admin password {REVIEWER}\n"
+        ),
+    }
 }
 
 /// What is not needed from here on is out of reach. `clients` is the folder of the certificates that traffic is

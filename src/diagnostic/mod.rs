@@ -53,6 +53,15 @@ impl Source {
         self.text.lines().nth(number - 1).unwrap_or("")
     }
 
+    /// The text without the values of these keys: in the place of each of their lines stands a note.
+    pub fn without(&self, keys: &[&str]) -> String {
+        let line = |(at, text): (usize, &str)| match self.is_within(at + 1, keys) {
+            true => "# (not shown: it can name customers)\n".to_owned(),
+            false => format!("{text}\n"),
+        };
+        self.text.lines().enumerate().map(line).collect()
+    }
+
     /// Whether a line belongs to the value of one of these keys, as far as can be told of a text that may not be
     /// TOML: it names the key, or of the lines before it the next one that begins a key or a table does.
     fn is_within(&self, line: usize, keys: &[&str]) -> bool {

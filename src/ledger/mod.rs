@@ -66,8 +66,8 @@ pub use account::{
 };
 pub use archive::Head;
 pub use consent::{
-    AfterWithdrawal, ConsentError, Consents, Ground as ConsentGround, Known as KnownConsent, NotKnown,
-    Prepared, Saying, Scope, Statements, after_withdrawal, consents,
+    AfterWithdrawal, ConsentError, ConsentOrder, Consents, Ground as ConsentGround, Known as KnownConsent,
+    NotKnown, Prepared, Saying, Scope, Statements, after_withdrawal, consents,
 };
 pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};

@@ -140,6 +140,15 @@ impl Gateway {
         self.upstreams.get(name)
     }
 
+    pub fn upstreams(&self) -> impl Iterator<Item = (&str, &Upstream)> {
+        self.upstreams.iter().map(|(name, upstream)| (name.as_str(), upstream))
+    }
+
+    /// The rules in force.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.ruling.load().plan)
+    }
+
     /// Puts other rules in force, and gives back those before: requests in work keep what they began with, and
     /// none of them should be the one that takes it apart.
     pub fn activate(&self, plan: Plan) -> Superseded {

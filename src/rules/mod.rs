@@ -55,9 +55,17 @@ pub fn load(directory: &Path, surroundings: &Surroundings) -> std::io::Result<Lo
     Ok(compile_with(sources(directory)?, surroundings, &openapi::examples(directory)))
 }
 
+/// Keys that name customers.
+const PRIVATE: &[&str] = &["canaries", "subjects"];
+
 /// A report about a rule file. Whom it names by these keys is not shown.
 fn report(source: &Arc<Source>) -> Report {
-    Report::hiding(Arc::clone(source), &["canaries", "subjects"])
+    Report::hiding(Arc::clone(source), PRIVATE)
+}
+
+/// The text of a rule file without the customers that it names.
+pub fn shown(source: &Source) -> String {
+    source.without(PRIVATE)
 }
 
 /// The rule files of a directory, read and not looked at.

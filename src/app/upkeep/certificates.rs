@@ -59,6 +59,29 @@ pub async fn keep(
     }
 }
 
+/// Keeps the door of the admin side as its files are.
+pub async fn keep_door(doorway: Arc<Doorway>, mut asked: watch::Receiver<()>) {
+    let mut watched = Watched::default();
+    loop {
+        let files = files(&doorway);
+        let Ok(look) = tokio::task::spawn_blocking(move || Look::at(files)).await else { return };
+        if watched.is_due(look, false, std::time::Instant::now()) {
+            let renewing = Arc::clone(&doorway);
+            let Ok(renewed) = tokio::task::spawn_blocking(move || renewing.renew()).await else { return };
+            let renewed = renewed.map_err(|error| error.to_string());
+            if let Some(error) = watched.tried(renewed, std::time::Instant::now()) {
+                tracing::error!(
+                    error,
+                    "the admin side's certificates cannot be read anew: those before stay in force"
+                );
+            }
+        }
+        if next_look(&mut asked).await {
+            watched.forget();
+        }
+    }
+}
+
 fn files(doorway: &Doorway) -> Vec<PathBuf> {
     let files = doorway.files();
     let lone = [&files.certificate, &files.key].into_iter().chain(&files.client_ca).chain(&files.crl);
@@ -70,7 +93,10 @@ async fn report_ends(doorway: &Doorway, config: &Config, figures: &Figures) {
     let upstreams = config.upstreams.values().filter_map(|upstream| upstream.tls.as_ref());
     let shown = upstreams.clone().filter_map(|tls| tls.identity.as_ref().map(|(certificate, _)| certificate));
     let trusted = upstreams.map(|tls| &tls.ca);
-    let certificates = [&files.certificate].into_iter().chain(&files.client_ca).chain(shown).chain(trusted);
+    let own = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+    let own = own.into_iter().flat_map(|tls| [&tls.certificate].into_iter().chain(&tls.client_ca));
+    let certificates =
+        [&files.certificate].into_iter().chain(&files.client_ca).chain(shown).chain(trusted).chain(own);
     let paths: BTreeSet<PathBuf> = certificates.chain(&files.crl).cloned().collect();
     let read = move || {
         let all = paths.iter().map(|path| (path.display().to_string(), validities(path).unwrap_or_default()));

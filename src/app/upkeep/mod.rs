@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::admin::Figures;
+use crate::admin::{Figures, Store};
 use crate::config::Config;
 use crate::diagnostic::Source;
 use crate::ledger::Ledger;
@@ -43,6 +43,10 @@ pub struct Upkeep {
     pub gateway: Arc<Gateway>,
     pub ledger: Arc<Ledger>,
     pub doorway: Arc<Doorway>,
+    /// That of the admin side, where it speaks TLS.
+    pub admin_doorway: Option<Arc<Doorway>>,
+    /// Where rules are kept as they were, if somebody reviews what they let out.
+    pub kept: Option<Arc<Store>>,
     /// The rules in force, and what they were made of.
     pub digest: String,
     pub sources: Vec<Arc<Source>>,
@@ -65,6 +69,9 @@ impl Upkeep {
             self.figures.clone(),
             asked.clone(),
         ));
+        if let Some(doorway) = self.admin_doorway {
+            tasks.spawn(certificates::keep_door(doorway, asked.clone()));
+        }
         tasks.spawn(upstreams::keep(
             Arc::clone(&self.gateway),
             self.config.clone(),
@@ -76,6 +83,7 @@ impl Upkeep {
             pseudonym_key: self.pseudonym_key,
             gateway: self.gateway,
             ledger: self.ledger,
+            kept: self.kept,
             digest: self.digest,
             sources: self.sources,
             key_stores: self.key_stores,

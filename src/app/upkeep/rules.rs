@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 
-use crate::admin::Figures;
+use crate::admin::{Figures, Store};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::ledger::{ActivatedRules, Draft, Ledger, RuleChange, RulesChange};
@@ -31,6 +31,8 @@ pub struct Keeper {
     pub pseudonym_key: SubjectKey,
     pub gateway: Arc<Gateway>,
     pub ledger: Arc<Ledger>,
+    /// Where rules are kept as they were.
+    pub kept: Option<Arc<Store>>,
     /// The rules in force, and what they were made of.
     pub digest: String,
     pub sources: Vec<Arc<Source>>,
@@ -93,6 +95,10 @@ impl Keeper {
         let (sources, key_stores) = (plan.sources.clone(), plan.key_stores.clone());
         let (before, after) = (self.sources.clone(), sources.clone());
         let changes = behind_requests(|| changes(before, after)).await?;
+        let plan = match self.kept.clone() {
+            None => plan,
+            Some(kept) => behind_requests(move || kept.keep_rules(&plan).map(|()| plan)).await??,
+        };
         record_rules(&self.ledger, &plan, Some((&self.digest, &changes))).await?;
         let gateway = Arc::clone(&self.gateway);
         // To make the counters and to take the rules before apart is work for many contractors, which no

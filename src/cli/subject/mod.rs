@@ -10,9 +10,9 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::app;
-use crate::app::control::{self, ConsentOrder, Order, Outcome};
+use crate::app::control::{self, Order, Outcome};
 use crate::config::Config;
-use crate::ledger::{KnownConsent, OwnKind, Saying, Scope, subject_keys};
+use crate::ledger::{ConsentOrder, KnownConsent, OwnKind, Saying, Scope, subject_keys};
 use crate::model::{Subject, SubjectKey};
 
 use super::{Answer, ConfigPath, Format, moment, operator};

@@ -13,6 +13,8 @@ pub(super) const ALL: &[Code] = &[
     ENDPOINTS_DIFFER,
     HEALTH_MISSING,
     SECRET_PLACE,
+    ADMIN_TLS,
+    OIDC_WITHOUT_URL,
 ];
 
 pub const CRL_WITHOUT_CA: Code = code(
@@ -100,4 +102,30 @@ pub const SECRET_PLACE: Code = code(
     "A secret is read from a file or from the environment. It is never written into the configuration.",
     "bearer = {}",
     r#"bearer = { file = "secrets/orders.token" }"#,
+);
+
+pub const ADMIN_TLS: Code = code(
+    "E651",
+    "the admin side has half of what TLS needs",
+    "Certificate and key go together, and client certificates are shown over TLS only.",
+    r#"[admin]
+address     = "127.0.0.1:8444"
+certificate = "certs/admin.pem""#,
+    r#"[admin]
+address     = "127.0.0.1:8444"
+certificate = "certs/admin.pem"
+key         = "certs/admin.key""#,
+);
+
+pub const OIDC_WITHOUT_URL: Code = code(
+    "E652",
+    "sign-in with an identity provider needs the address that browsers come back to",
+    "The provider sends a browser back to a URL that it knows beforehand. It must not depend on what a request says.",
+    r#"[admin.oidc]
+issuer = "https://id.example""#,
+    r#"[admin]
+url = "https://review.example:8444"
+
+[admin.oidc]
+issuer = "https://id.example""#,
 );

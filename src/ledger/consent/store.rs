@@ -64,6 +64,22 @@ pub struct Saying {
     pub receipt: Option<String>,
 }
 
+/// What customers said, and who says so.
+#[derive(Serialize, Deserialize)]
+pub struct ConsentOrder {
+    pub said: Vec<Saying>,
+    pub by: String,
+    pub reason: String,
+    /// Where it was said: a form, a letter, another system.
+    pub source: String,
+}
+
+impl std::fmt::Debug for ConsentOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ConsentOrder({} statements)", self.said.len())
+    }
+}
+
 /// What is on file of one customer about one purpose and contractor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Known {

@@ -142,6 +142,12 @@ impl Endpoints {
         }
     }
 
+    /// The URL of each endpoint, and whether requests go there now.
+    pub fn states(&self) -> Vec<(String, bool)> {
+        let now = Instant::now();
+        self.all.iter().map(|endpoint| (endpoint.url.clone(), endpoint.health.serves(now))).collect()
+    }
+
     /// Sends a request to one of the endpoints, and waits for the head of its answer. Its target is path and
     /// query; the header `Host` is set here.
     ///

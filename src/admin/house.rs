@@ -1,0 +1,100 @@
+//! What the pages are about, and what they can have done.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::ledger::{
+    ConsentOrder, Consents, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions,
+};
+use crate::rules::Plan;
+use crate::transport::Drain;
+
+use super::figures::Figures;
+use super::pages::Waiting;
+use super::store::Store;
+
+/// What takes its time, and can fail.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = anyhow::Result<T>> + Send + 'a>>;
+
+/// What the gateway does for its review side: the same orders that commands give, by the same hands.
+pub trait Orders: Send + Sync {
+    /// Writes an entry about what somebody does; its number.
+    ///
+    /// # Errors
+    /// Where it is not durable: then it must not be done.
+    fn record(&self, kind: OwnKind, event: Value) -> Pending<'_, u64>;
+
+    /// Suspends a contractor, or ends that; the number of the entry.
+    ///
+    /// # Errors
+    /// Where it is not in force, or its entry is not durable. A suspension may be in force all the same.
+    fn suspend(&self, event: SuspensionEvent) -> Pending<'_, u64>;
+
+    /// Takes down what customers said; how many statements were news.
+    ///
+    /// # Errors
+    /// Where it is not in force, or its entries are not durable. Withdrawals may be in force all the same.
+    fn consent(&self, order: ConsentOrder) -> Pending<'_, usize>;
+
+    /// The rules in force.
+    fn plan(&self) -> Arc<Plan>;
+
+    /// Each upstream with its endpoints, and whether these are in service.
+    fn upstreams(&self) -> Vec<UpstreamState>;
+}
+
+/// An upstream, as requests find it now.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct UpstreamState {
+    pub name: String,
+    /// URLs, and whether requests go there.
+    pub endpoints: Vec<(String, bool)>,
+}
+
+/// The gateway, as the review side sees it.
+pub struct House {
+    pub config: Config,
+    pub ledger: Arc<Ledger>,
+    pub consents: Arc<Consents>,
+    pub figures: Arc<Figures>,
+    pub orders: Arc<dyn Orders>,
+    pub store: Arc<Store>,
+    pub draining: Drain,
+}
+
+impl House {
+    /// The rules in force.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.orders.plan()
+    }
+
+    /// Opens the ledger for searches. It blocks, and so do these.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn search(&self) -> Result<Search, StoreError> {
+        Search::open(&self.config.ledger.path)
+    }
+
+    /// Who is suspended, why and since when. It blocks.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn suspensions(&self) -> Result<Suspensions, StoreError> {
+        Suspensions::load(&self.config.ledger.path)
+    }
+
+    /// What waits for somebody, for the list of pages.
+    pub fn waiting(&self) -> Waiting {
+        Waiting::default()
+    }
+
+    /// Whose customers these are.
+    pub fn company(&self) -> &str {
+        self.config.company.as_deref().unwrap_or("Fieldgate")
+    }
+}

@@ -1,0 +1,131 @@
+//! What the review side keeps beside the ledger: accounts, sessions, rules as they were, and what people decide
+//! about alerts and reviews. A SQLite database `*.review` with mode 0600.
+//!
+//! **Guarantees.** What a call acknowledged is on the disk. Secrets are kept as hashes only: passwords by Argon2id,
+//! sessions and tokens by SHA-256 (they are 256 random bits). No personal value of a customer is in it.
+//!
+//! **Trusts** who can read the ledger's folder. **Must not** be needed to serve a contractor.
+//!
+//! **Called by** the pages, through `guard`; by `fieldgate admin`, also beside a gateway that runs.
+
+mod accounts;
+mod rules;
+mod sessions;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::secrets;
+
+pub use accounts::{Account, AccountError, Role, new_password};
+pub use rules::KeptRules;
+pub use sessions::{Session, SessionKind, Token};
+
+/// For another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// One after the other; each is run once. Later ones are added at the end.
+const MIGRATIONS: &[&str] = &[accounts::MIGRATION, sessions::MIGRATION, rules::MIGRATION];
+
+/// What went wrong; blames the disk, or who changed the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    #[error("{}: {source}", path.display())]
+    Database { path: PathBuf, source: rusqlite::Error },
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{} was written by a newer version of Fieldgate", .0.display())]
+    TooNew(PathBuf),
+}
+
+/// The database, open. Calls block: they are made where that holds nobody up.
+pub struct Store {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Where the one of the ledger whose index is at `ledger` is.
+    pub fn path_of(ledger: &Path) -> PathBuf {
+        ledger.with_extension("review")
+    }
+
+    /// Opens it, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn open(ledger: &Path) -> Result<Self, ReviewError> {
+        let path = Store::path_of(ledger);
+        let file = |source| ReviewError::File { path: path.clone(), source };
+        if !path.exists() {
+            match secrets::write(&path, b"") {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(file(error)),
+                _ => {}
+            }
+        }
+        let error = |source| ReviewError::Database { path: path.clone(), source };
+        let mut connection = Connection::open(&path).map_err(error)?;
+        connection.busy_timeout(BUSY).map_err(error)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(error)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(error)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(error)?;
+        connection.pragma_update(None, "secure_delete", true).map_err(error)?;
+        // A file outside the ledger's folder would be out of reach.
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(error)?;
+        migrate(&mut connection, &path)?;
+        Ok(Store { path, connection: Mutex::new(connection) })
+    }
+
+    /// Runs `work` in one transaction: all of it is on the disk, or none.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn change<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReviewError> {
+        let mut connection = self.lock();
+        let run = || {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let outcome = work(&transaction)?;
+            transaction.commit()?;
+            Ok(outcome)
+        };
+        run().map_err(|source| self.error(source))
+    }
+
+    /// Reads; sees what was acknowledged before.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReviewError> {
+        work(&self.lock()).map_err(|source| self.error(source))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic in between has rolled its transaction back.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, source: rusqlite::Error) -> ReviewError {
+        ReviewError::Database { path: self.path.clone(), source }
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ReviewError> {
+    let error = |source| ReviewError::Database { path: path.to_owned(), source };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(error)?;
+    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let Some(missing) = MIGRATIONS.get(found..) else { return Err(ReviewError::TooNew(path.to_owned())) };
+    for migration in missing {
+        transaction.execute_batch(migration).map_err(error)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64).map_err(error)?;
+    transaction.commit().map_err(error)
+}
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+pub(super) fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}

@@ -1,0 +1,60 @@
+//! Rules as they were: the files behind each digest that came into force, without the customers that they name.
+
+use rusqlite::params;
+use serde::Serialize;
+
+use crate::rules::{Plan, shown};
+
+use super::{ReviewError, Store, now};
+
+pub const MIGRATION: &str = "
+CREATE TABLE rules (
+    digest TEXT NOT NULL,
+    file   TEXT NOT NULL,
+    text   TEXT NOT NULL,
+    kept   INTEGER NOT NULL,
+    PRIMARY KEY (digest, file)
+) STRICT, WITHOUT ROWID;";
+
+/// A rule file as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeptRules {
+    /// Its name, without its folder.
+    pub file: String,
+    pub text: String,
+}
+
+impl Store {
+    /// Keeps the files of rules that are to come into force, where they are not kept yet.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn keep_rules(&self, plan: &Plan) -> Result<(), ReviewError> {
+        let digest = plan.digest.as_str();
+        if !self.rules(digest)?.is_empty() {
+            return Ok(());
+        }
+        self.change(|connection| {
+            let mut insert = connection.prepare("INSERT OR IGNORE INTO rules VALUES (?1, ?2, ?3, ?4)")?;
+            for source in &plan.sources {
+                let name = source.name.rsplit('/').next().unwrap_or_default();
+                insert.execute(params![digest, name, shown(source), now()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The rule files of a digest, by name; none where they are not known.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn rules(&self, digest: &str) -> Result<Vec<KeptRules>, ReviewError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT file, text FROM rules WHERE digest = ?1 ORDER BY file")?;
+            let files = statement
+                .query_map([digest], |row| Ok(KeptRules { file: row.get(0)?, text: row.get(1)? }))?;
+            files.collect()
+        })
+    }
+}
