@@ -31,6 +31,7 @@ mod liveness;
 mod openapi;
 mod refusals;
 mod retention;
+mod review;
 mod sandbox;
 mod signals;
 mod streaming;
