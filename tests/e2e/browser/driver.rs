@@ -95,9 +95,14 @@ fn installed(name: &str) -> PathBuf {
 impl Browser {
     /// A browser whose paths are below `origin`.
     pub async fn start(origin: &str) -> Browser {
+        Browser::start_with(origin, &[]).await
+    }
+
+    /// As [`Browser::start`], with more arguments for Chromium.
+    pub async fn start_with(origin: &str, arguments: &[&str]) -> Browser {
         let (mut driver, address) = Driver::start().await;
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities(&driver));
+        builder.capabilities(capabilities(&driver, arguments));
         let client = builder.connect(&address).await.unwrap();
         let id = client.session_id().await.unwrap().unwrap();
         let process = client.capabilities().unwrap()["goog:processID"].as_i64().unwrap();
@@ -135,6 +140,15 @@ impl Browser {
                 self.path().await,
                 self.text().await
             );
+            tokio::time::sleep(OFTEN).await;
+        }
+    }
+
+    /// Waits until the page does not say `text` any more.
+    pub async fn gone(&self, text: &str) {
+        let began = Instant::now();
+        while self.text().await.contains(text) {
+            assert!(began.elapsed() < PATIENCE, "still {text:?} at {}", self.path().await);
             tokio::time::sleep(OFTEN).await;
         }
     }
@@ -239,8 +253,25 @@ impl Drop for Browser {
     }
 }
 
-fn capabilities(driver: &Driver) -> serde_json::Map<String, Value> {
+fn capabilities(driver: &Driver, arguments: &[&str]) -> serde_json::Map<String, Value> {
     let profile = format!("--user-data-dir={}", driver.profile.path().join("profile").display());
+    let own = [
+        &profile,
+        "--headless=new",
+        "--lang=en",
+        "--window-size=1280,800",
+        "--force-color-profile=srgb",
+        "--hide-scrollbars",
+        // There is no sandbox for root and in containers, and all pages are our own.
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ];
+    let all = [&own[..], arguments].concat();
     let wanted = json!({
         "browserName": "chrome",
         // The company's own authority is not one that a browser knows.
@@ -248,16 +279,13 @@ fn capabilities(driver: &Driver) -> serde_json::Map<String, Value> {
         "goog:loggingPrefs": { "browser": "ALL" },
         "goog:chromeOptions": {
             "binary": installed("chromium"),
-            "args": [
-                "--headless=new", &profile, "--lang=en", "--window-size=1280,800", "--force-color-profile=srgb",
-                // There is no sandbox for root and in containers, and all pages are our own.
-                "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            ],
+            "args": all,
         },
     });
-    let Value::Object(wanted) = wanted else { unreachable!() };
-    wanted
+    match wanted {
+        Value::Object(wanted) => wanted,
+        _ => unreachable!(),
+    }
 }
 
 /// A text in an XPath, which knows no escapes.

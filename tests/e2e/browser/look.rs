@@ -88,7 +88,11 @@ impl Browser {
 
     /// A picture of the whole page, in `target/pictures`.
     pub async fn picture(&self, name: &str) {
-        let picture = self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
+        let size = "const page = document.documentElement; return [page.clientWidth, page.scrollHeight]";
+        let size = self.run(size, &[]).await;
+        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
+        let picture = json!({ "captureBeyondViewport": true, "clip": clip });
+        let picture = self.devtools("Page.captureScreenshot", picture).await;
         let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("pictures");
         std::fs::create_dir_all(&folder).unwrap();

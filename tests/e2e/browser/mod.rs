@@ -6,5 +6,31 @@
 mod driver;
 mod look;
 mod proof;
+mod sign_in;
+
+use crate::support::House;
 
 pub use driver::Browser;
+
+impl Browser {
+    /// A browser at the review side of a house, where nobody is signed in.
+    pub async fn at_door(house: &House) -> Browser {
+        Browser::start(&format!("http://localhost:{}", house.admin().port())).await
+    }
+
+    /// Somebody with a new account, at the first page.
+    pub async fn signed_in(house: &House, name: &str, role: &str) -> Browser {
+        let password = house.account(name, role);
+        let browser = Browser::at_door(house).await;
+        browser.open("/").await;
+        browser.sign_in(name, &password).await;
+        browser.see("Overview").await;
+        browser
+    }
+
+    pub async fn sign_in(&self, name: &str, password: &str) {
+        self.fill("Name", name).await;
+        self.fill("Password", password).await;
+        self.press("Sign in").await;
+    }
+}

@@ -88,14 +88,14 @@ async fn forms_that_are_too_large_or_not_understood_are_refused_without_their_va
     let house = house().await;
     let visitor = signed_in(&house, "anna", "reviewer").await;
     let token = visitor.form_token().await;
-    let large = "x".repeat(3 << 20);
+    let large = "x".repeat(2 << 20);
     let fields = [("form_token", token.as_str()), ("label", large.as_str()), DAYS];
     assert_eq!(visitor.post_bare("/you/tokens", &fields, &[]).await.status, 413);
     let reply = visitor.post("/you/tokens", &[("label", "<script>"), ("days", "<img onerror>")]).await;
     assert_eq!(reply.status, 400);
-    assert!(!reply.body.contains("img") && !reply.body.contains("onerror"), "{reply:?}");
+    assert!(!reply.body.contains("<script") && !reply.body.contains("onerror"), "{reply:?}");
     let reply = visitor.get("/sign-in?back=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await;
     assert!(!reply.body.contains("<script"), "{reply:?}");
-    let reply = visitor.get("/<script>alert(1)</script>?<script>").await;
+    let reply = visitor.get("/%3Cscript%3Ealert(1)%3C/script%3E?%3Cscript%3E").await;
     assert!(reply.status.is_client_error() && !reply.body.contains("<script"), "{reply:?}");
 }

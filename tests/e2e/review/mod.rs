@@ -5,9 +5,11 @@ mod forms;
 mod provider;
 mod roles;
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
-use crate::support::{CONFIG, House, RULES, Visitor};
+use crate::support::{CONFIG, House, RULES, SECRET, Visitor};
 
 /// The usual house with a review side; `more` stands in its `[admin]` table.
 pub async fn house_with(more: &str) -> House {
@@ -35,6 +37,14 @@ pub fn open(house: &mut House, more: &str) {
 /// TLS with the gateway's certificate, and the contractors' authority in the place of one for the company's people.
 pub const TLS: &str = "certificate = \"certs/gateway.pem\"\nkey = \"certs/gateway.key\"\n\
                        client_ca = \"certs/contractor-ca.pem\"";
+
+/// What the gateway shows the identity provider, for its owner's eyes only.
+pub fn write_secret(house: &House) {
+    std::fs::create_dir(house.path("secrets")).unwrap();
+    let path = house.path("secrets/oidc");
+    std::fs::write(&path, SECRET).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
 
 /// Somebody who has signed in with a new account.
 pub async fn signed_in(house: &House, name: &str, role: &str) -> Visitor {

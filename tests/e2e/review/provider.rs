@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{TLS, closed, noted, open};
+use super::{TLS, closed, noted, open, write_secret};
 use crate::support::{House, IdentityProvider, Reply, Twist, Visitor};
 
 const HOST: &str = "review.example";
@@ -10,18 +10,9 @@ const HOST: &str = "review.example";
 async fn house() -> (House, IdentityProvider) {
     let mut house = closed().await;
     let provider = IdentityProvider::start(&house).await;
-    std::fs::create_dir(house.path("secrets")).unwrap();
-    fieldgate_secret(&house);
+    write_secret(&house);
     open(&mut house, &format!("{TLS}\nurl = \"https://{HOST}\"\n{}", provider.table()));
     (house, provider)
-}
-
-/// A secret that only its owner reads.
-pub fn fieldgate_secret(house: &House) {
-    use std::os::unix::fs::PermissionsExt;
-    let path = house.path("secrets/oidc");
-    std::fs::write(&path, crate::support::SECRET).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn visitor(house: &House) -> Visitor {

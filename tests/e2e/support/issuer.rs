@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 pub struct Issuer {
     pub id: &'static str,
     pub algorithm: &'static str,
-    key: Key,
+    pub key: Key,
 }
 
-enum Key {
+pub enum Key {
     Curve(EcdsaKeyPair),
     Edwards(Ed25519KeyPair),
     Rsa(RsaKeyPair),

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 pub use client::{Arriving, Client, Response};
 pub use house::{CONFIG, House, RULES, entries_at, files_below};
-pub use issuer::{Issuer, b64};
+pub use issuer::{Issuer, Key, b64};
 pub use provider::{IdentityProvider, SECRET, Twist};
 pub use upstream::{Answer, StubUpstream};
 pub use visitor::{Reply, Visitor};

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -91,8 +91,10 @@ impl IdentityProvider {
                     let state = Arc::clone(&state);
                     async move { Ok::<_, std::convert::Infallible>(state.answer(request).await) }
                 });
-                let connection = hyper::server::conn::http1::Builder::new();
-                tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(async move {
+                    let connections = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    let _ = connections.serve_connection(TokioIo::new(stream), service).await;
+                });
             }
         });
         IdentityProvider { origin, state }
