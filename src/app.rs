@@ -247,6 +247,12 @@ impl Server {
                 orders: Arc::new(review::Inside { hands: control.hands(), gateway: Arc::clone(&gateway) }),
                 store: Arc::clone(store),
                 draining: drain.1.clone(),
+                verifier: ledger::signer(&config.ledger.signing_key, config.ledger.origin.as_deref())?
+                    .verifier()
+                    .clone(),
+                verification: Default::default(),
+                prunable: Default::default(),
+                bytes: Default::default(),
             };
             admin = Some(Admin::bind(terms, admin_doorway.clone(), Arc::new(house)).await?);
         }

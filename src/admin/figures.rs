@@ -91,6 +91,11 @@ impl Figures {
         self.failed.get_or_create(&Taken { what }).set(failed.into());
     }
 
+    /// Whether the last attempt failed.
+    pub fn has_failed(&self, what: &'static str) -> bool {
+        self.failed.get_or_create(&Taken { what }).get() != 0
+    }
+
     pub fn set_suspended(&self, contractors: usize) {
         self.suspended.set(contractors as i64);
     }

@@ -8,14 +8,15 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::ledger::{
-    ConsentOrder, Consents, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions,
+    ConsentOrder, Consents, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions, Verifier,
 };
 use crate::rules::Plan;
 use crate::transport::Drain;
 
 use super::figures::Figures;
-use super::pages::Waiting;
-use super::store::Store;
+use super::pages::{Prunable, Waiting};
+use super::store::{Store, Verified};
+use super::work::Work;
 
 /// What takes its time, and can fail.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = anyhow::Result<T>> + Send + 'a>>;
@@ -64,6 +65,12 @@ pub struct House {
     pub orders: Arc<dyn Orders>,
     pub store: Arc<Store>,
     pub draining: Drain,
+    /// Verifies the ledger's heads.
+    pub verifier: Verifier,
+    pub verification: Work<Verified>,
+    pub prunable: Work<Prunable>,
+    /// Counts what the ledger takes of the disk.
+    pub bytes: Work<u64>,
 }
 
 impl House {

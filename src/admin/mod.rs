@@ -13,6 +13,7 @@
 //!
 //! **Called by** `app`; `fieldgate admin` uses the store.
 
+mod api;
 mod assets;
 mod figures;
 mod guard;
@@ -20,6 +21,7 @@ mod house;
 mod pages;
 mod store;
 mod words;
+mod work;
 
 use std::convert::Infallible;
 use std::io;
@@ -43,6 +45,8 @@ use crate::model::Rate;
 use crate::transport::{self, Capacity, Doorway, Drain, Listener, Peer, Timeouts};
 
 use guard::{Entrance, Provider};
+use store::Verification;
+use work::{Done, Outcome};
 
 pub use figures::Figures;
 pub use house::{House, Orders, Pending, UpstreamState};
@@ -82,6 +86,9 @@ impl Admin {
             Some(oidc) => Some(Provider::new(oidc, admin.url.as_deref())?),
             None => None,
         };
+        if let Some(Verification { at, by, took, found }) = house.store.last_verification()? {
+            house.verification.remember(Done { by, at, took, outcome: Outcome::Found(found) });
+        }
         let socket = transport::bind(admin.address).await?;
         let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
         Ok(Admin { listener, router: router(house, provider) })
@@ -129,6 +136,7 @@ fn router(house: Arc<House>, provider: Option<Provider>) -> Router {
     Router::new()
         .merge(pages::routes())
         .merge(guard::sign_in_routes())
+        .merge(api::routes())
         .merge(assets::routes())
         .with_state(Entrance::new(house, provider))
         .merge(machines)

@@ -1,28 +1,53 @@
 //! Times, numbers and sizes, as people read them.
 
-use std::borrow::Borrow;
-
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
+/// A figure, however many references a template makes to it.
+pub trait Figure<T> {
+    fn figure(&self) -> T;
+}
+
+macro_rules! figures {
+    ($($type:ty)+) => { $(
+        impl Figure<$type> for $type {
+            fn figure(&self) -> $type {
+                *self
+            }
+        }
+    )+ };
+}
+figures!(i64 u64);
+
+impl<T, F: Figure<T>> Figure<T> for &F {
+    fn figure(&self) -> T {
+        (**self).figure()
+    }
+}
+
 /// `2026-11-26 19:41:55 UTC`, of microseconds since 1970.
-pub fn time(micros: impl Borrow<i64>) -> String {
-    let time = Timestamp::from_microsecond(*micros.borrow());
+pub fn time(micros: impl Figure<i64>) -> String {
+    let time = Timestamp::from_microsecond(micros.figure());
     time.map_or_else(
         |_| "unknown".to_owned(),
         |time| Offset::UTC.to_datetime(time).strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
     )
 }
 
+/// The same, of seconds.
+pub fn seconds(seconds: impl Figure<u64>) -> String {
+    time((seconds.figure() as i64).saturating_mul(1_000_000))
+}
+
 /// `2026-11-26`, in UTC.
-pub fn day(micros: impl Borrow<i64>) -> String {
-    let time = Timestamp::from_microsecond(*micros.borrow());
+pub fn day(micros: impl Figure<i64>) -> String {
+    let time = Timestamp::from_microsecond(micros.figure());
     time.map_or_else(|_| "unknown".to_owned(), |time| Offset::UTC.to_datetime(time).date().to_string())
 }
 
 /// `1 234 567`, with thin spaces that do not break.
-pub fn number(number: impl Borrow<u64>) -> String {
-    let digits = number.borrow().to_string();
+pub fn number(number: impl Figure<u64>) -> String {
+    let digits = number.figure().to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -34,8 +59,8 @@ pub fn number(number: impl Borrow<u64>) -> String {
 }
 
 /// `3 minutes`, `5 days`: how long it is, in its largest unit.
-pub fn span(micros: impl Borrow<i64>) -> String {
-    let seconds = micros.borrow().unsigned_abs() / 1_000_000;
+pub fn span(micros: impl Figure<i64>) -> String {
+    let seconds = micros.figure().unsigned_abs() / 1_000_000;
     let (count, unit) = match seconds {
         0..120 => (seconds, "second"),
         120..7200 => (seconds / 60, "minute"),
@@ -46,14 +71,19 @@ pub fn span(micros: impl Borrow<i64>) -> String {
 }
 
 /// `1 order`, `2 orders`.
-pub fn count(count: impl Borrow<u64>, one: &str, many: &str) -> String {
-    let count = *count.borrow();
+pub fn count(count: impl Figure<u64>, one: &str, many: &str) -> String {
+    let count = count.figure();
     format!("{} {}", number(count), if count == 1 { one } else { many })
 }
 
+/// Enough of a digest to tell it from others.
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
 /// `12.3 MiB`.
-pub fn bytes(bytes: impl Borrow<u64>) -> String {
-    let bytes = *bytes.borrow();
+pub fn bytes(bytes: impl Figure<u64>) -> String {
+    let bytes = bytes.figure();
     let (mut size, mut unit) = (bytes as f64, "B");
     for next in ["KiB", "MiB", "GiB", "TiB"] {
         if size < 1024.0 {

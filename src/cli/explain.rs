@@ -16,7 +16,7 @@ use crate::filter::{Explained, Explanation, Fate, explain};
 use crate::ledger::OwnKind;
 use crate::model::{Basis, SubjectKey};
 use crate::rules::fixture::{self, Call, NoRoute};
-use crate::rules::{Contractor, Query, RequestPath, Route};
+use crate::rules::{Contractor, Query, RequestPath, Route, reason};
 
 use super::{Answer, ConfigPath, operator};
 
@@ -178,26 +178,6 @@ fn read(input: &str) -> anyhow::Result<Vec<u8>> {
 
 fn reduced(explanation: &Explanation) -> String {
     explanation.reduced.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned()
-}
-
-/// Why, in a few words.
-fn reason(route: &Route, basis: Basis, value: &Explained) -> String {
-    let path = |field: usize| route.fields[field].path.as_str();
-    let transform =
-        |field: usize| route.fields[field].treatment.unwrap_or("card numbers and the like are masked");
-    match &value.fate {
-        Fate::Container => String::new(),
-        Fate::Kept(field) => path(*field).to_owned(),
-        Fate::Changed(field, _) => format!("{} ({})", path(*field), transform(*field)),
-        Fate::Withheld(field) => format!("{} takes no such value", transform(*field)),
-        Fate::Drifted(field) => format!("not what {} is said to be", path(*field)),
-        Fate::Unlisted => "no rule lists it".to_owned(),
-        Fate::Condition => "the record's condition does not hold".to_owned(),
-        Fate::NotAdmitted => match basis {
-            Basis::LegalObligation => "the grant does not name the record's customer".to_owned(),
-            Basis::Contract | Basis::Consent => "the record names no customer".to_owned(),
-        },
-    }
 }
 
 fn table(contractor: &Contractor, route: &Route, explanation: &Explanation) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::diagnostic::table::{At, Table, Value};
 use crate::diagnostic::{Report, codes};
-use crate::ledger::Verifier;
+use crate::ledger::{Class, Pruning, Search, StoreError, Verifier, holds, plan};
 use crate::model::parse_period;
 use crate::transport::ClientFiles;
 
@@ -45,6 +45,31 @@ impl Default for Retention {
     /// Six years (45 CFR 164.528), 90 days, two years.
     fn default() -> Self {
         Retention { disclosures: 6 * 366, refusals: 90, access: 2 * 366 }
+    }
+}
+
+/// Microseconds.
+const DAY: i64 = 86_400_000_000;
+
+impl Retention {
+    /// What can be deleted at a time, in microseconds since 1970-01-01T00:00:00Z, as the ledger and the holds are
+    /// now.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn look(self, search: &Search, at: i64) -> Result<Pruning, StoreError> {
+        let until = |days: u32| at - i64::from(days) * DAY;
+        let classes = [
+            Class {
+                name: "disclosures",
+                kinds: &["disclosure", "subjects", "signal"],
+                until: until(self.disclosures),
+            },
+            Class { name: "refusals", kinds: &["refusal"], until: until(self.refusals) },
+            Class { name: "access", kinds: &["access"], until: until(self.access) },
+        ];
+        let holds: Vec<_> = holds(search)?.into_values().flatten().map(|hold| hold.filter.query()).collect();
+        plan(search, &classes, &holds)
     }
 }
 

@@ -86,7 +86,7 @@ pub use keys::{
 pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use proof::{Proof, ProofError};
-pub use prune::{Class, Pruned, Pruning, RetentionLock, plan};
+pub use prune::{Class, Pruned, Pruning, RetentionLock, Tally, plan};
 pub use query::{Order, Page, Query, Row, Search};
 pub use receipt::{own_entry, receipt};
 pub use state_file::StateFile;

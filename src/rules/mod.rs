@@ -13,6 +13,7 @@ mod access;
 pub mod category;
 mod compile;
 pub mod diff;
+mod explained;
 mod file;
 pub mod fixture;
 mod legal;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Report, Source, has_errors};
 
 pub use access::{Access, Hours};
+pub use explained::reason;
 pub use file::{Limits, Method, Proof};
 pub use legal::{Grant, StatementHold};
 pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task, TokenHolder};

@@ -56,7 +56,8 @@ struct Inside {
 }
 
 /// Something that roles may do or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Right {
     /// See what was disclosed, alerts, reviews, rules, the state of the ledger.
     View,

@@ -15,9 +15,12 @@ use askama::Template;
 use axum::Router;
 use axum::response::{Html, IntoResponse, Response};
 
+use super::api::Operation;
 use super::assets;
 use super::guard::{Entrance, Fault, Who};
 use super::house::House;
+
+pub use ledger::Prunable;
 
 pub fn routes() -> Router<Entrance> {
     Router::new()
@@ -31,6 +34,12 @@ pub fn routes() -> Router<Entrance> {
         .merge(rules::routes())
         .merge(ledger::routes())
         .merge(you::routes())
+}
+
+/// What programs can ask for.
+pub fn operations() -> Vec<Operation> {
+    let all = [rules::operations(), ledger::operations(), you::operations()];
+    all.into_iter().flatten().collect()
 }
 
 /// What is around each page.

@@ -6,8 +6,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::super::api::Operation;
 use super::super::guard::{Act, Entrance, Fault, Right, See, blocking, rights};
 use super::super::store::{Role, Session, SessionKind, now};
 use super::super::words;
@@ -27,8 +29,12 @@ pub fn routes() -> Router<Entrance> {
         .route("/api/v1/you", get(model))
 }
 
+pub fn operations() -> Vec<Operation> {
+    vec![Operation::get::<You>("/api/v1/you", Right::View, "Who is signed in, and what the role allows")]
+}
+
 /// Somebody who is signed in, and how.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct You {
     name: String,
     role: Role,

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{ReviewError, Store, now};
 
@@ -29,7 +30,7 @@ const MADE: usize = 18;
 const SALT: usize = 16;
 
 /// What somebody may do, see [`Role::may`](super::super::guard::Right).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Looks customers up, exports, decides about alerts, signs reviews off.
@@ -41,7 +42,7 @@ pub enum Role {
 }
 
 /// Somebody who may sign in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Account {
     pub name: String,
     pub role: Role,

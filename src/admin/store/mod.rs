@@ -11,6 +11,7 @@
 mod accounts;
 mod rules;
 mod sessions;
+mod verified;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,12 +24,14 @@ use crate::secrets;
 pub use accounts::{Account, AccountError, Role, new_password};
 pub use rules::KeptRules;
 pub use sessions::{Session, SessionKind, Token};
+pub use verified::{Verification, Verified};
 
 /// For another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// One after the other; each is run once. Later ones are added at the end.
-const MIGRATIONS: &[&str] = &[accounts::MIGRATION, sessions::MIGRATION, rules::MIGRATION];
+const MIGRATIONS: &[&str] =
+    &[accounts::MIGRATION, sessions::MIGRATION, rules::MIGRATION, verified::MIGRATION];
 
 /// What went wrong; blames the disk, or who changed the file.
 #[derive(Debug, thiserror::Error)]

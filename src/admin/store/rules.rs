@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::rules::{Plan, shown};
 
@@ -17,7 +18,7 @@ CREATE TABLE rules (
 ) STRICT, WITHOUT ROWID;";
 
 /// A rule file as it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KeptRules {
     /// Its name, without its folder.
     pub file: String,

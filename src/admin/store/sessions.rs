@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::params;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{ReviewError, Role, Store, now};
 
@@ -31,7 +32,7 @@ const NOTE: i64 = 60_000_000;
 pub struct Token(String);
 
 /// How somebody is signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionKind {
     /// By a cookie.
@@ -41,7 +42,7 @@ pub enum SessionKind {
 }
 
 /// Somebody who is signed in.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Session {
     /// Tells sessions apart, and proves nothing: of its token's hash the first bytes.
     pub id: String,

@@ -6,13 +6,11 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::app::control::{self, Order, Outcome};
-use crate::config::{Config, Retention};
-use crate::ledger::{Class, OwnKind, Pruning, RetentionLock, Search, holds, ledger_folder, plan};
+use crate::config::Config;
+use crate::ledger::{OwnKind, Pruning, RetentionLock, Search, ledger_folder};
 
 use super::super::{Answer, ConfigPath, Format};
 use super::{moment, now, operator, time};
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -54,8 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
 /// What can be deleted, as the ledger and the holds are now.
 fn look(config: &Config, at: i64) -> anyhow::Result<Pruning> {
     let search = Search::open(&config.ledger.path)?;
-    let holds: Vec<_> = holds(&search)?.into_values().flatten().map(|hold| hold.filter.query()).collect();
-    Ok(plan(&search, &classes(config.ledger.retention, at), &holds)?)
+    Ok(config.ledger.retention.look(&search, at)?)
 }
 
 fn check(token: &str, pruning: &Pruning) -> anyhow::Result<()> {
@@ -65,19 +62,6 @@ fn check(token: &str, pruning: &Pruning) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-fn classes(retention: Retention, at: i64) -> [Class; 3] {
-    let until = |days: u32| at - i64::from(days) * MICROS_PER_DAY;
-    [
-        Class {
-            name: "disclosures",
-            kinds: &["disclosure", "subjects", "signal"],
-            until: until(retention.disclosures),
-        },
-        Class { name: "refusals", kinds: &["refusal"], until: until(retention.refusals) },
-        Class { name: "access", kinds: &["access"], until: until(retention.access) },
-    ]
 }
 
 /// The dry run.
