@@ -168,7 +168,9 @@ fn check(customer: &str, reason: &str, beside: &[&str]) -> Result<(), Fault> {
         return wrong("Say which customer, by the id that the internal systems use.");
     }
     if reason.trim().is_empty() || reason.chars().count() > LONGEST {
-        return wrong("Say why, for example with the number of the customer's request; at most 500 characters.");
+        return wrong(
+            "Say why, for example with the number of the customer's request; at most 500 characters.",
+        );
     }
     let id = customer.to_lowercase();
     let mut texts = std::iter::once(&reason).chain(beside);

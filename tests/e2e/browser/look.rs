@@ -99,6 +99,13 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
     }
 
+    /// A picture of the page as it would be on paper.
+    pub async fn printed(&self, name: &str) {
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+        self.picture(&format!("{name}-print")).await;
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": "" })).await;
+    }
+
     /// The page wide and narrow, light and dark: a picture of each; nothing that axe-core finds serious, nothing
     /// that stands out on the right.
     pub async fn looks_good(&self, name: &str) {
@@ -123,7 +130,11 @@ impl Browser {
         assert!(all > 0, "nothing to reach");
         self.run("document.activeElement.blur(); window.getSelection().removeAllRanges()", &[]).await;
         let mut missing: Vec<u64> = (0..all).collect();
-        for _ in 0..all + 2 {
+        // A field for a day has several stops.
+        for _ in 0..all * 4 + 2 {
+            if missing.is_empty() {
+                break;
+            }
             self.key("Tab", 9).await;
             let focus = self.run(FOCUS, &[]).await;
             if focus.is_null() {

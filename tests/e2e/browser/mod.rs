@@ -3,6 +3,7 @@
 //! Each test has a browser of its own, and ends with [`Browser::close`], where an error in the console, and so each
 //! violation of the content security policy, fails it.
 
+mod customer;
 mod driver;
 mod look;
 mod proof;

@@ -9,15 +9,15 @@ const ROLES: [&str; 3] = ["reviewer", "operator", "auditor"];
 
 /// Rights, as the interface names them, and who has them.
 const RIGHTS: [(&str, &[&str]); 9] = [
-    ("View", &ROLES),
-    ("LookUp", &["reviewer", "auditor"]),
-    ("Export", &["reviewer", "auditor"]),
-    ("Suspend", &["reviewer", "operator"]),
-    ("Resume", &["operator"]),
-    ("Acknowledge", &["reviewer", "operator"]),
-    ("Review", &["reviewer"]),
-    ("Consent", &["reviewer", "operator"]),
-    ("Verify", &ROLES),
+    ("view", &ROLES),
+    ("look-up", &["reviewer", "auditor"]),
+    ("export", &["reviewer", "auditor"]),
+    ("suspend", &["reviewer", "operator"]),
+    ("resume", &["operator"]),
+    ("acknowledge", &["reviewer", "operator"]),
+    ("review", &["reviewer"]),
+    ("consent", &["reviewer", "operator"]),
+    ("verify", &ROLES),
 ];
 
 #[tokio::test]
