@@ -65,7 +65,7 @@ async fn the_interface_gives_what_the_page_shows() {
     assert_eq!((&company["id"], &company["name"]), (&json!("parcelco"), &json!("ParcelCo")));
     let used = &company["uses"][0];
     assert_eq!((&used["count"], &used["country"]), (&json!(2), &json!("Netherlands")));
-    assert_eq!(used["basis"], "Contract: needed to perform a contract with you");
+    assert_eq!(used["basis"], "Contract with the customer");
     assert_eq!(used["entries"].as_array().unwrap().len(), 2);
     assert_eq!((&account["known"], &account["statements"]), (&json!(true), &json!([])));
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::customer::{self, Period};
-use crate::ledger::{self, Accounting, Group, Recipients, Search};
+use crate::ledger::{self, Accounting, Ground, Group, Recipients, Search};
 use crate::model::{Subject, SubjectPseudonym};
 
 use super::super::super::guard::{Fault, Who, blocking};
@@ -212,10 +212,19 @@ fn companies(accounting: &Accounting, recipients: &Recipients) -> Vec<CustomerCo
     companies.collect()
 }
 
+/// As colleagues say it; the customer's copy says it to the customer.
+fn basis(ground: &Ground) -> String {
+    match (&ground.case, ground.basis.as_deref()) {
+        (None, Some("contract")) => "Contract with the customer".to_owned(),
+        (None, Some("consent")) => "Consent of the customer".to_owned(),
+        _ => ledger::basis_words(ground),
+    }
+}
+
 fn one_use(Group { ground, tally }: &Group) -> CustomerUse {
     CustomerUse {
         purpose: ground.purpose.clone().unwrap_or_else(|| "Not recorded".into()),
-        basis: ledger::basis_words(ground),
+        basis: basis(ground),
         agreement: ground.agreement.clone().unwrap_or_default(),
         country: ground.country.as_deref().map(ledger::country_name).unwrap_or_default().to_owned(),
         transfer: ground.transfer.as_deref().map(|word| ledger::transfer_words(word).to_owned()),
