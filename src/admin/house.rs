@@ -15,7 +15,8 @@ use crate::transport::Drain;
 
 use super::figures::Figures;
 use super::pages::{Prunable, Waiting};
-use super::store::{Store, Verified};
+use super::rollup::Reader;
+use super::store::{ReviewError, Store, Verified};
 use super::work::Work;
 
 /// What takes its time, and can fail.
@@ -85,6 +86,14 @@ impl House {
     /// Where the ledger cannot be read.
     pub fn search(&self) -> Result<Search, StoreError> {
         Search::open(&self.config.ledger.path)
+    }
+
+    /// Counts of what is in the ledger; none as long as nothing is counted. It blocks.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn counts(&self) -> Result<Option<Reader>, ReviewError> {
+        Reader::open(&self.config.ledger.path)
     }
 
     /// Who is suspended, why and since when. It blocks.

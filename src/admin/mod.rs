@@ -6,7 +6,7 @@
 //! No page holds a value of a customer; figures hold no path or customer either.
 //!
 //! **How.** `house` is what the pages are about. `guard` is the only way to it. `store` keeps accounts, sessions and
-//! decisions. `pages` are server-rendered, one module each, with the same models as JSON under `/api/v1`.
+//! decisions. `rollup` counts what is in the ledger. `pages` are server-rendered, one module each, with the same models as JSON under `/api/v1`.
 //!
 //! **Trusts** the gateway's hands for orders. **Must not** stand in the way of a request: what blocks runs on threads
 //! of its own.
@@ -19,6 +19,7 @@ mod figures;
 mod guard;
 mod house;
 mod pages;
+mod rollup;
 mod store;
 mod words;
 mod work;
@@ -45,6 +46,7 @@ use crate::model::Rate;
 use crate::transport::{self, Capacity, Doorway, Drain, Listener, Peer, Timeouts};
 
 use guard::{Entrance, Provider};
+use rollup::Follower;
 use store::Verification;
 use work::{Done, Outcome};
 
@@ -70,6 +72,7 @@ const CAPACITY: Capacity = Capacity {
 pub struct Admin {
     listener: Listener,
     router: Router,
+    counts: Follower,
 }
 
 impl Admin {
@@ -91,7 +94,8 @@ impl Admin {
         }
         let socket = transport::bind(admin.address).await?;
         let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
-        Ok(Admin { listener, router: router(house, provider) })
+        let counts = Follower::begin(house.config.ledger.path.clone(), house.verifier.to_string())?;
+        Ok(Admin { listener, router: router(house, provider), counts })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -115,6 +119,7 @@ impl Admin {
             }
         };
         self.listener.serve(handler, stop).await;
+        drop(self.counts);
     }
 }
 

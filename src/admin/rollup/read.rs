@@ -1,0 +1,290 @@
+//! Reads counts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::store::ReviewError;
+use super::fill::about;
+use super::path_of;
+
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Counts, as they are while this is open.
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+    /// Entries that are counted.
+    pub upto: u64,
+    /// When the last of them was made: microseconds since 1970-01-01T00:00:00Z.
+    pub time: i64,
+}
+
+/// What a contractor got, or did not get, in an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hour {
+    /// Hours since 1970-01-01T00:00:00Z.
+    pub hour: i64,
+    pub contractor: String,
+    pub disclosures: u64,
+    pub refusals: u64,
+}
+
+/// A day of a contractor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Day {
+    /// Days since 1970-01-01.
+    pub day: i64,
+    pub disclosures: u64,
+    pub refusals: u64,
+    /// Records that left.
+    pub records: u64,
+    /// Distinct customers.
+    pub customers: u64,
+}
+
+/// Days of one contractor, without those on which nothing happened.
+pub type Calendar = Vec<Day>;
+
+/// How often a field left on a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DayOfField {
+    pub day: i64,
+    pub path: String,
+    pub disclosed: u64,
+}
+
+/// A total by a word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Total {
+    pub name: String,
+    pub count: u64,
+}
+
+/// Refusals of a contractor by their codes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Refusals {
+    pub contractor: String,
+    pub code: String,
+    pub count: u64,
+}
+
+/// Signals about a contractor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Signals {
+    pub day: i64,
+    pub contractor: String,
+    pub name: String,
+    pub count: u64,
+}
+
+/// How a permission was used: a field of a route of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Permission {
+    pub task: String,
+    /// The path template of the route.
+    pub route: String,
+    /// The path of the field, as the rule writes it.
+    pub path: String,
+    pub transform: String,
+    /// Answers that had it, in the period.
+    pub answers: u64,
+    /// Values that left, in the period.
+    pub disclosed: u64,
+    /// When it left last, ever: microseconds since 1970-01-01T00:00:00Z; 0 where it never did.
+    pub last: i64,
+}
+
+impl Reader {
+    /// Opens the counts of the ledger whose index is at `ledger`.
+    ///
+    /// # Errors
+    /// Where there are none yet, or they cannot be read.
+    pub fn open(ledger: &Path) -> Result<Option<Self>, ReviewError> {
+        let path = path_of(ledger);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let error = |source| ReviewError::Database { path: path.clone(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(error)?;
+        connection.busy_timeout(BUSY).map_err(error)?;
+        let tables = "SELECT count(*) FROM sqlite_master WHERE name = 'place'";
+        let is_made: i64 = connection.query_row(tables, [], |row| row.get(0)).map_err(error)?;
+        if is_made == 0 {
+            return Ok(None);
+        }
+        // One view of all tables.
+        connection.execute_batch("BEGIN").map_err(error)?;
+        let state = |name: &str| {
+            let sql = "SELECT value FROM state WHERE name = ?1";
+            let value = connection.query_row(sql, [name], |row| row.get::<_, i64>(0)).optional();
+            value.map(Option::unwrap_or_default).map_err(error)
+        };
+        let (upto, time) = (state("upto")? as u64, state("time")?);
+        Ok(Some(Reader { connection, path, upto, time }))
+    }
+
+    /// Disclosures and refusals by contractor and hour, from and to hours since 1970 (`to` is left out).
+    ///
+    /// # Errors
+    /// As the others: where the database cannot be read.
+    pub fn hours(&self, from: i64, to: i64) -> Result<Vec<Hour>, ReviewError> {
+        let sql = "SELECT hour, c.text, sum(iif(o.text = 'disclosed', answers, 0)),
+                sum(iif(o.text = 'disclosed', 0, answers))
+            FROM word c JOIN hour ON hour.contractor = c.id JOIN word o ON o.id = outcome
+            WHERE hour >= ?1 AND hour < ?2 GROUP BY hour, c.id ORDER BY hour, c.text";
+        self.list(sql, params![from, to], |row| {
+            Ok(Hour {
+                hour: row.get(0)?,
+                contractor: row.get(1)?,
+                disclosures: count(row, 2)?,
+                refusals: count(row, 3)?,
+            })
+        })
+    }
+
+    /// The days of a contractor, from and to days since 1970 (`to` is left out).
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn calendar(&self, contractor: &str, from: i64, to: i64) -> Result<Calendar, ReviewError> {
+        let sql = "SELECT hour / 24, sum(iif(o.text = 'disclosed', answers, 0)),
+                sum(iif(o.text = 'disclosed', 0, answers)), sum(released),
+                coalesce((SELECT count FROM subjects s WHERE s.contractor = h.contractor AND s.day = h.hour / 24), 0)
+            FROM hour h JOIN word o ON o.id = outcome
+            WHERE h.contractor = (SELECT id FROM word WHERE text = ?1) AND hour >= ?2 * 24 AND hour < ?3 * 24
+            GROUP BY hour / 24 ORDER BY hour / 24";
+        self.list(sql, params![contractor, from, to], |row| {
+            Ok(Day {
+                day: row.get(0)?,
+                disclosures: count(row, 1)?,
+                refusals: count(row, 2)?,
+                records: count(row, 3)?,
+                customers: count(row, 4)?,
+            })
+        })
+    }
+
+    /// Distinct customers of each contractor on a day.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn customers(&self, day: i64) -> Result<BTreeMap<String, u64>, ReviewError> {
+        let sql = "SELECT text, count FROM word JOIN subjects ON contractor = word.id WHERE day = ?1";
+        let rows = self.list(sql, params![day], |row| Ok((row.get(0)?, count(row, 1)?)))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// About how many customers a contractor saw in some days, by a task or all of them.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn about_customers(
+        &self,
+        contractor: &str,
+        task: Option<&str>,
+        from: i64,
+        to: i64,
+    ) -> Result<u64, ReviewError> {
+        let sql = "SELECT bits FROM sketch WHERE contractor = (SELECT id FROM word WHERE text = ?1)
+            AND (?2 IS NULL OR task = (SELECT id FROM word WHERE text = ?2)) AND day >= ?3 AND day < ?4";
+        Ok(about(self.list(sql, params![contractor, task, from, to], |row| row.get(0))?.into_iter()))
+    }
+
+    /// How often each field of a contractor left on each day.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn fields(&self, contractor: &str, from: i64, to: i64) -> Result<Vec<DayOfField>, ReviewError> {
+        let sql = "SELECT day, p.text, sum(disclosed) FROM field JOIN word p ON p.id = path
+            WHERE contractor = (SELECT id FROM word WHERE text = ?1) AND day >= ?2 AND day < ?3
+            GROUP BY day, path ORDER BY day, p.text";
+        self.list(sql, params![contractor, from, to], |row| {
+            Ok(DayOfField { day: row.get(0)?, path: row.get(1)?, disclosed: count(row, 2)? })
+        })
+    }
+
+    /// How the permissions of a contractor were used; those that never were are not in it.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn permissions(&self, contractor: &str, from: i64, to: i64) -> Result<Vec<Permission>, ReviewError> {
+        let sql = "SELECT t.text, r.text, p.text, f.text, sum(iif(day >= ?2 AND day < ?3, answers, 0)),
+                sum(iif(day >= ?2 AND day < ?3, disclosed, 0)), max(last)
+            FROM field JOIN word t ON t.id = task JOIN word r ON r.id = route JOIN word p ON p.id = path
+                JOIN word f ON f.id = treatment
+            WHERE contractor = (SELECT id FROM word WHERE text = ?1) GROUP BY task, route, path, treatment";
+        self.list(sql, params![contractor, from, to], |row| {
+            Ok(Permission {
+                task: row.get(0)?,
+                route: row.get(1)?,
+                path: row.get(2)?,
+                transform: row.get(3)?,
+                answers: count(row, 4)?,
+                disclosed: count(row, 5)?,
+                last: row.get(6)?,
+            })
+        })
+    }
+
+    /// Refusals by contractor and code, from and to hours since 1970.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn refusals(&self, from: i64, to: i64) -> Result<Vec<Refusals>, ReviewError> {
+        let sql = "SELECT c.text, o.text, sum(answers) FROM word c JOIN hour ON hour.contractor = c.id
+                JOIN word o ON o.id = outcome
+            WHERE o.text <> 'disclosed' AND hour >= ?1 AND hour < ?2 GROUP BY c.id, o.id ORDER BY 3 DESC";
+        self.list(sql, params![from, to], |row| {
+            Ok(Refusals { contractor: row.get(0)?, code: row.get(1)?, count: count(row, 2)? })
+        })
+    }
+
+    /// Signals by day, contractor and name.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn signals(&self, from: i64, to: i64) -> Result<Vec<Signals>, ReviewError> {
+        let sql = "SELECT day, c.text, n.text, count FROM signal JOIN word c ON c.id = contractor
+            JOIN word n ON n.id = name WHERE day >= ?1 AND day < ?2 ORDER BY day DESC, n.text";
+        self.list(sql, params![from, to], |row| {
+            Ok(Signals {
+                day: row.get(0)?,
+                contractor: row.get(1)?,
+                name: row.get(2)?,
+                count: count(row, 3)?,
+            })
+        })
+    }
+
+    /// Disclosures by the country that they went to.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn countries(&self, from: i64, to: i64) -> Result<Vec<Total>, ReviewError> {
+        let sql = "SELECT text, sum(answers) FROM place JOIN word ON word.id = country
+            WHERE day >= ?1 AND day < ?2 GROUP BY country ORDER BY 2 DESC";
+        self.list(sql, params![from, to], |row| Ok(Total { name: row.get(0)?, count: count(row, 1)? }))
+    }
+
+    fn list<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl FnMut(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, ReviewError> {
+        let run = || {
+            self.connection.prepare(sql)?.query_map(parameters, read)?.collect::<rusqlite::Result<Vec<T>>>()
+        };
+        run().map_err(|source| ReviewError::Database { path: self.path.clone(), source })
+    }
+}
+
+fn count(row: &Row, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|count| count.max(0) as u64)
+}
