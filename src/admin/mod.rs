@@ -15,6 +15,7 @@
 
 mod api;
 mod assets;
+mod chart;
 mod figures;
 mod guard;
 mod house;
