@@ -52,7 +52,7 @@ use store::Verification;
 use work::{Done, Outcome};
 
 pub use figures::Figures;
-pub use house::{House, Orders, Pending, UpstreamState};
+pub use house::{EndpointState, House, Orders, Pending, UpstreamState};
 pub use store::{Account, AccountError, ReviewError, Role, Session, Store, new_password};
 
 const TIMEOUTS: Timeouts = Timeouts {

@@ -149,10 +149,18 @@ impl Browser {
         assert!(missing.is_empty(), "Tab does not reach {names} at {}", self.path().await);
     }
 
+    /// Types one character.
+    pub async fn typed(&self, text: &str) {
+        self.devtools("Input.dispatchKeyEvent", json!({ "type": "keyDown", "text": text, "key": text }))
+            .await;
+        self.devtools("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": text })).await;
+    }
+
     /// Presses and releases a key.
     pub async fn key(&self, name: &str, code: u32) {
-        for kind in ["rawKeyDown", "keyUp"] {
-            let key = json!({ "type": kind, "key": name, "code": name, "windowsVirtualKeyCode": code });
+        let text = if name == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let key = json!({ "type": kind, "key": name, "code": name, "text": text, "windowsVirtualKeyCode": code });
             self.devtools("Input.dispatchKeyEvent", key).await;
         }
     }

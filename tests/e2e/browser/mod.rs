@@ -6,8 +6,11 @@
 mod customer;
 mod driver;
 mod look;
+mod pages;
 mod proof;
+mod scripts;
 mod sign_in;
+mod walk;
 
 use crate::support::House;
 

@@ -62,6 +62,25 @@ async fn what_is_wrong_with_a_page_is_found() {
 }
 
 #[tokio::test]
+async fn a_text_that_was_not_escaped_is_found() {
+    for text in [
+        "<script>window.ran=1</script>",
+        "<img src=x onerror=window.ran=1>",
+        "<svg onload=window.ran=1></svg>",
+        "<a href='javascript:window.ran=1'>a</a>",
+        "<form action=' javascript:window.ran=1'></form>",
+    ] {
+        let text = format!("<!doctype html><title>Text</title><main>{text}</main>");
+        let (browser, _server) = browser(&[("/", page(&text))]).await;
+        browser.open("/").await;
+        let found = browser.run(super::scripts::FOREIGN, &[]).await;
+        assert!(!found.as_array().unwrap().is_empty(), "{text}");
+        browser.console().await;
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_violation_of_the_security_policy_and_an_error_in_a_script_are_seen() {
     let script =
         "<!doctype html><title>Script</title><script>window.ran = 1</script><p style='color:red'>text</p>";

@@ -1,0 +1,135 @@
+//! Each page, as it looks, and as it is used without a mouse.
+
+use super::Browser;
+use super::walk::walk;
+use crate::review::{closed, open};
+use crate::support::{Answer, House, order};
+
+/// A house in which a few things have happened.
+pub async fn lively() -> House {
+    let mut house = closed().await;
+    open(&mut house, "");
+    for id in 1..=3 {
+        house.upstream.on(&format!("/orders/{id}"), Answer::json(order(id, "parcelco", "ready_to_ship")));
+        assert_eq!(house.get(&house.parcelco(), &format!("/orders/{id}")).await.status, 200);
+    }
+    assert_eq!(house.get(&house.parcelco(), "/orders/9").await.status, 404);
+    assert_eq!(house.get(&house.parcelco(), "/orders?sort=name").await.status, 400);
+    house
+}
+
+/// `/rules/compare?from=1` becomes `rules-compare`.
+fn name(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default().trim_matches('/');
+    if path.is_empty() { "overview".to_owned() } else { path.replace('/', "-") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_page_is_good_to_look_at_by_day_and_night_wide_and_narrow_and_by_keyboard() {
+    let house = lively().await;
+    let browser = Browser::signed_in(&house, "anna", "reviewer").await;
+    let seen = walk(&browser, 1, async |path, _| {
+        browser.looks_good(&name(path)).await;
+        browser.keyboard_reaches_everything().await;
+        let told = browser.console().await;
+        assert!(told.is_empty(), "{path}: {told:?}");
+    })
+    .await;
+    assert!(seen.len() >= 9, "{seen:?}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_house_has_pages_that_say_so() {
+    let mut house = closed().await;
+    open(&mut house, "");
+    let browser = Browser::signed_in(&house, "bert", "auditor").await;
+    let seen = walk(&browser, 1, async |path, _| {
+        browser.window(1280, 800, false).await;
+        browser.picture(&format!("empty-{}", name(path))).await;
+        assert_eq!(browser.axe().await, [""; 0], "{path}");
+        let told = browser.console().await;
+        assert!(told.is_empty(), "{path}: {told:?}");
+    })
+    .await;
+    assert!(seen.len() >= 9, "{seen:?}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_tab_offers_the_way_past_the_list_of_pages() {
+    let house = lively().await;
+    let browser = Browser::signed_in(&house, "anna", "reviewer").await;
+    browser.open("/rules").await;
+    browser.key("Tab", 9).await;
+    let skip = browser.client.active_element().await.unwrap();
+    assert_eq!(skip.text().await.unwrap(), "To the content");
+    let (left, top, width, height) = skip.rectangle().await.unwrap();
+    assert!(left >= 0.0 && top >= 0.0 && width > 20.0 && height > 10.0, "it is not to be seen");
+    browser.key("Enter", 13).await;
+    browser.run("return document.activeElement.id", &[]).await;
+    assert_eq!(browser.run("return document.activeElement.id", &[]).await, "main");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_lead_to_pages_and_to_the_search() {
+    let house = lively().await;
+    let browser = Browser::signed_in(&house, "anna", "reviewer").await;
+    for key in ["g", "l"] {
+        browser.typed(key).await;
+    }
+    browser.see("Ledger").await;
+    assert_eq!(browser.path().await, "/ledger");
+    for key in ["g", "s"] {
+        browser.typed(key).await;
+    }
+    browser.see("Look a customer up").await;
+    browser.typed("/").await;
+    let focus = browser.run("return document.activeElement.id", &[]).await;
+    assert_eq!(focus, "customer");
+    // Within a field, letters are letters.
+    for key in ["g", "l"] {
+        browser.typed(key).await;
+    }
+    assert_eq!(browser.run("return document.activeElement.value", &[]).await, "gl");
+    assert_eq!(browser.path().await, "/subject");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_play_ground_shows_what_a_contractor_gets() {
+    let house = lively().await;
+    let browser = Browser::signed_in(&house, "anna", "operator").await;
+    browser.open("/rules/try").await;
+    browser.fill("Path that it calls", "/orders/1").await;
+    let body = order(1, "parcelco", "ready_to_ship").replace("PLANTED", "secret");
+    browser.fill("What the internal API answers (JSON)", &body).await;
+    browser.press("See what leaves").await;
+    browser.see("The contractor gets").await;
+    let reduced = browser.at("//*[@id='reduced']").await.text().await.unwrap();
+    assert_eq!(
+        reduced.split_whitespace().collect::<String>(),
+        crate::support::reduced_order(1).replace(' ', "")
+    );
+    browser.see("no rule lists it").await;
+    browser.looks_good("rules-tried").await;
+    browser.fill("What the internal API answers (JSON)", "{\"order_id\": 1, \"order_id\": 2}").await;
+    browser.press("See what leaves").await;
+    browser.see("Nothing would leave").await;
+    // Nothing of it is an entry.
+    assert!(house.entries().iter().all(|entry| !entry.to_string().contains("secret")));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_verified_from_its_page() {
+    let house = lively().await;
+    house.rest().await;
+    let browser = Browser::signed_in(&house, "anna", "operator").await;
+    browser.open("/ledger").await;
+    browser.press("Verify now").await;
+    browser.see("verified").await;
+    browser.looks_good("ledger-verified").await;
+    browser.close().await;
+}
