@@ -109,27 +109,35 @@ impl Browser {
     /// The page wide and narrow, light and dark: a picture of each; nothing that axe-core finds serious, nothing
     /// that stands out on the right.
     pub async fn looks_good(&self, name: &str) {
+        assert_eq!(self.flaws(name).await, [""; 0], "{name}");
+    }
+
+    /// What [`Browser::looks_good`] would find.
+    pub async fn flaws(&self, name: &str) -> Vec<String> {
+        let mut flaws = Vec::new();
         for (width, height) in [(1280, 800), (400, 800)] {
             for (dark, scheme) in [(false, "light"), (true, "dark")] {
                 self.window(width, height, dark).await;
                 self.picture(&format!("{name}-{width}-{scheme}")).await;
-                assert_eq!(self.axe().await, [""; 0], "axe-core on {name} at {width}, {scheme}");
-                assert_eq!(
-                    self.overflow().await,
-                    [""; 0],
-                    "wider than its window: {name} at {width}, {scheme}"
-                );
+                let found = self.axe().await.into_iter().chain(self.overflow().await);
+                flaws.extend(found.map(|flaw| format!("{name} at {width}, {scheme}: {flaw}")));
             }
         }
         self.window(1280, 800, false).await;
+        flaws
     }
 
     /// Goes through the page by Tab: all that can be used is reached, in the order of the page, and seen when it is.
     pub async fn keyboard_reaches_everything(&self) {
+        assert_eq!(self.unreached().await, [""; 0], "by Tab, at {}", self.path().await);
+    }
+
+    /// What [`Browser::keyboard_reaches_everything`] would find.
+    pub async fn unreached(&self) -> Vec<String> {
         let all = self.run(REACHABLE, &[]).await.as_u64().unwrap();
         assert!(all > 0, "nothing to reach");
         self.run("document.activeElement.blur(); window.getSelection().removeAllRanges()", &[]).await;
-        let mut missing: Vec<u64> = (0..all).collect();
+        let (mut missing, mut unseen): (Vec<u64>, Vec<String>) = ((0..all).collect(), Vec::new());
         // A field for a day has several stops.
         for _ in 0..all * 4 + 2 {
             if missing.is_empty() {
@@ -140,13 +148,18 @@ impl Browser {
             if focus.is_null() {
                 continue;
             }
-            assert_eq!(focus["seen"], true, "the focus is not to be seen on {focus}");
+            if focus["seen"] == false {
+                unseen.push(format!("the focus is not to be seen on {}", focus["name"]));
+            }
             let at = focus["at"].as_str().and_then(|at| at.parse().ok());
             missing.retain(|known| Some(*known) != at);
         }
-        let names = "return arguments[0].map((at) => document.querySelector(`[data-reach=\"${at}\"]`).outerHTML.slice(0, 120))";
-        let names = self.run(names, &[json!(missing)]).await;
-        assert!(missing.is_empty(), "Tab does not reach {names} at {}", self.path().await);
+        for at in missing {
+            let name =
+                format!("return document.querySelector('[data-reach=\"{at}\"]').outerHTML.slice(0, 120)");
+            unseen.push(format!("Tab does not reach {}", self.run(&name, &[]).await));
+        }
+        unseen
     }
 
     /// Types one character.
