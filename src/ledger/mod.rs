@@ -63,7 +63,7 @@ mod writer;
 
 pub use account::{
     Account, Accounting, Field, Frame, Ground, Group, Recipient, Recipients, basis_words, country_name,
-    field_words, html, json, transfer_words,
+    field_words, html, json, plain_field, transfer_words,
 };
 pub use archive::Head;
 pub use consent::{

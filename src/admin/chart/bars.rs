@@ -11,7 +11,7 @@ const LEFT: f64 = 44.0;
 const BOTTOM: f64 = 22.0;
 const TOP: f64 = 8.0;
 /// Names below bars at most.
-const NAMES: usize = 8;
+const NAMES: usize = 6;
 
 /// A bar, and what it usually is.
 pub struct Bar {

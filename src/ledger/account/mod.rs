@@ -65,8 +65,13 @@ pub struct Frame<'a> {
 
 /// A field in plain words: `Recipient phone (last four characters only)`.
 pub fn field_words(field: &Field) -> String {
-    let name = words::field(&field.path);
-    match &field.transform {
+    plain_field(&field.path, field.transform.as_deref())
+}
+
+/// The same, of a path and a transform as a rule writes them.
+pub fn plain_field(path: &str, transform: Option<&str>) -> String {
+    let name = words::field(path);
+    match transform {
         None => name,
         Some(transform) => format!("{name} ({})", words::transform(transform)),
     }

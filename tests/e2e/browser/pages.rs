@@ -1,7 +1,7 @@
 //! Each page, as it looks, and as it is used without a mouse.
 
 use super::Browser;
-use super::walk::walk;
+use super::walk::{kind, walk};
 use crate::review::{closed, open};
 use crate::support::{Answer, House, order};
 
@@ -18,10 +18,11 @@ pub async fn lively() -> House {
     house
 }
 
-/// `/rules/compare?from=1` becomes `rules-compare`.
+/// `/rules/compare?from=1` becomes `rules-compare`, and `/entries/17` `entries-one`.
 fn name(path: &str) -> String {
-    let path = path.split('?').next().unwrap_or_default().trim_matches('/');
-    if path.is_empty() { "overview".to_owned() } else { path.replace('/', "-") }
+    let kind = kind(path).replace('#', "one");
+    let kind = kind.trim_matches('/');
+    if kind.is_empty() { "overview".to_owned() } else { kind.replace('/', "-") }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +132,41 @@ async fn the_ledger_is_verified_from_its_page() {
     let browser = Browser::signed_in(&house, "anna", "operator").await;
     browser.open("/ledger").await;
     browser.press("Verify now").await;
-    browser.see("verified").await;
+    browser.see("all right").await;
+    browser.see("by anna").await;
     browser.looks_good("ledger-verified").await;
     browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contractor_is_suspended_and_resumed_each_with_a_reason() {
+    let house = lively().await;
+    let reviewer = Browser::signed_in(&house, "anna", "reviewer").await;
+    reviewer.follow("Contractors").await;
+    reviewer.follow("ParcelCo").await;
+    reviewer.fill("Why", "It looked up a canary").await;
+    reviewer.press("Suspend ParcelCo").await;
+    reviewer.see("Suspended since").await;
+    reviewer.see("Reason: It looked up a canary").await;
+    reviewer.looks_good("contractor-suspended").await;
+    let refused = house.get(&house.parcelco(), "/orders/1").await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "suspended"));
+    // Who suspends does not decide alone when it is over.
+    reviewer.see("An operator can end it.").await;
+    reviewer.open("/").await;
+    assert!(!reviewer.text().await.contains("Nothing needs you."), "the overview says that nothing is wrong");
+    reviewer.close().await;
+
+    let operator = Browser::signed_in(&house, "bert", "operator").await;
+    operator.open("/contractors/parcelco").await;
+    operator.fill("Why it may go on", "It was a test").await;
+    operator.press("Resume").await;
+    operator.gone("Suspended since").await;
+    assert_eq!(house.get(&house.parcelco(), "/orders/1").await.status, 200);
+    operator.close().await;
+    let entries = house.entries();
+    let told: Vec<_> = entries.iter().filter(|entry| entry["kind"] == "suspension").collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!((&told[0]["by"], &told[0]["reason"]), (&"anna".into(), &"It looked up a canary".into()));
+    assert_eq!((&told[1]["by"], &told[1]["reason"]), (&"bert".into(), &"It was a test".into()));
 }

@@ -53,10 +53,10 @@ fn texts(list: &Value) -> Vec<String> {
 }
 
 /// `/entries/17?page=2` is of the kind `/entries/#`.
-fn kind(path: &str) -> String {
+pub fn kind(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let parts = path.split('/').map(|part| {
-        let is_number = part.len() > 12 || part.bytes().any(|byte| byte.is_ascii_digit());
+        let is_number = part.len() > 24 || part.bytes().any(|byte| byte.is_ascii_digit());
         if is_number { "#" } else { part }
     });
     parts.collect::<Vec<_>>().join("/")

@@ -52,3 +52,50 @@ async fn without_a_session_there_is_only_the_door() {
     let reply = visitor.get("/api/v1/you").await;
     assert_eq!((reply.status.as_u16(), &reply.json()["status"]), (401, &Value::from(401)));
 }
+
+#[tokio::test]
+async fn each_deed_is_done_by_the_roles_that_may_and_by_no_other() {
+    let house = house().await;
+    let json = |value: Value| value.to_string();
+    let customer = || json(serde_json::json!({ "customer": "c-1", "reason": "request 118" }));
+    // What is asked, the body of a POST, and who may.
+    let deeds: Vec<(&str, String, &[&str])> = vec![
+        ("/api/v1/subjects/account", customer(), &["reviewer", "auditor"]),
+        ("/api/v1/subjects/copy", customer(), &["reviewer", "auditor"]),
+        ("/api/v1/subjects/statements", customer(), &["reviewer", "auditor"]),
+        (
+            "/api/v1/subjects/consent",
+            json(serde_json::json!({ "customer": "c-1", "said": "withdraw", "reason": "letter 5" })),
+            &["reviewer", "operator"],
+        ),
+        (
+            "/api/v1/contractors/parcelco/suspend",
+            json(serde_json::json!({ "reason": "a test" })),
+            &["reviewer", "operator"],
+        ),
+        ("/api/v1/contractors/parcelco/resume", json(serde_json::json!({ "reason": "over" })), &["operator"]),
+        ("/api/v1/ledger/verify", "{}".into(), &ROLES),
+        ("/api/v1/ledger/prune", "{}".into(), &ROLES),
+    ];
+    for role in ROLES {
+        let visitor = signed_in(&house, role, role).await;
+        let token = visitor.form_token().await;
+        let headers = [("content-type", "application/json"), ("x-form-token", token.as_str())];
+        for (path, body, may) in &deeds {
+            let before = house.entries();
+            let reply = visitor.send(Method::POST, path, &headers, body).await;
+            if may.contains(&role) {
+                assert!(reply.status.is_success() || reply.status == 409, "{role} {path}: {reply:?}");
+                continue;
+            }
+            assert_eq!(reply.status, 403, "{role} {path}: {reply:?}");
+            assert!(reply.json()["detail"].as_str().unwrap().contains(role), "{reply:?}");
+            let told = house.entries();
+            let new = told[before.len()..].iter().filter(|entry| entry["by"] == role);
+            assert_eq!(new.count(), 0, "{role} {path} left an entry");
+            // Without the page's token it is refused before anything else is looked at.
+            let bare = visitor.send(Method::POST, path, &headers[..1], body).await;
+            assert_eq!(bare.status, 403, "{role} {path}");
+        }
+    }
+}
