@@ -40,6 +40,8 @@ pub fn routes() -> Router<Entrance> {
 pub fn operations() -> Vec<Operation> {
     let all = [
         overview::operations(),
+        disclosures::operations(),
+        entry::operations(),
         contractors::operations(),
         rules::operations(),
         ledger::operations(),

@@ -1,6 +1,6 @@
 //! Chromium, driven by chromedriver over the WebDriver protocol (W3C).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub struct Browser {
     pub origin: String,
     /// Commands of chromedriver that are beyond the standard.
     session: String,
-    _driver: Driver,
+    driver: Driver,
     looked_at: bool,
 }
 
@@ -108,7 +108,7 @@ impl Browser {
         let process = client.capabilities().unwrap()["goog:processID"].as_i64().unwrap();
         driver.browser = Pid::from_raw(process.try_into().unwrap());
         let session = format!("{address}/session/{id}");
-        Browser { client, origin: origin.to_owned(), session, _driver: driver, looked_at: false }
+        Browser { client, origin: origin.to_owned(), session, driver, looked_at: false }
     }
 
     /// Goes to a path.
@@ -205,6 +205,30 @@ impl Browser {
     /// How many elements a CSS selector finds now.
     pub async fn count(&self, selector: &str) -> usize {
         self.client.find_all(Locator::Css(selector)).await.unwrap().len()
+    }
+
+    /// Where files are put that a page gives out.
+    pub async fn downloads(&self) -> PathBuf {
+        let folder = self.driver.profile.path().join("downloads");
+        let terms = json!({ "behavior": "allow", "downloadPath": folder });
+        self.devtools("Browser.setDownloadBehavior", terms).await;
+        folder
+    }
+
+    /// Waits for the file; its text.
+    pub async fn downloaded(&self, folder: &Path) -> String {
+        let began = Instant::now();
+        loop {
+            let files = std::fs::read_dir(folder).into_iter().flatten().map(|file| file.unwrap().path());
+            let whole = |path: &PathBuf| path.extension().is_none_or(|kind| kind != "crdownload");
+            // Chromium makes an empty file of the name first.
+            let mut texts = files.filter(whole).filter_map(|path| std::fs::read_to_string(path).ok());
+            if let Some(text) = texts.find(|text| !text.is_empty()) {
+                return text;
+            }
+            assert!(began.elapsed() < PATIENCE, "no file came");
+            tokio::time::sleep(OFTEN).await;
+        }
     }
 
     /// What a script returns that is run beside those of the page.

@@ -2,7 +2,7 @@
 
 use super::Browser;
 use super::walk::{kind, walk};
-use crate::review::{closed, open};
+use crate::review::{closed, noted, open};
 use crate::support::{Answer, House, order};
 
 /// A house in which a few things have happened.
@@ -169,4 +169,47 @@ async fn a_contractor_is_suspended_and_resumed_each_with_a_reason() {
     assert_eq!(told.len(), 2);
     assert_eq!((&told[0]["by"], &told[0]["reason"]), (&"anna".into(), &"It looked up a canary".into()));
     assert_eq!((&told[1]["by"], &told[1]["reason"]), (&"bert".into(), &"It was a test".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disclosures_are_filtered_by_an_address_looked_at_one_by_one_and_exported() {
+    let house = lively().await;
+    let browser = Browser::signed_in(&house, "anna", "reviewer").await;
+    browser.follow("Disclosures").await;
+    browser.see("parameter-not-permitted").await;
+    // A field that changes sends the form.
+    browser.choose("Contractor", "ParcelCo").await;
+    browser.fill("Outcome", "not-found\t").await;
+    browser.gone("parameter-not-permitted").await;
+    let address = browser.path().await;
+    assert!(address.contains("contractor=parcelco") && address.contains("outcome=not-found"), "{address}");
+    assert_eq!(browser.count("#table tbody tr").await, 1);
+    browser.looks_good("disclosures-filtered").await;
+
+    browser.at("//*[@id='table']//tbody//a").await.click().await.unwrap();
+    browser.see("What it says").await;
+    browser.see("not-found").await;
+    browser.client.back().await.unwrap();
+    browser.see("Search").await;
+    assert_eq!(browser.path().await, address, "the way back leads to the same filter");
+
+    browser.open("/disclosures?outcome=disclosed").await;
+    assert_eq!(browser.count("#table tbody tr").await, 3);
+    browser.at("//*[@id='table']//tbody//a").await.click().await.unwrap();
+    browser.see("Recipient name").await;
+    browser.at("//summary[.='Proof']").await.click().await.unwrap();
+    browser.see("ledger verify-proof").await;
+    browser.looks_good("entry").await;
+
+    browser.open("/disclosures?outcome=disclosed").await;
+    let downloads = browser.downloads().await;
+    browser.at("//summary[.='Export what this filter finds']").await.click().await.unwrap();
+    browser.fill("What for", "Audit 7").await;
+    browser.press("Export").await;
+    let file = browser.downloaded(&downloads).await;
+    assert_eq!(file.lines().count(), 4, "a line for each, and one of names: {file}");
+    assert!(!file.contains("Anna Jansen") && !file.contains("c-1"));
+    let exported = noted(&house, "export");
+    assert_eq!((&exported[0]["by"], &exported[0]["reason"]), (&"anna".into(), &"Audit 7".into()));
+    browser.close().await;
 }

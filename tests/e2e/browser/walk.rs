@@ -1,6 +1,6 @@
 //! All pages that links lead to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::Browser;
 const LEADS: &str = r#"
     const here = (url) => new URL(url, location.href);
     const links = [...document.querySelectorAll('a[href]:not([download])')].map((a) => here(a.href))
-        .filter((url) => url.origin === location.origin && !url.pathname.startsWith('/api/'))
+        .filter((url) => url.origin === location.origin && !/^\/api\/|\/proof$/.test(url.pathname))
         .map((url) => url.pathname + url.search);
     const asks = [...document.querySelectorAll('form')].filter((form) => form.method === 'get')
         .map((form) => [here(form.getAttribute('action') ?? '').pathname,
@@ -29,9 +29,9 @@ pub async fn walk(
     of_a_kind: usize,
     mut visit: impl AsyncFnMut(&str, &[Form]),
 ) -> BTreeSet<String> {
-    let (mut waiting, mut seen) = (vec!["/".to_owned()], BTreeSet::new());
+    let (mut waiting, mut seen) = (VecDeque::from(["/".to_owned()]), BTreeSet::new());
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-    while let Some(path) = waiting.pop() {
+    while let Some(path) = waiting.pop_front() {
         let count = kinds.entry(kind(&path)).or_default();
         if *count >= of_a_kind || !seen.insert(path.clone()) {
             continue;

@@ -74,6 +74,11 @@ async fn each_deed_is_done_by_the_roles_that_may_and_by_no_other() {
             &["reviewer", "operator"],
         ),
         ("/api/v1/contractors/parcelco/resume", json(serde_json::json!({ "reason": "over" })), &["operator"]),
+        (
+            "/api/v1/exports",
+            json(serde_json::json!({ "form": "jsonl", "reason": "audit 7" })),
+            &["reviewer", "auditor"],
+        ),
         ("/api/v1/ledger/verify", "{}".into(), &ROLES),
         ("/api/v1/ledger/prune", "{}".into(), &ROLES),
     ];

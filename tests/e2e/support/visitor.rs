@@ -78,10 +78,6 @@ impl Visitor {
         self.jar.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
-    pub fn forget_cookies(&self) {
-        self.jar.lock().unwrap().clear();
-    }
-
     pub async fn get(&self, target: &str) -> Reply {
         self.send(Method::GET, target, &[], "").await
     }
