@@ -13,6 +13,7 @@
 //!
 //! **Called by** `app`; `fieldgate admin` uses the store.
 
+mod alerts;
 mod api;
 mod assets;
 mod chart;
@@ -74,6 +75,7 @@ pub struct Admin {
     listener: Listener,
     router: Router,
     counts: Follower,
+    alerts: alerts::Follower,
 }
 
 impl Admin {
@@ -96,7 +98,8 @@ impl Admin {
         let socket = transport::bind(admin.address).await?;
         let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
         let counts = Follower::begin(house.config.ledger.path.clone(), house.verifier.to_string())?;
-        Ok(Admin { listener, router: router(house, provider), counts })
+        let alerts = alerts::Follower::begin(Arc::clone(&house))?;
+        Ok(Admin { listener, router: router(house, provider), counts, alerts })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -120,6 +123,7 @@ impl Admin {
             }
         };
         self.listener.serve(handler, stop).await;
+        drop(self.alerts);
         drop(self.counts);
     }
 }
