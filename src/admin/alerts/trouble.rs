@@ -65,7 +65,8 @@ impl Trouble {
         let shown = Witnessed::new(&config.path, house.verifier.clone());
         let witnessed = shown.kept()?.map_or(0, |(size, _)| size);
         let size = Log::open(&config.path)?.archived();
-        let limit = config.max_unwitnessed_age.map_or(UNWITNESSED_AFTER, |age| UNWITNESSED_AFTER.min(age / 2));
+        let limit =
+            config.max_unwitnessed_age.map_or(UNWITNESSED_AFTER, |age| UNWITNESSED_AFTER.min(age / 2));
         let is_behind = witnessed < size && shown.age(witnessed).is_some_and(|age| age >= limit);
         let details = is_behind.then(|| json!({ "size": size, "witnessed": witnessed }));
         turn(house, UNWITNESSED, &mut self.unwitnessed, details)

@@ -161,11 +161,12 @@ pub struct Mark {
 }
 
 /// Whether a mute holds for an alert now; `?1` is the time.
-const MUTED: &str = "(alert.severity < 4 AND EXISTS (SELECT 1 FROM mute WHERE mute.kind = alert.kind
+pub(super) const MUTED: &str =
+    "(alert.severity < 4 AND EXISTS (SELECT 1 FROM mute WHERE mute.kind = alert.kind
     AND (mute.contractor IS NULL OR mute.contractor IS alert.contractor)
     AND mute.until > ?1 AND mute.ended IS NULL))";
 
-const COLUMNS: &str = "number, id, kind, severity, time, entry, contractor, credential, task, route, details, \
+pub(super) const COLUMNS: &str = "number, id, kind, severity, time, entry, contractor, credential, task, route, details, \
                        requests, over, acknowledged, by, note, said";
 
 impl Store {
@@ -292,7 +293,11 @@ impl Store {
             Some(AlertState::Muted) => sql.push_str(&format!(" AND acknowledged IS NULL AND {MUTED}")),
             None => {}
         }
-        sql.push_str(if is_ranked { " ORDER BY severity DESC, number DESC" } else { " ORDER BY number DESC" });
+        sql.push_str(if is_ranked {
+            " ORDER BY severity DESC, number DESC"
+        } else {
+            " ORDER BY number DESC"
+        });
         sql.push_str(&format!(" LIMIT {limit}"));
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
@@ -309,7 +314,9 @@ impl Store {
         self.read(|connection| {
             let sql = "SELECT count(*) FROM alert WHERE kind = ?1 AND contractor IS ?2 AND time >= ?3";
             let of = params![alert.raised.kind, alert.raised.contractor, since];
-            connection.prepare_cached(sql)?.query_row(of, |row| row.get::<_, i64>(0).map(|count| count as u64))
+            connection
+                .prepare_cached(sql)?
+                .query_row(of, |row| row.get::<_, i64>(0).map(|count| count as u64))
         })
     }
 

@@ -11,6 +11,7 @@
 mod accounts;
 mod alerts;
 mod mutes;
+mod outlets;
 mod rules;
 mod sessions;
 mod verified;
@@ -27,6 +28,7 @@ use crate::secrets;
 pub use accounts::{Account, AccountError, Role, new_password};
 pub use alerts::{Acknowledged, Alert, AlertFilter, AlertState, Mark, Raised, Severity};
 pub use mutes::Mute;
+pub use outlets::Outgoing;
 pub use rules::KeptRules;
 pub use sessions::{Session, SessionKind, Token};
 pub use verified::{Verification, Verified};
@@ -42,6 +44,7 @@ const MIGRATIONS: &[&str] = &[
     verified::MIGRATION,
     alerts::MIGRATION,
     mutes::MIGRATION,
+    outlets::MIGRATION,
 ];
 
 /// What went wrong; blames the disk, or who changed the file.

@@ -45,7 +45,8 @@ impl Store {
     /// What the database says.
     pub fn mute(&self, mute: &Mute) -> Result<u64, ReviewError> {
         let number = self.change(|connection| {
-            let sql = "INSERT INTO mute (kind, contractor, until, by, at, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let sql =
+                "INSERT INTO mute (kind, contractor, until, by, at, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let Mute { number: _, signal, contractor, until, by, at, reason } = mute;
             connection.execute(sql, params![signal, contractor, until, by, at, reason])?;
             Ok(connection.last_insert_rowid() as u64)
@@ -73,8 +74,9 @@ impl Store {
     /// What the database says.
     pub fn mutes(&self) -> Result<Vec<Mute>, ReviewError> {
         self.read(|connection| {
-            let sql =
-                format!("SELECT {COLUMNS} FROM mute WHERE ended IS NULL AND until > ?1 ORDER BY until, number");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM mute WHERE ended IS NULL AND until > ?1 ORDER BY until, number"
+            );
             connection.prepare_cached(&sql)?.query_map([now()], read)?.collect()
         })
     }
@@ -85,7 +87,8 @@ impl Store {
     /// What the database says.
     pub fn mute_in_force(&self, number: u64) -> Result<Option<Mute>, ReviewError> {
         self.read(|connection| {
-            let sql = format!("SELECT {COLUMNS} FROM mute WHERE number = ?1 AND ended IS NULL AND until > ?2");
+            let sql =
+                format!("SELECT {COLUMNS} FROM mute WHERE number = ?1 AND ended IS NULL AND until > ?2");
             connection.prepare_cached(&sql)?.query_row(params![number as i64, now()], read).optional()
         })
     }
