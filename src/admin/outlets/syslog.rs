@@ -19,7 +19,7 @@ use super::News;
 
 /// A receiver over UDP should take so many bytes (RFC 5426, section 3.2).
 const DATAGRAM: usize = 2048;
-/// For a server to close its side behind a message: one that does so has read it.
+/// For a server to close its side behind a message, at most: one that does so has read it.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The enterprise number for examples (RFC 5612): there is none of Fieldgate's own.
 const ELEMENT: &str = "fieldgate@32473";
@@ -54,6 +54,8 @@ impl Syslog {
     /// Where the server cannot be reached, or breaks off.
     pub async fn send(&self, news: &News) -> anyhow::Result<()> {
         let mut message = self.message(news);
+        // There must be time for the connection, too.
+        let goodbye = GOODBYE.min(self.terms.timeout / 2);
         let host = self.terms.host.trim_matches(['[', ']']);
         let address =
             lookup_host((host, self.terms.port)).await?.next().context("its name has no address")?;
@@ -62,11 +64,12 @@ impl Syslog {
                 truncate(&mut message, DATAGRAM);
                 datagram(address, message.as_bytes()).await
             }
-            SyslogWay::Tcp => hand_over(TcpStream::connect(address).await?, &message).await,
+            SyslogWay::Tcp => hand_over(TcpStream::connect(address).await?, &message, goodbye).await,
             SyslogWay::Tls => {
                 let tls = self.tls.as_ref().context("its authority is not known")?;
                 let server = ServerName::try_from(host.to_owned())?;
-                hand_over(tls.connect(server, TcpStream::connect(address).await?).await?, &message).await
+                hand_over(tls.connect(server, TcpStream::connect(address).await?).await?, &message, goodbye)
+                    .await
             }
         }
     }
@@ -148,7 +151,11 @@ async fn datagram(address: SocketAddr, message: &[u8]) -> anyhow::Result<()> {
 }
 
 /// A connection for each message: only one that the server ends in peace shows that it was read.
-async fn hand_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, message: &str) -> anyhow::Result<()> {
+async fn hand_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    message: &str,
+    goodbye: Duration,
+) -> anyhow::Result<()> {
     stream.write_all(format!("{} {message}", message.len()).as_bytes()).await?;
     stream.flush().await?;
     stream.shutdown().await?;
@@ -157,7 +164,7 @@ async fn hand_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, message: &st
         while stream.read(&mut rest).await? > 0 {}
         Ok::<_, std::io::Error>(())
     };
-    match tokio::time::timeout(GOODBYE, closed).await {
+    match tokio::time::timeout(goodbye, closed).await {
         // Some servers end TLS without saying so.
         Ok(Err(error)) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error.into()),
         // A server that keeps its side open has not refused either.

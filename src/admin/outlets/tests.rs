@@ -90,16 +90,18 @@ impl House {
 
     /// Waits until the outlet stands like this.
     async fn until(&self, name: &str, fits: impl Fn(&super::super::store::Outgoing) -> bool) {
+        let mut last = None;
         let look = async {
             loop {
-                let standing = self.store.outgoing(name, Severity::Medium).unwrap();
-                if standing.is_some_and(|standing| fits(&standing)) {
+                last = self.store.outgoing(name, Severity::Medium).unwrap();
+                if last.as_ref().is_some_and(&fits) {
                     return;
                 }
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), look).await.expect("the outlet never stands like this");
+        let outcome = tokio::time::timeout(Duration::from_secs(20), look).await;
+        assert!(outcome.is_ok(), "the outlet stands like this: {last:?}");
     }
 }
 
