@@ -64,12 +64,17 @@ impl Syslog {
                 truncate(&mut message, DATAGRAM);
                 datagram(address, message.as_bytes()).await
             }
-            SyslogWay::Tcp => hand_over(TcpStream::connect(address).await?, &message, goodbye).await,
+            SyslogWay::Tcp => {
+                let mut stream = TcpStream::connect(address).await?;
+                hand_over(&mut stream, &message, goodbye).await?;
+                unbroken(&stream)
+            }
             SyslogWay::Tls => {
                 let tls = self.tls.as_ref().context("its authority is not known")?;
                 let server = ServerName::try_from(host.to_owned())?;
-                hand_over(tls.connect(server, TcpStream::connect(address).await?).await?, &message, goodbye)
-                    .await
+                let mut stream = tls.connect(server, TcpStream::connect(address).await?).await?;
+                hand_over(&mut stream, &message, goodbye).await?;
+                unbroken(stream.get_ref().0)
             }
         }
     }
@@ -152,7 +157,7 @@ async fn datagram(address: SocketAddr, message: &[u8]) -> anyhow::Result<()> {
 
 /// A connection for each message: only one that the server ends in peace shows that it was read.
 async fn hand_over(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     message: &str,
     goodbye: Duration,
 ) -> anyhow::Result<()> {
@@ -169,6 +174,15 @@ async fn hand_over(
         Ok(Err(error)) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error.into()),
         // A server that keeps its side open has not refused either.
         Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// A server that had closed its side before the message came ends in peace to see; that it was thrown away shows
+/// in the socket's error only.
+fn unbroken(stream: &TcpStream) -> anyhow::Result<()> {
+    match stream.take_error()? {
+        Some(error) => bail!(error),
+        None => Ok(()),
     }
 }
 
