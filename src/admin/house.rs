@@ -114,7 +114,7 @@ impl House {
 
     /// What waits for somebody, for the list of pages.
     pub fn waiting(&self) -> Waiting {
-        Waiting::default()
+        Waiting { alerts: self.store.open_alerts(), ..Waiting::default() }
     }
 
     /// Whose customers these are.

@@ -223,6 +223,8 @@ pub enum OwnKind {
     Suspension,
     /// Customers consented, withdrew or objected.
     Consent,
+    /// Somebody acknowledged or muted alerts.
+    Alert,
 }
 
 impl OwnKind {
@@ -234,6 +236,7 @@ impl OwnKind {
             OwnKind::Prune => "prune",
             OwnKind::Suspension => "suspension",
             OwnKind::Consent => "consent",
+            OwnKind::Alert => "alert",
         }
     }
 }
