@@ -38,7 +38,7 @@ pub fn routes() -> Router<Entrance> {
 
 /// What programs can ask for.
 pub fn operations() -> Vec<Operation> {
-    let all = [rules::operations(), ledger::operations(), you::operations()];
+    let all = [alerts::operations(), rules::operations(), ledger::operations(), you::operations()];
     all.into_iter().flatten().collect()
 }
 
