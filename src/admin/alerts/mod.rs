@@ -13,7 +13,9 @@
 
 mod follow;
 mod kinds;
+mod told;
 mod trouble;
 
 pub use follow::Follower;
-pub use kinds::{Kind, can_be_muted, kind, sentence};
+pub use kinds::{can_be_muted, kind};
+pub use told::Told;

@@ -40,6 +40,7 @@ pub fn routes() -> Router<Entrance> {
 pub fn operations() -> Vec<Operation> {
     let all = [
         overview::operations(),
+        alerts::operations(),
         disclosures::operations(),
         entry::operations(),
         contractors::operations(),
