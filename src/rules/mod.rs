@@ -27,6 +27,7 @@ mod route;
 pub mod suggest;
 mod template;
 mod tokens;
+mod unified;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use file::{Limits, Method, Proof};
 pub use legal::{Grant, StatementHold};
 pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task, TokenHolder};
 pub use query::{Query, QueryFault};
+pub use unified::unified;
 pub use template::{MalformedPath, PathTemplate, RequestPath};
 
 /// The outcome of reading a directory.

@@ -6,6 +6,7 @@
 //! **Trusts** that the use that it is told of is all that there was. **Must not** write a file. **Called by** the
 //! command `suggest`.
 
+mod decided;
 mod edit;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use super::file::{Method, Route, RuleFile, Task};
 use super::read;
 
 use edit::Editor;
+
+pub use decided::{Decided, Fate, Permission, Stricter, Terms, decide, permissions, source_of};
 
 /// A limit is this many times the most that was used …
 const MARGIN: u64 = 2;
