@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::config::Config;
+use crate::diagnostic::Source;
 use crate::ledger::{
     ConsentOrder, Consents, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions, Verifier,
 };
@@ -46,6 +47,12 @@ pub trait Orders: Send + Sync {
 
     /// The rules in force.
     fn plan(&self) -> Arc<Plan>;
+
+    /// What keeps these rule files from coming into force, as `fieldgate check` says it; nothing where they could.
+    ///
+    /// # Errors
+    /// Where an upstream's document cannot be read.
+    fn check(&self, sources: Vec<Arc<Source>>) -> std::io::Result<Vec<String>>;
 
     /// Each upstream with its endpoints, and whether these are in service.
     fn upstreams(&self) -> Vec<UpstreamState>;

@@ -12,7 +12,6 @@ use crate::ledger::Search;
 use crate::rules::suggest::{Cut, Observed, Suggestion, suggest_all};
 use crate::rules::unified;
 
-
 use super::{Answer, ConfigPath, Format};
 
 #[derive(clap::Args)]

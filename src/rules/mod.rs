@@ -40,8 +40,8 @@ pub use file::{Limits, Method, Proof};
 pub use legal::{Grant, StatementHold};
 pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task, TokenHolder};
 pub use query::{Query, QueryFault};
-pub use unified::unified;
 pub use template::{MalformedPath, PathTemplate, RequestPath};
+pub use unified::unified;
 
 /// The outcome of reading a directory.
 #[derive(Debug)]

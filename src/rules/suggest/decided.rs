@@ -101,7 +101,8 @@ pub fn source_of<'p>(plan: &'p Plan, contractor: &str) -> Option<&'p Arc<Source>
 pub fn permissions(source: &Arc<Source>) -> Option<Vec<(Permission, Terms)>> {
     let file = parse(source)?;
     let mut all: Vec<(Permission, Terms)> = Vec::new();
-    for (task, route) in file.tasks.iter().flat_map(|task| task.routes.iter().map(move |route| (task, route))) {
+    for (task, route) in file.tasks.iter().flat_map(|task| task.routes.iter().map(move |route| (task, route)))
+    {
         let methods = || route.methods.iter().map(|method| Method::as_str(method.value));
         for (permission, terms) in of_route(task, route) {
             match all.iter_mut().find(|(known, _)| *known == permission) {
@@ -224,7 +225,9 @@ impl<'n> Narrowing<'n> {
             let value = list.and_then(|list| list.get_ref().as_array()?.get(item));
             let is_table = |value: &Spanned<DeValue>| self.editor.is_table_of_its_own(value);
             let (what, why, done) = match (fate, value) {
-                (Fate::Revoked, Some(value)) if is_table(value) => ("", "it was revoked", self.editor.remove_section(value)),
+                (Fate::Revoked, Some(value)) if is_table(value) => {
+                    ("", "it was revoked", self.editor.remove_section(value))
+                }
                 (Fate::Revoked, Some(value)) => ("", "it was revoked", self.editor.remove_item(value.span())),
                 (Fate::Reduced(to), Some(value)) => {
                     let done = match self.editor.reduced(value, to.as_str(), *to == Stricter::Mask) {
@@ -237,7 +240,8 @@ impl<'n> Narrowing<'n> {
                 (Fate::Reduced(to), None) => (to.as_str(), "it was reduced", false),
             };
             let path = &permission.path;
-            let cut = if what.is_empty() { format!("\"{path}\"") } else { format!("\"{path}\" becomes {what}") };
+            let cut =
+                if what.is_empty() { format!("\"{path}\"") } else { format!("\"{path}\" becomes {what}") };
             self.note(Some(task), Some(route), &cut, why, done);
         }
     }
@@ -274,3 +278,6 @@ impl Decided {
         Some(super::diff(&old, &new))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,13 +70,17 @@ impl<'t> Editor<'t> {
     pub fn reduced(&self, item: &Spanned<DeValue>, transform: &str, keeps_text: bool) -> Option<String> {
         let table = match item.get_ref() {
             DeValue::String(_) => {
-                return Some(format!("{{ path = {}, transform = \"{transform}\" }}", &self.text[item.span()]));
+                return Some(format!(
+                    "{{ path = {}, transform = \"{transform}\" }}",
+                    &self.text[item.span()]
+                ));
             }
             DeValue::Table(table) if self.text[item.span()].starts_with('{') => table,
             _ => return None,
         };
         let goes = |key: &str| {
-            matches!(key, "transform" | "keep_first" | "keep_last" | "length" | "whole") || key == "scan" && !keeps_text
+            matches!(key, "transform" | "keep_first" | "keep_last" | "length" | "whole")
+                || key == "scan" && !keeps_text
         };
         let mut kept: Vec<_> = table.iter().filter(|(key, _)| !goes(key.get_ref())).collect();
         kept.sort_by_key(|(key, _)| key.span().start);
