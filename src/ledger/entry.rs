@@ -223,6 +223,8 @@ pub enum OwnKind {
     Suspension,
     /// Customers consented, withdrew or objected.
     Consent,
+    /// What a contractor may see was reviewed, and signed off.
+    Review,
 }
 
 impl OwnKind {
@@ -234,6 +236,7 @@ impl OwnKind {
             OwnKind::Prune => "prune",
             OwnKind::Suspension => "suspension",
             OwnKind::Consent => "consent",
+            OwnKind::Review => "review",
         }
     }
 }

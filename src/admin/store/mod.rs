@@ -9,6 +9,7 @@
 //! **Called by** the pages, through `guard`; by `fieldgate admin`, also beside a gateway that runs.
 
 mod accounts;
+pub mod reviews;
 mod rules;
 mod sessions;
 mod verified;
@@ -22,6 +23,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::secrets;
 
 pub use accounts::{Account, AccountError, Role, new_password};
+pub use reviews::{Campaign, Decision, State};
 pub use rules::KeptRules;
 pub use sessions::{Session, SessionKind, Token};
 pub use verified::{Verification, Verified};
@@ -31,7 +33,7 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// One after the other; each is run once. Later ones are added at the end.
 const MIGRATIONS: &[&str] =
-    &[accounts::MIGRATION, sessions::MIGRATION, rules::MIGRATION, verified::MIGRATION];
+    &[accounts::MIGRATION, sessions::MIGRATION, rules::MIGRATION, verified::MIGRATION, reviews::MIGRATION];
 
 /// What went wrong; blames the disk, or who changed the file.
 #[derive(Debug, thiserror::Error)]
