@@ -19,7 +19,7 @@ use crate::transport::Drain;
 use super::figures::Figures;
 use super::pages::{Prunable, Waiting};
 use super::rollup::Reader;
-use super::store::{ReviewError, Store, Verified};
+use super::store::{ReviewError, Store, Verified, reviews};
 use super::work::Work;
 
 /// What takes its time, and can fail.
@@ -121,7 +121,9 @@ impl House {
 
     /// What waits for somebody, for the list of pages.
     pub fn waiting(&self) -> Waiting {
-        Waiting::default()
+        // Where that cannot be read, the pages themselves say so.
+        let (reviews, late_reviews) = reviews::open(&self.store).unwrap_or_default();
+        Waiting { reviews, late_reviews, ..Waiting::default() }
     }
 
     /// Whose customers these are.

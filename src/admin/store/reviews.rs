@@ -1,7 +1,7 @@
 //! Reviews of what contractors may see: begun, decided item by item, signed off, and then as they are.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ReviewError, Store, now};
@@ -40,7 +40,7 @@ CREATE TABLE decision (
 ) STRICT, WITHOUT ROWID;";
 
 /// How far a review is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     Open,
@@ -50,7 +50,7 @@ pub enum State {
 }
 
 /// A review.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Campaign {
     pub id: i64,
     pub contractor: String,
@@ -93,7 +93,8 @@ pub struct Decision {
     pub file: String,
 }
 
-const COLUMNS: &str = "id, contractor, from_day, to_day, due, begun, begun_by, rules, state, signed, signed_by,
+const COLUMNS: &str =
+    "id, contractor, from_day, to_day, due, begun, begun_by, rules, state, signed, signed_by,
     position, evidence_sha256";
 
 impl Campaign {
@@ -150,7 +151,8 @@ impl Decision {
 pub fn open(store: &Store) -> Result<(u64, u64), ReviewError> {
     let today = now().div_euclid(86_400_000_000);
     store.read(|connection| {
-        let sql = "SELECT count(*), coalesce(sum(due < ?1), 0) FROM review WHERE state IN ('open', 'signing')";
+        let sql =
+            "SELECT count(*), coalesce(sum(due < ?1), 0) FROM review WHERE state IN ('open', 'signing')";
         let mut statement = connection.prepare_cached(sql)?;
         statement.query_row([today], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
     })
@@ -166,7 +168,13 @@ impl Store {
             let sql = "INSERT INTO review (contractor, from_day, to_day, due, begun, begun_by, rules)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let new = params![
-                new.contractor, new.from_day, new.to_day, new.due, new.begun, new.begun_by, new.rules
+                new.contractor,
+                new.from_day,
+                new.to_day,
+                new.due,
+                new.begun,
+                new.begun_by,
+                new.rules
             ];
             connection.execute(sql, new)?;
             Ok(connection.last_insert_rowid())
@@ -205,7 +213,8 @@ impl Store {
     /// What the database says.
     pub fn decisions(&self, review: i64) -> Result<Vec<Decision>, ReviewError> {
         self.read(|connection| {
-            let sql = "SELECT task, route, path, transform, decision, becomes, reason, by, at, file FROM decision
+            let sql =
+                "SELECT task, route, path, transform, decision, becomes, reason, by, at, file FROM decision
                 WHERE review = ?1";
             connection.prepare_cached(sql)?.query_map([review], Decision::of)?.collect()
         })
@@ -224,8 +233,17 @@ impl Store {
             let mut insert = connection.prepare_cached(sql)?;
             for one in decisions {
                 insert.execute(params![
-                    review, one.task, one.route, one.path, one.transform, one.decision, one.becomes, one.reason,
-                    one.by, one.at, one.file
+                    review,
+                    one.task,
+                    one.route,
+                    one.path,
+                    one.transform,
+                    one.decision,
+                    one.becomes,
+                    one.reason,
+                    one.by,
+                    one.at,
+                    one.file
                 ])?;
             }
             Ok(true)
@@ -248,7 +266,13 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    pub fn keep_evidence(&self, review: i64, rules: &str, text: &str, sha256: &str) -> Result<(), ReviewError> {
+    pub fn keep_evidence(
+        &self,
+        review: i64,
+        rules: &str,
+        text: &str,
+        sha256: &str,
+    ) -> Result<(), ReviewError> {
         self.change(|connection| {
             let sql = "UPDATE review SET rules = ?2, evidence = ?3, evidence_sha256 = ?4
                 WHERE id = ?1 AND state = 'signing'";
