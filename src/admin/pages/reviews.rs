@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::rules::today;
@@ -237,8 +238,12 @@ impl Begin {
 
 async fn begun(act: Act<rights::Review, Begin>) -> Result<Campaign, Fault> {
     let Act { house, who, form, .. } = act;
+    let new = form.review(&house, &who)?;
+    let about = json!({
+        "reviewed": new.contractor, "from": date(new.from_day), "to": date(new.to_day), "due": date(new.due),
+    });
+    house.note(&who, "begin-review", about).await?;
     blocking(move || {
-        let new = form.review(&house, &who)?;
         let id = house.store.begin_review(&new)?;
         Ok::<_, Fault>(Campaign { id, ..new })
     })

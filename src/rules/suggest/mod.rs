@@ -4,7 +4,7 @@
 //! **Guarantees.** What is left of the file is the author's own text, with its comments. Each suggestion is read
 //! back and compared with the rules: a cut by which anything could widen is named, and left to be made by hand.
 //! **Trusts** that the use that it is told of is all that there was. **Must not** write a file. **Called by** the
-//! command `suggest`.
+//! command `suggest`, and by reviews, which cut what people decided.
 
 mod decided;
 mod edit;
