@@ -40,9 +40,11 @@ pub fn routes() -> Router<Entrance> {
 pub fn operations() -> Vec<Operation> {
     let all = [
         overview::operations(),
+        alerts::operations(),
         disclosures::operations(),
         entry::operations(),
         contractors::operations(),
+        reviews::operations(),
         rules::operations(),
         ledger::operations(),
         subject::operations(),

@@ -20,7 +20,7 @@ use super::super::chart::{self, Bar, Bars};
 use super::super::figures::Ending;
 use super::super::guard::{Entrance, Fault, Right, See, blocking, rights};
 use super::super::house::{House, UpstreamState};
-use super::super::rollup::{DAY, HOUR, Reader, Refusals};
+use super::super::rollup::{DAY, HOUR, Reader, Refusals, Total};
 use super::super::store::now;
 use super::super::words;
 use super::ledger::LedgerState;
@@ -59,6 +59,8 @@ pub struct Overview {
     /// The last 24 hours, the oldest first.
     hours: Vec<HourOfDay>,
     refusals: Vec<Refusals>,
+    /// Disclosures of the last 30 days by the country that they went to.
+    countries: Vec<Total>,
     upstreams: Vec<UpstreamState>,
     ending: Vec<Ending>,
     ledger: LedgerState,
@@ -129,6 +131,12 @@ impl Overview {
         chart::bars(&Bars { bars: self.hours.iter().map(bar).collect(), unit: "disclosures", label })
     }
 
+    fn countries_chart(&self) -> String {
+        let bars: Vec<(String, u64)> =
+            self.countries.iter().map(|one| (one.name.clone(), one.count)).collect();
+        chart::rows(&bars, "Disclosures of the last 30 days by the country that they went to")
+    }
+
     fn total(&self) -> u64 {
         self.contractors.iter().map(|one| one.disclosures).sum()
     }
@@ -151,11 +159,13 @@ fn load(house: &House) -> Result<Overview, Fault> {
     let counts = house.counts()?;
     let ledger = super::ledger::state(house)?;
     let suspended = house.suspensions()?.contractors;
-    let (mut contractors, mut hours, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut contractors, mut hours) = (Vec::new(), Vec::new());
+    let (mut refusals, mut countries) = (Vec::new(), Vec::new());
     if let Some(counts) = &counts {
         (contractors, hours) = counted(counts, &plan, now)?;
         refusals = counts.refusals(now.div_euclid(DAY) * 24, now.div_euclid(HOUR) + 1)?;
         refusals.truncate(REFUSALS);
+        countries = counts.countries(now.div_euclid(DAY) - 29, now.div_euclid(DAY) + 1)?;
     }
     for one in &mut contractors {
         one.suspended = suspended.contains_key(&one.id);
@@ -167,6 +177,7 @@ fn load(house: &House) -> Result<Overview, Fault> {
         contractors,
         hours,
         refusals,
+        countries,
         upstreams: house.orders.upstreams(),
         ending: ends.iter().filter(|end| end.days_left <= concerns::SOON).cloned().collect(),
         behind: ledger.size.saturating_sub(counts.map_or(0, |counts| counts.upto)),

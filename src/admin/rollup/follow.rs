@@ -104,6 +104,7 @@ fn step(
 ///
 /// # Errors
 /// Where the ledger cannot be read, or the counts not be written.
+#[cfg(test)]
 pub fn catch_up(ledger: &std::path::Path, origin: &str) -> anyhow::Result<u64> {
     let (_keep, stopped) = channel();
     let mut rollup = None;

@@ -20,7 +20,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use follow::Follower;
-pub use read::{Calendar, Day, DayOfField, Hour, Permission, Reader, Refusals, Signals, Total};
+pub use read::{Calendar, DayOfField, Permission, Reader, Refusals, Signals, Total};
 
 /// Microseconds.
 pub const HOUR: i64 = 3_600_000_000;

@@ -10,6 +10,7 @@ use crate::model::{Country, Jurisdictions, SubjectPseudonym};
 
 use super::fill::{Rollup, Source};
 use super::follow::catch_up;
+use super::read::Day;
 use super::*;
 
 fn fields(count: u64) -> Vec<FieldEntry<'static>> {

@@ -17,7 +17,7 @@ use crate::rules::{Contractor, Task, today};
 use super::super::super::chart::{self, Stack};
 use super::super::super::guard::{Fault, Right, See, Who, blocking, rights};
 use super::super::super::house::House;
-use super::super::super::rollup::{Calendar, DAY, DayOfField, Permission};
+use super::super::super::rollup::{Calendar, DAY, DayOfField, Permission, Signals};
 use super::super::super::store::now;
 use super::super::super::words;
 use super::super::{Shell, html};
@@ -57,6 +57,8 @@ pub struct One {
     limit: u64,
     calendar: Calendar,
     fields: Vec<DayOfField>,
+    /// What a reviewer should look at, by day.
+    signals: Vec<Signals>,
     #[serde(skip)]
     today: i64,
 }
@@ -208,11 +210,13 @@ fn load(house: &House, id: &str, days: i64) -> Result<One, Fault> {
         plan.contractors.iter().find(|known| known.id.as_str() == id).ok_or(Fault::Missing("contractor"))?;
     let day = now().div_euclid(DAY);
     let (mut calendar, mut fields, mut customers, mut permissions) = (Vec::new(), Vec::new(), 0, Vec::new());
-    let mut of_task = BTreeMap::new();
+    let (mut of_task, mut signals) = (BTreeMap::new(), Vec::new());
     if let Some(counts) = house.counts()? {
         calendar = counts.calendar(id, day - YEAR.max(days) + 1, day + 1)?;
         fields = counts.fields(id, day - days + 1, day + 1)?;
         permissions = counts.permissions(id, day - days + 1, day + 1)?;
+        signals = counts.signals(day - days + 1, day + 1)?;
+        signals.retain(|signal| signal.contractor == id);
         customers = counts.about_customers(id, None, day - days + 1, day + 1)?;
         for task in &contractor.tasks {
             let about = counts.about_customers(id, Some(task.id.as_str()), day - days + 1, day + 1)?;
@@ -262,6 +266,7 @@ fn load(house: &House, id: &str, days: i64) -> Result<One, Fault> {
         limit: contractor.tasks.iter().map(|task| task.limits.subjects_per_day).max().unwrap_or_default(),
         calendar,
         fields,
+        signals,
         today: day,
     })
 }
