@@ -13,7 +13,7 @@ pub mod process;
 mod review;
 pub mod supervisor;
 mod token_keys;
-mod upkeep;
+pub mod upkeep;
 mod upstreams;
 pub mod usage;
 

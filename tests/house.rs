@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("secrets", &[]),
     ("sandbox", &[]),
     ("model", &[]),
@@ -20,6 +20,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
     ("processing", &["model", "rules", "config"]),
+    ("customer", &["model", "ledger", "rules"]),
     (
         "admin",
         &[
@@ -33,6 +34,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "transport",
             "config",
             "processing",
+            "customer",
         ],
     ),
     ("authority", &["secrets"]),
@@ -55,7 +57,21 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ),
     (
         "demo",
-        &["admin", "sandbox", "diagnostic", "ledger", "rules", "transport", "config", "authority", "app"],
+        &[
+            "model",
+            "admin",
+            "filter",
+            "signals",
+            "proxy",
+            "sandbox",
+            "diagnostic",
+            "ledger",
+            "rules",
+            "transport",
+            "config",
+            "authority",
+            "app",
+        ],
     ),
     (
         "cli",
@@ -69,6 +85,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "ledger",
             "rules",
             "processing",
+            "customer",
             "transport",
             "witness",
             "config",

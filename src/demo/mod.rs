@@ -6,6 +6,7 @@
 //! **Trusts** the folder that it works in. **Must not** be needed by anything else. **Called by**
 //! `cli`.
 
+mod history;
 mod shop;
 mod traffic;
 mod upstream;
@@ -49,10 +50,13 @@ pub struct Arguments {
     /// Listen here instead of at the configured address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Serve the review side here instead of at the configured address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
     /// Serve the sample shop here instead of at the configured upstream; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     shop: Option<SocketAddr>,
-    /// Play a day of requests, good and bad
+    /// Fill a new ledger with a month of history, and play a minute of requests, good and bad
     #[arg(long)]
     traffic: bool,
 }
@@ -68,6 +72,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(address) = arguments.listen {
         config.listen.address = address;
     }
+    if let (Some(address), Some(admin)) = (arguments.admin, &mut config.admin) {
+        admin.address = address;
+    }
     let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
     let socket = upstream::bind(wanted)?;
     let address = socket.local_addr()?;
@@ -76,12 +83,21 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
     process::check_files(&config)?;
+    let is_new = !config.ledger.path.exists();
     let (keys, plan) = load(&config)?;
     let password = first_account(&config)?;
     let _log = confine(&config, &plan, arguments.traffic.then_some(&certificates))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shop = Arc::new(Shop::new(&format!("http://{address}")));
         tokio::spawn(upstream::serve(TcpListener::from_std(socket)?, Arc::clone(&shop)));
+        // Before the gateway opens it: entries come one after the other.
+        if is_new && arguments.traffic {
+            let now = jiff::Timestamp::now().as_microsecond();
+            match history::write(&config, &plan, &keys, &shop, now).await? {
+                0 => {}
+                entries => println!("A month of history is in the ledger: {entries} entries.\n"),
+            }
+        }
         let server = Server::start(&config, plan, &keys, None).await?;
         let gateway = server.address()?;
         // Caught before the guide says how to end it.
@@ -90,6 +106,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         if let Some(admin) = server.admin_address() {
             print_review_side(admin, password.as_deref().map(String::as_str));
         }
+        println!("Ctrl-C ends it.");
         let serving = server.run(stop);
         if arguments.traffic {
             let day = traffic::Day { certificates, gateway, shop };
@@ -122,7 +139,7 @@ fn first_account(config: &Config) -> anyhow::Result<Option<Zeroizing<String>>> {
 }
 
 fn print_review_side(address: SocketAddr, password: Option<&str>) {
-    println!("# The review side: http://{address}");
+    println!("# The review side, for a browser on this machine\nhttp://{address}");
     match password {
         Some(password) => println!("Sign in as {REVIEWER}; the password, shown once: {password}\n"),
         None => println!(
@@ -282,7 +299,6 @@ fn print_guide(folder: &Path, gateway: SocketAddr, shop_address: SocketAddr, sho
     for (what, command) in lines {
         println!("# {what}\n{command}\n");
     }
-    println!("Ctrl-C ends it.");
 }
 
 fn config_path(folder: &Path) -> PathBuf {

@@ -344,13 +344,57 @@ impl Serialize for Salt {
     }
 }
 
+/// Entries of a time that has passed: for histories that are made up, in a demonstration or a measurement. A ledger
+/// takes them only one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Dated(
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub i64,
+);
+
+impl Dated {
+    pub fn disclosure(self, entry: Disclosure) -> Draft {
+        Draft::disclosure_at(entry, self.0)
+    }
+
+    pub fn refusal(
+        self,
+        id: String,
+        parties: Parties,
+        request: Request,
+        rules: &str,
+        refused: &Refused,
+    ) -> Draft {
+        Draft::refusal_at(id, parties, request, rules, refused, self.0)
+    }
+
+    pub fn signal(self, id: String, signal: &Signal<impl Serialize>) -> Draft {
+        Draft::signal_at(id, signal, self.0)
+    }
+
+    pub fn started(self, id: String, event: &Started) -> Draft {
+        Draft::node_at("started", id, event, self.0)
+    }
+
+    pub fn rules(self, id: String, event: &ActivatedRules) -> Draft {
+        Draft::node_at("rules", id, event, self.0)
+    }
+
+    pub fn own(self, kind: OwnKind, id: String, event: &impl Serialize) -> Draft {
+        Draft::node_at(kind.as_str(), id, event, self.0)
+    }
+}
+
 impl Draft {
     /// A disclosure; with many subjects, also the entries that list the rest of them; with a planted one, also
     /// the signal about it.
-    pub fn disclosure(mut entry: Disclosure) -> Draft {
+    pub fn disclosure(entry: Disclosure) -> Draft {
+        Draft::disclosure_at(entry, now())
+    }
+
+    fn disclosure_at(mut entry: Disclosure, time: i64) -> Draft {
         entry.subjects.sort_unstable();
         entry.subjects.dedup();
-        let time = now();
         let (contractor, task) = (entry.parties.contractor, entry.disclosed.task);
         let count = entry.subjects.len().div_ceil(SUBJECTS_PER_ENTRY).max(1);
         let mut chunks = entry.subjects.chunks(SUBJECTS_PER_ENTRY);
@@ -394,7 +438,17 @@ impl Draft {
     }
 
     pub fn refusal(id: String, parties: Parties, request: Request, rules: &str, refused: &Refused) -> Draft {
-        let time = now();
+        Draft::refusal_at(id, parties, request, rules, refused, now())
+    }
+
+    fn refusal_at(
+        id: String,
+        parties: Parties,
+        request: Request,
+        rules: &str,
+        refused: &Refused,
+        time: i64,
+    ) -> Draft {
         let body = RefusalBody { head: Head::new("refusal", &id, time), parties, request, rules, refused };
         let part = Part::new(&[], &body);
         Draft {
@@ -427,7 +481,10 @@ impl Draft {
     }
 
     fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
-        let time = now();
+        Draft::node_at(kind, id, event, now())
+    }
+
+    fn node_at<T: Serialize>(kind: &'static str, id: String, event: &T, time: i64) -> Draft {
         let body = NodeBody { head: Head::new(kind, &id, time), event };
         Draft {
             parts: vec![Part::new(&[], &body)],

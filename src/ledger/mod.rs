@@ -62,8 +62,8 @@ pub mod witness;
 mod writer;
 
 pub use account::{
-    Account, Accounting, Frame, Ground, Recipient, Recipients, basis_words, field_words, html, json,
-    plain_field,
+    Account, Accounting, Field, Frame, Ground, Group, Recipient, Recipients, basis_words, country_name,
+    field_words, html, json, plain_field, transfer_words,
 };
 pub use archive::Head;
 pub use consent::{
@@ -73,7 +73,7 @@ pub use consent::{
 pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, Legal, LegalHold, MaskedEntry, OwnKind,
+    ActivatedRules, Dated, Disclosed, Disclosure, Draft, FieldEntry, Legal, LegalHold, MaskedEntry, OwnKind,
     Parties, RecordCounts, Refused, Request, RuleChange, RulesChange, Signal, Started, StreamPart,
 };
 pub use error::StoreError;

@@ -157,6 +157,13 @@ impl RequestId {
     pub fn new() -> Self {
         RequestId(uuid::Uuid::now_v7())
     }
+
+    /// One of a time that has passed, in microseconds since 1970-01-01T00:00:00Z: for histories that are made up.
+    pub fn at(time: i64) -> Self {
+        let (seconds, micros) = (time.div_euclid(1_000_000) as u64, time.rem_euclid(1_000_000) as u32);
+        let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, micros * 1000);
+        RequestId(uuid::Uuid::new_v7(time))
+    }
 }
 
 impl Default for RequestId {

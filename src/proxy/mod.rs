@@ -45,6 +45,7 @@ use hyper::body::Incoming;
 
 pub use edge::edge;
 pub use forward::Upstream;
+pub use record::disclosed;
 pub use refusal::Refusal;
 pub use respond::Outgoing;
 pub use sighting::Watcher;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::filter::{FieldCount, Format};
+use crate::filter::{FieldCount, Format, Tally};
 use crate::ledger::{
     self, Consents, Draft, FieldEntry, Ledger, Legal, LegalHold, MaskedEntry, Parties, Receipt, RecordCounts,
     RecordError,
 };
 use crate::model::{KeyEpoch, RequestId};
-use crate::rules::Grant;
+use crate::rules::{Contractor, Grant, Route};
 
 use super::authenticate::Caller;
 use super::authorize::Permit;
@@ -199,8 +199,36 @@ fn draft(
     canaries: u64,
     decided: Option<u64>,
 ) -> Draft {
-    let (contractor, task, route) = (permit.contractor(), permit.task(), permit.route());
-    let tally = disclosure.tally();
+    let (task, route, tally) = (permit.task(), permit.route(), disclosure.tally());
+    let bytes = disclosure.body().map_or(0, <[u8]>::len) as u64;
+    let part = disclosure.part.map(|part| ledger::StreamPart { part: part.number, last: part.last });
+    let disclosed = disclosed(permit.contractor(), route, tally, disclosure.status.as_u16(), bytes);
+    Draft::disclosure(ledger::Disclosure {
+        id: id.to_string(),
+        parties: parties(permit.caller()),
+        request: ledger::Request { method: permit.method.as_str(), route: Some(route.template.as_str()) },
+        rules: permit.caller().plan().digest.as_str(),
+        disclosed: ledger::Disclosed { canaries, stream: part, ..disclosed },
+        epoch: epoch.number,
+        subjects: tally
+            .iter()
+            .flat_map(|tally| tally.subjects.iter())
+            .map(|subject| epoch.key.pseudonym(subject))
+            .collect(),
+        subjects_per_day: task.limits.subjects_per_day,
+        decided,
+    })
+}
+
+/// What the ledger says of a response: on what ground, and how much.
+pub fn disclosed<'a>(
+    contractor: &'a Contractor,
+    route: &'a Route,
+    tally: Option<&Tally>,
+    status: u16,
+    bytes: u64,
+) -> ledger::Disclosed<'a> {
+    let task = &contractor.tasks[route.task];
     let counts = tally.map(|tally| tally.fields.as_slice()).unwrap_or_default();
     let met = route.fields.iter().zip(counts).filter(|(_, count)| count.disclosed + count.withheld > 0);
     let fields = met.map(|(label, count)| FieldEntry {
@@ -211,43 +239,29 @@ fn draft(
         drifted: count.drifted,
         masked: masked(count),
     });
-    Draft::disclosure(ledger::Disclosure {
-        id: id.to_string(),
-        parties: parties(permit.caller()),
-        request: ledger::Request { method: permit.method.as_str(), route: Some(route.template.as_str()) },
-        rules: permit.caller().plan().digest.as_str(),
-        disclosed: ledger::Disclosed {
-            task: task.id.as_str(),
-            purpose: &task.purpose,
-            consent_purpose: task.consent.as_ref().map(|purpose| purpose.as_str()),
-            basis: task.basis.as_str(),
-            legal: task.legal.as_ref().map(legal),
-            agreement: &contractor.agreement.reference,
-            jurisdictions: contractor.jurisdictions,
-            transfer: contractor.agreement.transfer.map(|mechanism| mechanism.as_str()),
-            upstream: &route.upstream,
-            status: disclosure.status.as_u16(),
-            bytes: disclosure.body().map_or(0, <[u8]>::len) as u64,
-            records: RecordCounts {
-                released: tally.map_or(0, |tally| tally.records_released),
-                withheld: tally.map_or(0, |tally| tally.records_withheld),
-                not_admitted: tally.map_or(0, |tally| tally.not_admitted),
-                without_subject: tally.map_or(0, |tally| tally.without_subject),
-            },
-            members_withheld: tally.map_or(0, |tally| tally.members_withheld),
-            canaries,
-            fields: fields.collect(),
-            stream: disclosure.part.map(|part| ledger::StreamPart { part: part.number, last: part.last }),
+    ledger::Disclosed {
+        task: task.id.as_str(),
+        purpose: &task.purpose,
+        consent_purpose: task.consent.as_ref().map(|purpose| purpose.as_str()),
+        basis: task.basis.as_str(),
+        legal: task.legal.as_ref().map(legal),
+        agreement: &contractor.agreement.reference,
+        jurisdictions: contractor.jurisdictions,
+        transfer: contractor.agreement.transfer.map(|mechanism| mechanism.as_str()),
+        upstream: &route.upstream,
+        status,
+        bytes,
+        records: RecordCounts {
+            released: tally.map_or(0, |tally| tally.records_released),
+            withheld: tally.map_or(0, |tally| tally.records_withheld),
+            not_admitted: tally.map_or(0, |tally| tally.not_admitted),
+            without_subject: tally.map_or(0, |tally| tally.without_subject),
         },
-        epoch: epoch.number,
-        subjects: tally
-            .iter()
-            .flat_map(|tally| tally.subjects.iter())
-            .map(|subject| epoch.key.pseudonym(subject))
-            .collect(),
-        subjects_per_day: task.limits.subjects_per_day,
-        decided,
-    })
+        members_withheld: tally.map_or(0, |tally| tally.members_withheld),
+        canaries: 0,
+        fields: fields.collect(),
+        stream: None,
+    }
 }
 
 fn legal(grant: &Grant) -> Legal<'_> {

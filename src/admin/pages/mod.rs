@@ -40,9 +40,12 @@ pub fn routes() -> Router<Entrance> {
 pub fn operations() -> Vec<Operation> {
     let all = [
         overview::operations(),
+        disclosures::operations(),
+        entry::operations(),
         contractors::operations(),
         rules::operations(),
         ledger::operations(),
+        subject::operations(),
         you::operations(),
     ];
     all.into_iter().flatten().collect()

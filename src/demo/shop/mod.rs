@@ -64,12 +64,14 @@ struct Document {
     status: &'static str,
     /// The carrier or vendor that works on it; empty where there is none.
     party: &'static str,
+    /// No list shows it: who finds it has tried numbers.
+    planted: bool,
     json: String,
 }
 
 impl Document {
     fn new(key: String, json: String) -> Document {
-        Document { key, status: "", party: "", json }
+        Document { key, status: "", party: "", planted: false, json }
     }
 
     fn is_ready_for(&self, carrier: &str) -> bool {
@@ -107,7 +109,7 @@ impl Collection {
 
     /// The numbers of some documents, of a kind whose keys are numbers.
     fn numbers(&self, wanted: impl Fn(&&Document) -> bool) -> Vec<u64> {
-        let documents = self.documents.iter().filter(wanted);
+        let documents = self.documents.iter().filter(|document| !document.planted).filter(wanted);
         documents.filter_map(|document| document.key.parse().ok()).collect()
     }
 }
@@ -189,6 +191,11 @@ impl Shop {
         self.tickets.numbers(|ticket| ticket.party == vendor && (ticket.status == "open") == open)
     }
 
+    /// The number of the planted ticket.
+    pub fn planted_ticket(&self) -> Option<u64> {
+        self.tickets.documents.iter().find(|ticket| ticket.planted)?.key.parse().ok()
+    }
+
     /// The customer that an order is about.
     pub fn customer_of(&self, order: u64) -> Option<String> {
         let reply = self.respond("GET", &format!("/orders/{order}"), None, &[]);
@@ -222,7 +229,9 @@ impl Shop {
 
     fn list(&self, collection: &Collection, query: &str) -> Answer {
         let page = Page::parse(query, collection)?;
-        let wanted = |document: &&Document| page.status.is_none_or(|status| document.status == status);
+        let wanted = |document: &&Document| {
+            !document.planted && page.status.is_none_or(|status| document.status == status)
+        };
         let documents = collection.documents.iter().filter(wanted);
         let total = documents.clone().count();
         let shown = documents.skip(page.start).take(page.limit);

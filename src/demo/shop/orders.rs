@@ -48,6 +48,7 @@ fn order(index: u64, customers: &[Customer]) -> Document {
         key: number.to_string(),
         status,
         party: sale.carrier.unwrap_or_default(),
+        planted: false,
         json: sale.json(&mut rng, number),
     }
 }

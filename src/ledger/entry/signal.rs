@@ -42,7 +42,10 @@ struct SignalBody<'a, D> {
 
 impl Draft {
     pub fn signal(id: String, signal: &Signal<impl Serialize>) -> Draft {
-        let time = now();
+        Draft::signal_at(id, signal, now())
+    }
+
+    pub(super) fn signal_at(id: String, signal: &Signal<impl Serialize>, time: i64) -> Draft {
         Draft {
             parts: vec![part(&id, time, signal)],
             contractor: Some(signal.contractor.to_owned()),
