@@ -20,7 +20,7 @@ mod figures;
 mod guard;
 mod house;
 mod pages;
-mod rollup;
+pub mod rollup;
 mod store;
 mod words;
 mod work;

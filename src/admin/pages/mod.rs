@@ -12,10 +12,10 @@ mod subject;
 mod you;
 
 use askama::Template;
-use serde::Serialize;
-use utoipa::ToSchema;
 use axum::Router;
 use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::api::Operation;
 use super::assets;
@@ -109,7 +109,10 @@ impl Counted {
         Some(match self.until {
             0 => format!("The ledger is being counted: {behind} still to come."),
             until => {
-                format!("Counted up to {}. {behind} still to come, so figures are too low.", words::time(until))
+                format!(
+                    "Counted up to {}. {behind} still to come, so figures are too low.",
+                    words::time(until)
+                )
             }
         })
     }

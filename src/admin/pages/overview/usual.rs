@@ -84,7 +84,8 @@ mod tests {
         assert_eq!(usual.usual_hour((friday + 1) * 24 + 9), 3);
         assert_eq!(usual.day(friday - 3), 400);
         assert_eq!(Usual::default().usual_so_far(friday, now), 0);
-        let customers = (friday - BACK..=friday).map(|day| (day, if is_weekend(day) { 5 } else { 12 })).collect();
+        let customers =
+            (friday - BACK..=friday).map(|day| (day, if is_weekend(day) { 5 } else { 12 })).collect();
         assert_eq!((of_days(friday, &customers), of_days(friday + 1, &customers)), (12, 5));
     }
 }
