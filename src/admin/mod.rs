@@ -22,7 +22,7 @@ mod guard;
 mod house;
 mod outlets;
 mod pages;
-mod rollup;
+pub mod rollup;
 mod store;
 mod words;
 mod work;
