@@ -19,7 +19,8 @@ use super::super::alerts::{Told, kind};
 use super::super::api::{Nothing, Operation};
 use super::super::guard::{Entrance, Fault, Right, See, blocking, rights};
 use super::super::house::House;
-use super::super::store::{Acknowledged, Alert, AlertFilter, AlertState, Mark, Mute, Severity};
+use super::super::outlets;
+use super::super::store::{Acknowledged, Alert, AlertFilter, AlertState, Mark, Mute, Outgoing, Severity};
 use super::super::words;
 use super::{Shell, html};
 
@@ -119,6 +120,8 @@ pub struct Alerts {
     next: Option<String>,
     /// Those that hold.
     mutes: Vec<Mute>,
+    /// Where alerts are sent, and how that goes.
+    outlets: Vec<Outgoing>,
 }
 
 /// Which ones; what is empty is left out.
@@ -193,7 +196,16 @@ fn load(house: &House, asked: &Asked) -> Result<Alerts, Fault> {
         next: last.map(|last| format!("{}-{}", last.raised.severity as i64, last.number)),
         alerts: found.iter().map(AlertShown::of).collect(),
         mutes: house.store.mutes()?,
+        outlets: outgoing(house)?,
     })
+}
+
+fn outgoing(house: &House) -> Result<Vec<Outgoing>, Fault> {
+    let mut found = Vec::new();
+    for (name, least) in house.config.admin.iter().flat_map(outlets::named) {
+        found.extend(house.store.outgoing(name, least)?);
+    }
+    Ok(found)
 }
 
 type Wanted = Result<Query<Asked>, QueryRejection>;

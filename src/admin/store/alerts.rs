@@ -40,6 +40,9 @@ CREATE TABLE followed (
 /// Trouble that comes back within this time is the same one: microseconds.
 const SAME_TROUBLE: i64 = 600_000_000;
 
+/// What is older when it is found is not sent, since it is no news: a day, in microseconds.
+const NEWS: i64 = 86_400_000_000;
+
 /// How much an alert matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -359,7 +362,7 @@ fn insert(connection: &Connection, alert: &Raised) -> rusqlite::Result<usize> {
     let sql = format!(
         "INSERT OR IGNORE INTO alert (id, kind, severity, time, entry, contractor, credential, task, route, details, \
          requests, quiet) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-            ?4 < 4 AND EXISTS (SELECT 1 FROM mute WHERE kind = ?3 AND (contractor IS NULL OR contractor IS ?7)
+            ?5 < ?13 OR ?4 < 4 AND EXISTS (SELECT 1 FROM mute WHERE kind = ?3 AND (contractor IS NULL OR contractor IS ?7)
             AND until > ?1 AND ended IS NULL))"
     );
     connection.prepare_cached(&sql)?.execute(params![
@@ -375,6 +378,7 @@ fn insert(connection: &Connection, alert: &Raised) -> rusqlite::Result<usize> {
         alert.route,
         alert.details.to_string(),
         serde_json::json!(alert.requests).to_string(),
+        now() - NEWS,
     ])
 }
 
