@@ -117,6 +117,7 @@ fn load(house: &House, position: u64) -> Result<Entry, Fault> {
         Err(ProveError::NotCovered { .. }) => {
             (None, Some("No signed head covers it yet; look again in a second.".to_owned()))
         }
+        Err(ProveError::Store(error)) => return Err(error.into()),
         Err(error) => (None, Some(error.to_string())),
     };
     let mut entry = Entry {
@@ -136,14 +137,17 @@ fn load(house: &House, position: u64) -> Result<Entry, Fault> {
     };
     let Some(leaf) = leaf else { return Ok(entry) };
     let text = String::from_utf8_lossy(&leaf).into_owned();
-    let view = View::parse(text.as_bytes()).map_err(|error| Fault::Inside(error.into()))?;
-    let content: Value = serde_json::from_str(&text).unwrap_or_default();
-    entry.row = EntryRow::of(position, &text);
+    entry.row = Some(EntryRow::of(position, &text));
+    // What is not an entry is shown as what it is: that somebody changed it is what a reviewer must see.
+    let (Ok(view), Ok(content)) = (View::parse(text.as_bytes()), serde_json::from_str::<Value>(&text)) else {
+        entry.content = Some(Value::String(text));
+        return Ok(entry);
+    };
     entry.facts = facts(&view, &content);
     entry.fields = fields(&view, &content);
     let row = |position: u64| -> Result<Option<EntryRow>, Fault> {
         let leaf = log.entry(position)?;
-        Ok(leaf.and_then(|leaf| EntryRow::of(position, &String::from_utf8_lossy(&leaf))))
+        Ok(leaf.map(|leaf| EntryRow::of(position, &String::from_utf8_lossy(&leaf))))
     };
     for other in search.with_id(&view.id)?.into_iter().filter(|other| *other != position).take(LISTED) {
         entry.same.extend(row(other)?);
