@@ -159,7 +159,7 @@ async fn page(see: See<rights::View>, Parameters(filter): Parameters<Filter>) ->
     let house = Arc::clone(&see.house);
     let choices = blocking(move || choices(&house)).await?;
     let day = |days: i64| words::day(now() - days * super::super::rollup::DAY);
-    let ranges = vec![("today", day(0)), ("7 days", day(6)), ("30 days", day(29))];
+    let ranges = vec![("today", day(0)), ("the last 7 days", day(6)), ("the last 30 days", day(29))];
     let shell = Shell::new(&see.house, &see.who, "/disclosures");
     html(&Page { shell, who: see.who, filter, choices, found, ranges })
 }

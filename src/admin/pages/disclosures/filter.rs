@@ -137,7 +137,7 @@ impl Filter {
     }
 
     /// The same from another day on.
-    pub fn from(&self, from: &str) -> String {
+    pub fn since(&self, from: &str) -> String {
         Filter { from: from.to_owned(), until: String::new(), ..self.clone() }.link(None)
     }
 }

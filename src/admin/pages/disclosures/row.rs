@@ -38,7 +38,8 @@ pub struct EntryRow {
 impl EntryRow {
     /// Bytes that are not an entry are a row that says so: nothing is left out of a list in silence.
     pub fn of(position: u64, leaf: &str) -> Self {
-        View::parse(leaf.as_bytes()).map_or_else(|_| Self::damaged(position), |entry| Self::read(position, &entry))
+        View::parse(leaf.as_bytes())
+            .map_or_else(|_| Self::damaged(position), |entry| Self::read(position, &entry))
     }
 
     fn damaged(position: u64) -> Self {
