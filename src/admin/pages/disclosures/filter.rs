@@ -81,7 +81,8 @@ impl Filter {
             text => Some(text.parse().map_err(|_| "`before` is the number of an entry.".to_owned())?),
         };
         let word = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let (since, until) = (time(&self.from, now, false)?, time(&self.until, now, true)?);
+        let since = time(&self.from, now, false).map_err(|wrong| format!("From: {wrong}"))?;
+        let until = time(&self.until, now, true).map_err(|wrong| format!("Until: {wrong}"))?;
         if since.zip(until).is_some_and(|(since, until)| since >= until) {
             return Err("`From` is not before `Until`, so no entry can fit.".to_owned());
         }
@@ -182,7 +183,7 @@ fn time(text: &str, now: i64, is_end: bool) -> Result<Option<i64>, String> {
         .or_else(|| parse(&format!("{text}Z")))
         .or_else(|| (text.len() == 10).then(|| day(text))?);
     found.map(Some).ok_or_else(|| {
-        "A time is a day (2026-11-24), a moment in UTC (2026-11-24T10:00), or how long ago (24h, 30m)."
+        "a time is a day (2026-11-24), a moment in UTC (2026-11-24T10:00), or how long ago (24h, 30m)."
             .to_owned()
     })
 }
