@@ -228,7 +228,7 @@ async fn each_kind_of_entry_has_a_page_that_says_what_it_is_in_words() {
             "signal" => &["canary", "What was found", "Requests behind it", "/orders/{order_id}"],
             "rules" => &["Rules since then", "Contractors", "parcelco"],
             "started" => &["Version"],
-            "access" => &["anna", "reviewer", "sign-in"],
+            "access" => &["anna", "reviewer", "Did what"],
             "suspension" => &["otto", "parcelco"],
             "hold" => &["counsel", "case-7"],
             other => panic!("{other}"),

@@ -1,6 +1,7 @@
 //! One entry of the ledger: who, what, why, and the proof.
 
 mod facts;
+mod pretty;
 
 use std::sync::Arc;
 
@@ -55,6 +56,9 @@ struct Entry {
     /// The entry as it is.
     #[schema(value_type = Object)]
     content: Option<Value>,
+    /// The same for people, its members in their order.
+    #[serde(skip)]
+    pretty: Option<String>,
     facts: Vec<Fact>,
     fields: Vec<FieldOf>,
     /// Other entries about the same response.
@@ -75,13 +79,6 @@ struct Entry {
 }
 
 impl Entry {
-    fn pretty(&self) -> String {
-        self.content
-            .as_ref()
-            .and_then(|content| serde_json::to_string_pretty(content).ok())
-            .unwrap_or_default()
-    }
-
     fn is_of(&self, kind: &str) -> bool {
         self.row.as_ref().is_some_and(|row| row.kind == kind)
     }
@@ -115,6 +112,7 @@ fn load(house: &House, position: u64) -> Result<Entry, Fault> {
         size: log.size(),
         row: None,
         content: None,
+        pretty: None,
         facts: Vec::new(),
         fields: Vec::new(),
         same: Vec::new(),
@@ -129,6 +127,7 @@ fn load(house: &House, position: u64) -> Result<Entry, Fault> {
     let Some(leaf) = leaf else { return Ok(entry) };
     let text = String::from_utf8_lossy(&leaf).into_owned();
     entry.row = Some(EntryRow::of(position, &text));
+    entry.pretty = Some(pretty::pretty(&text));
     // What is not an entry is shown as what it is: that somebody changed it is what a reviewer must see.
     let (Ok(view), Ok(content)) = (View::parse(text.as_bytes()), serde_json::from_str::<Value>(&text)) else {
         entry.content = Some(Value::String(text));
