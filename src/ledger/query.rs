@@ -145,15 +145,30 @@ impl Search {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn with_id(&self, id: &str) -> Result<Vec<u64>, StoreError> {
-        let mut positions = self.select("SELECT position FROM named WHERE id = ?1", &id_bytes(id))?;
-        positions.retain(|position| *position < self.indexed);
+        Ok(self.with_ids(&[id])?.pop().unwrap_or_default())
+    }
+
+    /// The same of several responses, each in its place. What is not in the index yet is read once for all.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn with_ids(&self, ids: &[&str]) -> Result<Vec<Vec<u64>>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let mut positions = self.select("SELECT position FROM named WHERE id = ?1", &id_bytes(id))?;
+            positions.retain(|position| *position < self.indexed);
+            found.push(positions);
+        }
         for position in self.indexed..self.log.size() {
             let Some(leaf) = self.log.entry(position)? else { continue };
-            if View::parse(&leaf).is_ok_and(|entry| entry.id == id) {
-                positions.push(position);
+            let Ok(entry) = View::parse(&leaf) else { continue };
+            for (id, positions) in ids.iter().zip(&mut found) {
+                if entry.id == **id {
+                    positions.push(position);
+                }
             }
         }
-        Ok(positions)
+        Ok(found)
     }
 
     /// All contractors that have entries in the index.

@@ -32,6 +32,7 @@ mod openapi;
 mod refusals;
 mod retention;
 mod review;
+mod review_pages;
 mod sandbox;
 mod signals;
 mod streaming;

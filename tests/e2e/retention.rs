@@ -50,7 +50,7 @@ fn old_entry(position: u64) -> String {
 const OLD: u64 = 700;
 
 /// A house whose ledger the first version wrote.
-async fn house_of_the_first_version() -> House {
+pub async fn house_of_the_first_version() -> House {
     let house = House::closed(CONFIG, &[("parcelco", RULES)]).await;
     fieldgate::secrets::make_folder_of(&house.ledger_path()).unwrap();
     fieldgate::secrets::write(&house.path("ledger/subject.key"), &[7; 32]).unwrap();

@@ -5,12 +5,29 @@ document.addEventListener("DOMContentLoaded", () => {
   document.body.addEventListener("htmx:configRequest", (event) => {
     const token = document.querySelector('meta[name="form-token"]');
     if (token) event.detail.headers["X-Form-Token"] = token.content;
+    // An address holds what is asked for, and not what is not.
+    if (event.detail.verb !== "get") return;
+    for (const [name, value] of [...event.detail.formData]) {
+      if (value === "") event.detail.formData.delete(name);
+    }
   });
-  // A form that filters is sent when a field changes.
+  // A form that filters is sent when a field changes. Enter and the button send it too: each search is an entry in
+  // the ledger, so it is sent once.
+  let due;
   document.body.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-filter]");
-    if (form) form.requestSubmit();
+    if (!form) return;
+    clearTimeout(due);
+    due = setTimeout(() => form.requestSubmit(), 250);
   });
+  document.body.addEventListener("submit", () => clearTimeout(due), true);
+  // Rows that the filter did not find must not stand there as if it had: whatever went wrong has a page of its own.
+  for (const name of ["htmx:responseError", "htmx:sendError"]) {
+    document.body.addEventListener(name, (event) => {
+      const path = event.detail.pathInfo && event.detail.pathInfo.finalRequestPath;
+      if (path && event.target.closest("form[data-filter]")) window.location.assign(path);
+    });
+  }
   // What scrolls and holds nothing that Tab reaches is reached itself, so that keys can scroll it.
   const reachable = () => {
     for (const box of document.querySelectorAll(".scroll, nav ul, pre")) {

@@ -2,6 +2,7 @@
 
 mod export;
 mod filter;
+mod known;
 mod row;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::ledger::Query;
 use crate::rules::Plan;
 
 use super::super::api::Operation;
@@ -26,6 +28,8 @@ use super::{Shell, html};
 
 pub use filter::Filter;
 pub use row::EntryRow;
+
+use known::{BASES, KINDS};
 
 /// Entries on a page.
 const PAGE: usize = 50;
@@ -70,6 +74,7 @@ struct Choices {
     fields: BTreeSet<String>,
     routes: BTreeSet<String>,
     countries: BTreeSet<String>,
+    outcomes: Vec<&'static str>,
 }
 
 impl Choices {
@@ -89,6 +94,7 @@ impl Choices {
             fields: routes.clone().flat_map(|route| &route.fields).map(|field| field.path.clone()).collect(),
             routes: routes.map(|route| route.template.as_str().to_owned()).collect(),
             countries: all.map(|contractor| contractor.jurisdictions.to.to_string()).collect(),
+            outcomes: known::outcomes(),
         }
     }
 }
@@ -106,47 +112,6 @@ struct Page {
     ranges: Vec<(&'static str, String)>,
 }
 
-const OUTCOMES: [&str; 22] = [
-    "disclosed",
-    "not-found",
-    "no-such-task",
-    "suspended",
-    "agreement-inactive",
-    "parameter-not-permitted",
-    "field-not-permitted",
-    "bad-request",
-    "rate-limited",
-    "subject-limit",
-    "upstream-not-json",
-    "upstream-malformed",
-    "upstream-ambiguous",
-    "upstream-too-large",
-    "upstream-error",
-    "upstream-unreachable",
-    "upstream-timeout",
-    "overloaded",
-    "ledger-unavailable",
-    "canary",
-    "enumeration",
-    "harvest",
-];
-const KINDS: [&str; 13] = [
-    "disclosure",
-    "subjects",
-    "refusal",
-    "signal",
-    "rules",
-    "started",
-    "access",
-    "suspension",
-    "consent",
-    "key",
-    "hold",
-    "prune",
-    "review",
-];
-const BASES: [&str; 3] = ["contract", "consent", "legal-obligation"];
-
 /// Searches, once the ledger has an entry about it where something was asked for. Further pages are the same search.
 async fn search(see: &See<rights::View>, filter: &Filter) -> Result<Result<Entries, String>, Fault> {
     let query = match filter.query(now()) {
@@ -154,19 +119,32 @@ async fn search(see: &See<rights::View>, filter: &Filter) -> Result<Result<Entri
         Err(wrong) => return Ok(Err(wrong)),
     };
     if filter.before.is_empty() && !filter.is_empty() {
-        let described = filter.described(&see.house.plan());
+        let described = described(&see.house, filter, &query).await?;
         see.house.note(&see.who, "search", described).await?;
     }
     let house = Arc::clone(&see.house);
-    let found = blocking(move || {
-        let page = house.search()?.page(&query, PAGE)?;
-        let entries: Vec<EntryRow> =
-            page.rows.iter().filter_map(|row| EntryRow::of(row.position, &row.leaf)).collect();
-        let next = page.rows.last().map(|row| row.position).filter(|_| page.more);
-        Ok::<_, Fault>(Entries { entries, next, size: page.size })
+    blocking(move || found(&house, &query)).await.map(Ok)
+}
+
+fn found(house: &House, query: &Query) -> Result<Entries, Fault> {
+    let page = house.search()?.page(query, PAGE)?;
+    let next = page.rows.last().map(|row| row.position).filter(|_| page.more);
+    let entries = page.rows.iter().map(|row| EntryRow::of(row.position, &row.leaf)).collect();
+    Ok(Entries { entries, next, size: page.size })
+}
+
+/// A filter, for the entry about a search or an export.
+async fn described(house: &Arc<House>, filter: &Filter, query: &Query) -> Result<serde_json::Value, Fault> {
+    let (house, filter, query) = (Arc::clone(house), filter.clone(), query.clone());
+    blocking(move || {
+        let plan = house.plan();
+        let seen = match &query.contractor {
+            Some(_) => house.search()?.contractors()?,
+            None => Vec::new(),
+        };
+        Ok::<_, Fault>(filter.described(&query, &plan, &seen))
     })
-    .await?;
-    Ok(Ok(found))
+    .await
 }
 
 async fn model(
@@ -181,7 +159,7 @@ async fn page(see: See<rights::View>, Parameters(filter): Parameters<Filter>) ->
     let house = Arc::clone(&see.house);
     let choices = blocking(move || choices(&house)).await?;
     let day = |days: i64| words::day(now() - days * super::super::rollup::DAY);
-    let ranges = vec![("today", day(0)), ("7 days", day(6)), ("30 days", day(29))];
+    let ranges = vec![("today", day(0)), ("the last 7 days", day(6)), ("the last 30 days", day(29))];
     let shell = Shell::new(&see.house, &see.who, "/disclosures");
     html(&Page { shell, who: see.who, filter, choices, found, ranges })
 }

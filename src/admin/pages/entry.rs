@@ -1,5 +1,8 @@
 //! One entry of the ledger: who, what, why, and the proof.
 
+mod facts;
+mod pretty;
+
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::ledger::{ProveError, View, plain_field, prove};
+use crate::ledger::{ProveError, View, prove};
 
 use super::super::api::Operation;
 use super::super::guard::{Entrance, Fault, Right, See, blocking, rights};
@@ -21,6 +24,8 @@ use super::super::store::KeptRules;
 use super::super::words;
 use super::disclosures::EntryRow;
 use super::{Shell, html};
+
+use facts::{Fact, FieldOf};
 
 /// Entries of one response, or behind a signal, that are listed.
 const LISTED: usize = 50;
@@ -51,15 +56,21 @@ struct Entry {
     /// The entry as it is.
     #[schema(value_type = Object)]
     content: Option<Value>,
+    /// The same for people, its members in their order.
+    #[serde(skip)]
+    pretty: Option<String>,
     facts: Vec<Fact>,
     fields: Vec<FieldOf>,
     /// Other entries about the same response.
     same: Vec<EntryRow>,
     /// Entries behind a signal.
     behind: Vec<EntryRow>,
-    /// What signals found, in words.
+    /// What signals found, or what changed in the rules, in words.
     findings: Vec<Fact>,
+    /// Digest of the rules that it was decided by, or that came into force.
     rules: Option<String>,
+    /// Digest of the rules before those.
+    before: Option<String>,
     /// The rule file of the contractor as it was then, without the customers that it names.
     rule_file: Option<KeptRules>,
     /// A proof that the ledger holds the entry (C2SP tlog-proof); none as long as no signed head covers it.
@@ -67,33 +78,9 @@ struct Entry {
     proof_fault: Option<String>,
 }
 
-/// Something that an entry says, in words.
-#[derive(Serialize, ToSchema)]
-struct Fact {
-    name: String,
-    value: String,
-}
-
-/// A field, and how often it left.
-#[derive(Serialize, ToSchema)]
-struct FieldOf {
-    path: String,
-    words: String,
-    transform: Option<String>,
-    disclosed: u64,
-    withheld: u64,
-    /// Of the withheld ones, those that are not what the rule says.
-    drifted: u64,
-    /// What was masked in the values that left.
-    masked: Option<String>,
-}
-
 impl Entry {
-    fn pretty(&self) -> String {
-        self.content
-            .as_ref()
-            .and_then(|content| serde_json::to_string_pretty(content).ok())
-            .unwrap_or_default()
+    fn is_of(&self, kind: &str) -> bool {
+        self.row.as_ref().is_some_and(|row| row.kind == kind)
     }
 
     fn previous(&self) -> Option<u64> {
@@ -117,6 +104,7 @@ fn load(house: &House, position: u64) -> Result<Entry, Fault> {
         Err(ProveError::NotCovered { .. }) => {
             (None, Some("No signed head covers it yet; look again in a second.".to_owned()))
         }
+        Err(ProveError::Store(error)) => return Err(error.into()),
         Err(error) => (None, Some(error.to_string())),
     };
     let mut entry = Entry {
@@ -124,39 +112,44 @@ fn load(house: &House, position: u64) -> Result<Entry, Fault> {
         size: log.size(),
         row: None,
         content: None,
+        pretty: None,
         facts: Vec::new(),
         fields: Vec::new(),
         same: Vec::new(),
         behind: Vec::new(),
         findings: Vec::new(),
         rules: None,
+        before: None,
         rule_file: None,
         proof,
         proof_fault,
     };
     let Some(leaf) = leaf else { return Ok(entry) };
     let text = String::from_utf8_lossy(&leaf).into_owned();
-    let view = View::parse(text.as_bytes()).map_err(|error| Fault::Inside(error.into()))?;
-    let content: Value = serde_json::from_str(&text).unwrap_or_default();
-    entry.row = EntryRow::of(position, &text);
-    entry.facts = facts(&view, &content);
-    entry.fields = fields(&view, &content);
+    entry.row = Some(EntryRow::of(position, &text));
+    entry.pretty = Some(pretty::pretty(&text));
+    // What is not an entry is shown as what it is: that somebody changed it is what a reviewer must see.
+    let (Ok(view), Ok(content)) = (View::parse(text.as_bytes()), serde_json::from_str::<Value>(&text)) else {
+        entry.content = Some(Value::String(text));
+        return Ok(entry);
+    };
+    entry.facts = facts::all(&view, &content);
+    entry.fields = facts::fields(&view, &content);
     let row = |position: u64| -> Result<Option<EntryRow>, Fault> {
         let leaf = log.entry(position)?;
-        Ok(leaf.and_then(|leaf| EntryRow::of(position, &String::from_utf8_lossy(&leaf))))
+        Ok(leaf.map(|leaf| EntryRow::of(position, &String::from_utf8_lossy(&leaf))))
     };
-    for other in search.with_id(&view.id)?.into_iter().filter(|other| *other != position).take(LISTED) {
+    let behind: Vec<&str> = view.entries.iter().take(LISTED).map(|id| id.as_ref()).collect();
+    let mut found = search.with_ids(&[&[view.id.as_ref()], behind.as_slice()].concat())?.into_iter();
+    let same = found.next().unwrap_or_default();
+    for other in same.into_iter().filter(|other| *other != position).take(LISTED) {
         entry.same.extend(row(other)?);
     }
-    for id in view.entries.iter().take(LISTED) {
-        for other in search.with_id(id)?.into_iter().take(1) {
-            entry.behind.extend(row(other)?);
-        }
+    for others in found {
+        entry.behind.extend(others.first().map(|other| row(*other)).transpose()?.flatten());
     }
-    if let Some(details) = content["details"].as_object() {
-        entry.findings =
-            details.iter().map(|(name, value)| Fact { name: spaced(name), value: plain(value) }).collect();
-    }
+    entry.findings = facts::findings(&content);
+    entry.before = content["before"].as_str().map(str::to_owned);
     if let Some(rules) = view.rules.as_deref() {
         let files = house.store.rules(rules)?;
         let is_of = |file: &KeptRules| view.contractor.as_deref().is_some_and(|id| names(file, id));
@@ -173,174 +166,6 @@ fn names(file: &KeptRules, contractor: &str) -> bool {
     parsed.is_some_and(|table| {
         table.get("contractor").and_then(|one| one.get("id")?.as_str()) == Some(contractor)
     })
-}
-
-fn fields(view: &View, content: &Value) -> Vec<FieldOf> {
-    let masked = |at: usize| {
-        let kinds = content["fields"][at]["masked"].as_object()?;
-        let kinds = kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
-        Some(kinds.collect::<Vec<_>>().join(", "))
-    };
-    let fields = view.fields.iter().enumerate();
-    fields
-        .map(|(at, field)| FieldOf {
-            path: field.path.to_string(),
-            words: plain_field(&field.path, None),
-            transform: field.transform.as_deref().map(str::to_owned),
-            disclosed: field.disclosed,
-            withheld: field.withheld,
-            drifted: field.drifted,
-            masked: masked(at),
-        })
-        .collect()
-}
-
-/// What an entry says, in the order in which somebody asks.
-fn facts(view: &View, content: &Value) -> Vec<Fact> {
-    let mut facts = Vec::new();
-    let mut fact = |name: &str, value: Option<String>| {
-        facts.extend(
-            value.filter(|value| !value.is_empty()).map(|value| Fact { name: name.to_owned(), value }),
-        );
-    };
-    let text = |value: &Option<std::borrow::Cow<str>>| value.as_deref().map(str::to_owned);
-    fact("When", Some(words::time(view.time)));
-    fact("Who", text(&view.by));
-    fact("With the role", content["role"].as_str().map(str::to_owned));
-    fact("Did what", text(&view.action));
-    fact("Reason", text(&view.reason));
-    fact("Contractor", text(&view.contractor));
-    fact("Credential", text(&view.credential));
-    fact("Task", text(&view.task));
-    fact("Purpose", text(&view.purpose));
-    fact("Legal basis", text(&view.basis));
-    fact(
-        "Legal grant",
-        view.legal.as_ref().map(|legal| {
-            format!(
-                "case {} of {}, approved by {}, until {}",
-                legal.case,
-                legal.authority,
-                legal.approved_by.join(" and "),
-                legal.expires
-            )
-        }),
-    );
-    fact("Agreement", text(&view.agreement));
-    fact("From where to where", text(&view.jurisdictions));
-    fact("Transfer by", text(&view.transfer));
-    let call =
-        view.route.as_deref().map(|route| format!("{} {route}", view.method.as_deref().unwrap_or_default()));
-    fact("Called", call);
-    fact("Upstream", text(&view.upstream));
-    fact("Status", view.status.map(|status| status.to_string()));
-    fact("Refused because", text(&view.code));
-    fact("Cause", content["cause"].as_str().map(str::to_owned));
-    fact("Size of the answer", view.bytes.map(words::bytes));
-    if let Some(records) = view.records {
-        fact("Records that left", Some(words::number(records.released)));
-        let not_admitted = content["records"]["not_admitted"].as_u64().unwrap_or_default();
-        let withheld = match (records.withheld, not_admitted) {
-            (0, _) => None,
-            (all, 0) => Some(format!("{}: the condition of the rule does not hold", words::number(all))),
-            (all, no) => Some(format!(
-                "{}, of which {} because of the customer: no consent, an objection, or not named by the grant",
-                words::number(all),
-                words::number(no)
-            )),
-        };
-        fact("Records that stayed", withheld);
-        fact(
-            "Records without a customer",
-            (records.without_subject > 0).then(|| words::number(records.without_subject)),
-        );
-    }
-    fact("Customers", view.subjects_total.map(words::number));
-    fact("Members beside allowed ones that stayed", view.members_withheld.map(words::number));
-    fact(
-        "Part",
-        view.stream.map(|stream| format!("{}{}", stream.part, if stream.last { ", the last" } else { "" })),
-    );
-    fact("Planted customer", view.canary.then(|| "yes: nobody has a reason to ask for it".to_owned()));
-    fact("Signal", text(&view.signal));
-    fact("Consent purpose", text(&view.consent_purpose));
-    fact("Towards", text(&view.towards));
-    fact("Key epoch", view.epoch.map(|epoch| epoch.to_string()));
-    fact("Number among the contractor's entries", view.sequence.map(words::number));
-    fact("Id", Some(view.id.to_string()));
-    // What this page does not know by name.
-    let known = [
-        "v",
-        "kind",
-        "id",
-        "time",
-        "salt",
-        "index",
-        "sequence",
-        "contractor",
-        "credential",
-        "method",
-        "route",
-        "rules",
-        "task",
-        "purpose",
-        "consent_purpose",
-        "towards",
-        "basis",
-        "legal",
-        "agreement",
-        "jurisdictions",
-        "transfer",
-        "upstream",
-        "status",
-        "code",
-        "cause",
-        "bytes",
-        "records",
-        "members_withheld",
-        "canary",
-        "fields",
-        "stream",
-        "subjects_total",
-        "part",
-        "parts",
-        "epoch",
-        "subjects",
-        "signal",
-        "details",
-        "entries",
-        "by",
-        "role",
-        "action",
-        "reason",
-        "changes",
-    ];
-    let others =
-        content.as_object().into_iter().flatten().filter(|(name, _)| !known.contains(&name.as_str()));
-    for (name, value) in others {
-        facts.push(Fact { name: spaced(name), value: plain(value) });
-    }
-    facts
-}
-
-fn spaced(name: &str) -> String {
-    let text = name.replace('_', " ");
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", plain(value)))
-            .collect::<Vec<_>>()
-            .join(", "),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
 }
 
 /// That somebody opened it is an entry too.

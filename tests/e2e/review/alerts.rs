@@ -19,8 +19,8 @@ const KEY: &str = "a key of at least sixteen bytes";
 
 /// A house with a planted customer, and orders by number.
 async fn house_with(more: &str) -> House {
-    let rules = RULES
-        .replace("id = \"parcelco\"\n", &format!("id = \"parcelco\"\ncanaries = [\"c-{CANARY}\"]\n"));
+    let rules =
+        RULES.replace("id = \"parcelco\"\n", &format!("id = \"parcelco\"\ncanaries = [\"c-{CANARY}\"]\n"));
     let mut house = House::closed(CONFIG, &[("parcelco", &rules)]).await;
     for id in (500..530).chain([CANARY]) {
         house.upstream.on(&format!("/orders/{id}"), Answer::json(order(id, "parcelco", "ready_to_ship")));
@@ -133,7 +133,8 @@ fn mute(signal: &str, until: &str) -> Value {
 async fn what_is_muted_is_not_open_until_the_mute_ends() {
     let mut house = house_with("").await;
     let reviewer = signed_in(&house, "rita", "reviewer").await;
-    let stranger = json!({ "signal": "enumeration", "contractor": "nobody", "until": in_days(2), "reason": "x" });
+    let stranger =
+        json!({ "signal": "enumeration", "contractor": "nobody", "until": in_days(2), "reason": "x" });
     assert_eq!(post(&reviewer, "/api/v1/alerts/mutes", &stranger).await.status, 400);
     let made = post(&reviewer, "/api/v1/alerts/mutes", &mute("enumeration", &in_days(2))).await.json();
     assert_eq!((&made["number"], &made["by"]), (&json!(1), &json!("rita")), "{made}");
@@ -157,7 +158,8 @@ async fn what_is_muted_is_not_open_until_the_mute_ends() {
     assert_eq!(reviewer.post("/alerts/mutes/1/end", &[]).await.status, 404);
     assert_eq!(&reviewer.get(open_ones).await.json()["alerts"][0]["number"], number);
     let entries = said(&house);
-    let told: Vec<_> = entries.iter().map(|entry| (entry["action"].as_str().unwrap(), &entry["by"])).collect();
+    let told: Vec<_> =
+        entries.iter().map(|entry| (entry["action"].as_str().unwrap(), &entry["by"])).collect();
     assert_eq!(told, [("mute", &json!("rita")), ("unmute", &json!("rosa"))]);
     assert_eq!((&entries[0]["reason"], &entries[0]["until"]), (&json!("A campaign."), &made["until"]));
 }
@@ -196,8 +198,8 @@ async fn an_alert_reaches_webhook_and_syslog_from_inside_the_sandbox_and_over_a_
         webhook.local_addr().unwrap(),
         syslog.local_addr().unwrap()
     );
-    let rules = RULES
-        .replace("id = \"parcelco\"\n", &format!("id = \"parcelco\"\ncanaries = [\"c-{CANARY}\"]\n"));
+    let rules =
+        RULES.replace("id = \"parcelco\"\n", &format!("id = \"parcelco\"\ncanaries = [\"c-{CANARY}\"]\n"));
     let mut house = House::closed(CONFIG, &[("parcelco", &rules)]).await;
     house.upstream.on(&format!("/orders/{CANARY}"), Answer::json(order(CANARY, "parcelco", "ready_to_ship")));
     std::fs::create_dir(house.path("secrets")).unwrap();

@@ -8,6 +8,8 @@ use utoipa::ToSchema;
 use crate::ledger::Query;
 use crate::rules::Plan;
 
+use super::known;
+
 /// Bytes of a word.
 const MOST: usize = 200;
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
@@ -65,23 +67,28 @@ impl Filter {
 
     /// Nothing is asked for.
     pub fn is_empty(&self) -> bool {
-        self.members().iter().all(|(_, value)| value.is_empty())
+        self.members().iter().all(|(_, value)| value.trim().is_empty())
     }
 
     /// # Errors
     /// What is wrong with it, in words.
     pub fn query(&self, now: i64) -> Result<Query, String> {
         if self.members().iter().any(|(_, value)| value.len() > MOST) {
-            return Err(format!("A filter has at most {MOST} characters."));
+            return Err(format!("A field of a filter has at most {MOST} bytes."));
         }
         let before = match self.before.as_str() {
             "" => None,
             text => Some(text.parse().map_err(|_| "`before` is the number of an entry.".to_owned())?),
         };
-        let word = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let word = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let since = time(&self.from, now, false).map_err(|wrong| format!("From: {wrong}"))?;
+        let until = time(&self.until, now, true).map_err(|wrong| format!("Until: {wrong}"))?;
+        if since.zip(until).is_some_and(|(since, until)| since >= until) {
+            return Err("`From` is not before `Until`, so no entry can fit.".to_owned());
+        }
         Ok(Query {
-            since: time(&self.from, now, false)?,
-            until: time(&self.until, now, true)?,
+            since,
+            until,
             kind: word(&self.kind),
             contractor: word(&self.contractor),
             credential: word(&self.credential),
@@ -97,27 +104,19 @@ impl Filter {
         })
     }
 
-    /// For the ledger. What is not a word of the rules or of ours is not written down: it could be anything.
-    pub fn described(&self, plan: &Plan) -> Value {
-        let routes = || plan.contractors.iter().flat_map(|contractor| &contractor.routes);
-        let is_known = |name: &str, value: &str| match name {
-            "field" => routes().flat_map(|route| &route.fields).any(|field| field.path.contains(value)),
-            "route" => routes().any(|route| route.template.as_str() == value),
-            "contractor" => plan.contractors.iter().any(|contractor| contractor.id.as_str() == value),
-            "task" => {
-                plan.contractors.iter().flat_map(|one| &one.tasks).any(|task| task.id.as_str() == value)
-            }
-            "credential" => {
-                plan.contractors.iter().flat_map(|one| &one.credentials).any(|known| known.as_str() == value)
-            }
-            "outcome" => value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
-            // These were understood, or are short codes.
-            _ => value.len() <= 32,
-        };
-        let set = self.members().into_iter().filter(|(_, value)| !value.is_empty());
+    /// For the ledger, with the times as they were understood. What is not a word of the rules or of ours is not
+    /// written down: it could be anything. `seen` are contractors that have entries.
+    pub fn described(&self, query: &Query, plan: &Plan, seen: &[String]) -> Value {
+        let set = self.members().into_iter().filter(|(_, value)| !value.trim().is_empty());
         let set = set.map(|(name, value)| {
-            let value = if is_known(name, value) { value.as_str() } else { "(other)" };
-            (name.to_owned(), Value::from(value))
+            let value = value.trim();
+            let said = match name {
+                "from" => moment(query.since),
+                "until" => moment(query.until),
+                "contractor" if seen.iter().any(|id| id == value) => Some(value.to_owned()),
+                _ => is_known(name, value, plan).then(|| value.to_owned()),
+            };
+            (name.to_owned(), Value::from(said.unwrap_or_else(|| "(other)".to_owned())))
         });
         let mut event = Map::new();
         event.insert("filter".to_owned(), Value::Object(set.collect()));
@@ -139,9 +138,32 @@ impl Filter {
     }
 
     /// The same from another day on.
-    pub fn from(&self, from: &str) -> String {
+    pub fn since(&self, from: &str) -> String {
         Filter { from: from.to_owned(), until: String::new(), ..self.clone() }.link(None)
     }
+}
+
+/// Whether it is a word of the rules, or one of ours.
+fn is_known(name: &str, value: &str, plan: &Plan) -> bool {
+    let contractors = || plan.contractors.iter();
+    let routes = || contractors().flat_map(|contractor| &contractor.routes);
+    match name {
+        "contractor" => contractors().any(|contractor| contractor.id.as_str() == value),
+        "credential" => contractors().flat_map(|one| &one.credentials).any(|known| known.as_str() == value),
+        "task" => contractors().flat_map(|one| &one.tasks).any(|task| task.id.as_str() == value),
+        "route" => routes().any(|route| route.template.as_str() == value),
+        "field" => routes().flat_map(|route| &route.fields).any(|field| field.path.contains(value)),
+        "outcome" => known::outcomes().contains(&value),
+        "country" => known::is_country(value),
+        "basis" => known::BASES.contains(&value),
+        "kind" => known::KINDS.contains(&value),
+        _ => false,
+    }
+}
+
+/// RFC 3339.
+fn moment(micros: Option<i64>) -> Option<String> {
+    jiff::Timestamp::from_microsecond(micros?).ok().map(|time| time.to_string())
 }
 
 /// A day, a moment (UTC), or how long ago; in microseconds since 1970. The last day of a period is in it.
@@ -161,7 +183,7 @@ fn time(text: &str, now: i64, is_end: bool) -> Result<Option<i64>, String> {
         .or_else(|| parse(&format!("{text}Z")))
         .or_else(|| (text.len() == 10).then(|| day(text))?);
     found.map(Some).ok_or_else(|| {
-        "A time is a day (2026-11-24), a moment in UTC (2026-11-24T10:00), or how long ago (24h, 30m)."
+        "a time is a day (2026-11-24), a moment in UTC (2026-11-24T10:00), or how long ago (24h, 30m)."
             .to_owned()
     })
 }
@@ -198,5 +220,10 @@ mod tests {
         assert_eq!((back.field, back.outcome), (filter.field, filter.outcome));
         assert!(Filter { before: "x".into(), ..Filter::default() }.query(0).is_err());
         assert!(Filter { task: "x".repeat(300), ..Filter::default() }.query(0).is_err());
+        let turned =
+            Filter { from: "2026-11-25".into(), until: "2026-11-24".into(), ..Filter::default() }.query(0);
+        assert!(turned.unwrap_err().contains("not before"));
+        let day = Filter { from: "2026-11-24".into(), until: "2026-11-24".into(), ..Filter::default() };
+        assert!(day.query(0).is_ok());
     }
 }

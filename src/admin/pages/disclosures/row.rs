@@ -5,6 +5,9 @@ use utoipa::ToSchema;
 
 use crate::ledger::View;
 
+/// The kind of what cannot be read.
+const DAMAGED: &str = "damaged";
+
 /// An entry, in a line.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EntryRow {
@@ -33,9 +36,33 @@ pub struct EntryRow {
 }
 
 impl EntryRow {
-    /// None where the bytes are not an entry.
-    pub fn of(position: u64, leaf: &str) -> Option<Self> {
-        let entry = View::parse(leaf.as_bytes()).ok()?;
+    /// Bytes that are not an entry are a row that says so: nothing is left out of a list in silence.
+    pub fn of(position: u64, leaf: &str) -> Self {
+        View::parse(leaf.as_bytes())
+            .map_or_else(|_| Self::damaged(position), |entry| Self::read(position, &entry))
+    }
+
+    fn damaged(position: u64) -> Self {
+        EntryRow {
+            position,
+            id: String::new(),
+            time: 0,
+            kind: DAMAGED.to_owned(),
+            outcome: DAMAGED.to_owned(),
+            contractor: None,
+            task: None,
+            method: None,
+            route: None,
+            country: None,
+            fields: Vec::new(),
+            records: None,
+            customers: None,
+            canary: false,
+            note: Some("These bytes are not an entry: run `fieldgate ledger verify`.".to_owned()),
+        }
+    }
+
+    fn read(position: u64, entry: &View) -> Self {
         let owned = |text: &Option<std::borrow::Cow<str>>| text.as_deref().map(str::to_owned);
         let left = entry.fields.iter().filter(|field| field.disclosed > 0);
         let note = match (&entry.by, &entry.action) {
@@ -43,7 +70,7 @@ impl EntryRow {
             (Some(by), None) => Some(by.to_string()),
             _ => entry.findings(),
         };
-        Some(EntryRow {
+        EntryRow {
             position,
             id: entry.id.to_string(),
             time: entry.time,
@@ -59,7 +86,7 @@ impl EntryRow {
             customers: entry.subjects_total,
             canary: entry.canary,
             note,
-        })
+        }
     }
 
     /// How an outcome is shown.
@@ -70,6 +97,7 @@ impl EntryRow {
             "signal" if self.outcome == "canary" => "bad",
             "signal" => "warn",
             "refusal" => "",
+            DAMAGED => "bad",
             _ => "accent",
         }
     }
