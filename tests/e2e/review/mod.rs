@@ -1,8 +1,10 @@
 //! The review side without a browser: who may in, who may what, and what each of it leaves in the ledger.
 
+mod contractors;
 mod customer;
 mod doors;
 mod forms;
+mod overview;
 mod provider;
 mod roles;
 
