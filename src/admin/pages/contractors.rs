@@ -2,6 +2,7 @@
 
 mod one;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,11 +13,11 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ledger::{SuspensionAction, SuspensionEvent};
-use crate::rules::today;
+use crate::ledger::{Suspension, SuspensionAction, SuspensionEvent};
+use crate::rules::{Plan, today};
 
 use super::super::api::Operation;
-use super::super::guard::{Act, Asks, Entrance, Fault, Right, See, blocking, rights};
+use super::super::guard::{Act, Asks, Entrance, Fault, Right, See, Who, blocking, rights};
 use super::super::house::House;
 use super::super::rollup::DAY;
 use super::super::store::now;
@@ -66,7 +67,15 @@ pub fn operations() -> Vec<Operation> {
 #[derive(Serialize, ToSchema)]
 struct Contractors {
     contractors: Vec<Summary>,
+    /// Those that the ledger or a suspension knows, and the rules do not.
+    former: Vec<Former>,
     counted: Counted,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Former {
+    id: String,
+    suspended: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -114,7 +123,20 @@ fn load(house: &House) -> Result<Contractors, Fault> {
             id,
         });
     }
-    Ok(Contractors { contractors, counted: Counted::of(house, counts.as_ref()) })
+    let former = former(house, &plan, &suspended)?;
+    Ok(Contractors { contractors, former, counted: Counted::of(house, counts.as_ref()) })
+}
+
+fn former(
+    house: &House,
+    plan: &Plan,
+    suspended: &BTreeMap<String, Suspension>,
+) -> Result<Vec<Former>, Fault> {
+    let mut ids: BTreeSet<String> = house.search()?.contractors()?.into_iter().collect();
+    ids.extend(suspended.keys().cloned());
+    ids.retain(|id| plan.contractors.iter().all(|known| known.id.as_str() != id));
+    let former = ids.into_iter().map(|id| Former { suspended: suspended.contains_key(&id), id });
+    Ok(former.collect())
 }
 
 async fn loaded(see: &See<rights::View>) -> Result<Contractors, Fault> {
@@ -131,11 +153,12 @@ async fn model(see: See<rights::View>) -> Result<Json<Contractors>, Fault> {
 struct Page {
     shell: Shell,
     all: Contractors,
+    who: Who,
 }
 
 async fn page(see: See<rights::View>) -> Result<Response, Fault> {
     let all = loaded(&see).await?;
-    html(&Page { shell: Shell::new(&see.house, &see.who, "/contractors"), all })
+    html(&Page { shell: Shell::new(&see.house, &see.who, "/contractors"), all, who: see.who })
 }
 
 /// Why.
@@ -151,13 +174,21 @@ struct Done {
 }
 
 async fn suspend(Path(id): Path<String>, act: Act<rights::Suspend, Order>) -> Result<Response, Fault> {
+    let back = back(&act.house, &id);
     order(&id, act, SuspensionAction::Suspended).await?;
-    Ok(Redirect::to(&format!("/contractors/{id}")).into_response())
+    Ok(back.into_response())
 }
 
 async fn resume(Path(id): Path<String>, act: Act<rights::Resume, Order>) -> Result<Response, Fault> {
+    let back = back(&act.house, &id);
     order(&id, act, SuspensionAction::Resumed).await?;
-    Ok(Redirect::to(&format!("/contractors/{id}")).into_response())
+    Ok(back.into_response())
+}
+
+/// What rules do not name any more has no page of its own.
+fn back(house: &House, id: &str) -> Redirect {
+    let is_known = house.plan().contractors.iter().any(|known| known.id.as_str() == id);
+    if is_known { Redirect::to(&format!("/contractors/{id}")) } else { Redirect::to("/contractors") }
 }
 
 async fn suspend_model(
@@ -200,6 +231,10 @@ async fn order<R: Asks>(id: &str, act: Act<R, Order>, action: SuspensionAction) 
     }
     let by = who.name().to_owned();
     let event = SuspensionEvent { contractor: id.to_owned(), action, by, reason };
-    let entry = house.orders.suspend(event).await.map_err(Fault::Ledger)?;
+    let entry = house.orders.suspend(event).await.map_err(|error| match action {
+        // What keeps data in does not wait for its entry.
+        SuspensionAction::Suspended => Fault::HalfDone(error),
+        SuspensionAction::Resumed => Fault::Ledger(error),
+    })?;
     Ok(Done { entry })
 }

@@ -2,9 +2,11 @@
 
 mod alerts;
 mod campaign;
+mod contractors;
 mod customer;
 mod doors;
 mod forms;
+mod overview;
 mod provider;
 mod roles;
 
