@@ -3,6 +3,8 @@
 //! `cargo bench --bench search` fills a ledger with a million entries first; `-- 10000000` with more, which
 //! takes some minutes and about two gigabytes for each million.
 
+mod filled;
+
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -11,11 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use fieldgate::ledger::{
-    ActivatedRules, Disclosed, Disclosure, Draft, Exporter, FieldEntry, Form, Ledger, MaskedEntry, Order,
-    Parties, Query, RecordCounts, RecordError, Refused, Request, Search, signer, verify,
-};
-use fieldgate::model::{Country, Jurisdictions, SubjectPseudonym};
+use fieldgate::ledger::{Exporter, Form, Ledger, Order, Query, Search, signer, verify};
+
+use filled::{customer, fill};
 
 /// Measures searches.
 #[derive(Parser)]
@@ -31,15 +31,6 @@ struct Arguments {
     #[arg(long, hide = true)]
     bench: bool,
 }
-
-const CONTRACTORS: [(&str, &str, &str); 4] = [
-    ("parcelco", "deliver-order", "NL"),
-    ("helpdesk", "answer-ticket", "IE"),
-    ("printshop", "print-labels", "DE"),
-    ("insurer", "settle-claim", "CH"),
-];
-
-const RULES: &str = "36d57292a6e8bc8cddde2c01f1bd8aefab7e33571a5a4a012a95e215d1be7c42";
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -136,100 +127,4 @@ fn peak_memory() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
-}
-
-/// Writes entries until there are so many; how many there are.
-async fn fill(ledger: Arc<Ledger>, entries: u64) -> Result<u64> {
-    const WRITERS: u64 = 2048;
-    let there = ledger.heads().borrow().size;
-    let missing = entries.saturating_sub(there);
-    if there == 0 {
-        // The rules are announced before anything is decided by them.
-        ledger.record(draft(0)).await?;
-    }
-    let there = there.max(1);
-    let tasks: Vec<_> = (0..WRITERS.min(missing))
-        .map(|writer| {
-            let ledger = Arc::clone(&ledger);
-            tokio::spawn(async move {
-                for number in (there + writer..entries).step_by(WRITERS as usize) {
-                    while let Err(error) = ledger.record(draft(number)).await {
-                        anyhow::ensure!(error == RecordError::Overloaded, "{error}");
-                        tokio::time::sleep(Duration::from_millis(10)).await;
-                    }
-                }
-                Ok(())
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await??;
-    }
-    Ok(entries.max(there))
-}
-
-fn customer(number: u64) -> SubjectPseudonym {
-    // Spread as keyed names are.
-    let mut name = [0; 16];
-    let spread = (number % 250_000).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    name[..8].copy_from_slice(&spread.to_be_bytes());
-    name[8..].copy_from_slice(&spread.rotate_left(17).to_be_bytes());
-    SubjectPseudonym(name)
-}
-
-fn draft(number: u64) -> Draft {
-    let (contractor, task, to) = CONTRACTORS[(number % 7 % 4) as usize];
-    let parties = Parties { contractor, credential: contractor };
-    let request = Request { method: "GET", route: Some("/orders/{order_id}") };
-    let id = uuid::Uuid::now_v7().to_string();
-    if number == 0 {
-        return Draft::rules(
-            id,
-            &ActivatedRules { rules: RULES, contractors: vec!["parcelco"], change: None },
-        );
-    }
-    if number % 10 == 9 {
-        let code = if number % 100_000 == 99_999 { "ledger-unavailable" } else { "not-found" };
-        let refused =
-            Refused { task: Some(task), status: 404, code, cause: None, not_written: 0, after_parts: 0 };
-        return Draft::refusal(id, parties, request, RULES, &refused);
-    }
-    let country = |code| Country::new(code).unwrap_or_else(|_| unreachable!("a country"));
-    let field = |path| FieldEntry {
-        path,
-        transform: None,
-        disclosed: 1,
-        withheld: 0,
-        drifted: 0,
-        masked: MaskedEntry::default(),
-    };
-    let contact = if contractor == "helpdesk" { "@.contact.email" } else { "@.recipient.phone" };
-    Draft::disclosure(Disclosure {
-        id,
-        parties,
-        request,
-        rules: RULES,
-        disclosed: Disclosed {
-            task,
-            purpose: "Deliver the customer's parcel",
-            consent_purpose: None,
-            basis: "contract",
-            legal: None,
-            agreement: "DPA-2026-014",
-            jurisdictions: Jurisdictions { from: country("US"), to: country(to) },
-            transfer: Some("scc"),
-            upstream: "orders",
-            status: 200,
-            bytes: 199,
-            records: RecordCounts { released: 1, withheld: 0, not_admitted: 0, without_subject: 0 },
-            canaries: 0,
-            members_withheld: 9,
-            fields: vec![field("@.order_id"), field("@.recipient.name"), field(contact)],
-            stream: None,
-        },
-        epoch: 1,
-        subjects: vec![customer(number)],
-        subjects_per_day: u64::MAX,
-        decided: None,
-    })
 }

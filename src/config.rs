@@ -28,7 +28,7 @@ use crate::diagnostic::{Diagnostic, Report, Source, codes, has_errors};
 use crate::model::{ByteSize, Country, Host, Rate, parse_duration};
 use crate::transport::ServerFiles;
 
-pub use admin::{Admin, Oidc};
+pub use admin::{Admin, Least, Oidc, SyslogTerms, SyslogWay, WebhookTerms};
 pub use ledger::{Ledger, Retention, Witness};
 pub use process::Process;
 pub use upstream::{Secret, Upstream};

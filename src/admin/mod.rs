@@ -13,14 +13,16 @@
 //!
 //! **Called by** `app`; `fieldgate admin` uses the store.
 
+mod alerts;
 mod api;
 mod assets;
 mod chart;
 mod figures;
 mod guard;
 mod house;
+mod outlets;
 mod pages;
-mod rollup;
+pub mod rollup;
 mod store;
 mod words;
 mod work;
@@ -47,6 +49,7 @@ use crate::model::Rate;
 use crate::transport::{self, Capacity, Doorway, Drain, Listener, Peer, Timeouts};
 
 use guard::{Entrance, Provider};
+use outlets::Outlet;
 use rollup::Follower;
 use store::Verification;
 use work::{Done, Outcome};
@@ -74,6 +77,9 @@ pub struct Admin {
     listener: Listener,
     router: Router,
     counts: Follower,
+    alerts: alerts::Follower,
+    outlets: Vec<Outlet>,
+    store: Arc<Store>,
 }
 
 impl Admin {
@@ -96,7 +102,12 @@ impl Admin {
         let socket = transport::bind(admin.address).await?;
         let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
         let counts = Follower::begin(house.config.ledger.path.clone(), house.verifier.to_string())?;
-        Ok(Admin { listener, router: router(house, provider), counts })
+        // They have their places before the first alert is found.
+        let outlets = outlets::outlets(admin)?;
+        outlets::named(admin).try_for_each(|(name, _)| house.store.open_outlet(name))?;
+        let alerts = alerts::Follower::begin(Arc::clone(&house))?;
+        let store = Arc::clone(&house.store);
+        Ok(Admin { listener, router: router(house, provider), counts, alerts, outlets, store })
     }
 
     /// The real address, also where port 0 was asked for.
@@ -110,6 +121,9 @@ impl Admin {
     /// Serves until `stop` says so.
     pub async fn serve(self, stop: Drain) {
         let router = self.router;
+        for outlet in self.outlets {
+            tokio::spawn(outlet.run(Arc::clone(&self.store), outlets::PACE, stop.clone()));
+        }
         let handler = move |peer: Arc<Peer>, request: Request<Incoming>| {
             let router = router.clone();
             async move {
@@ -120,6 +134,7 @@ impl Admin {
             }
         };
         self.listener.serve(handler, stop).await;
+        drop(self.alerts);
         drop(self.counts);
     }
 }

@@ -16,7 +16,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::admin::Store;
-use crate::config::{self, Config, Secret};
+use crate::config::{self, Config, Secret, SyslogWay};
 use crate::ledger;
 use crate::sandbox::{self, Demand, Enforced, Reach};
 use crate::secrets::{self, SecretError};
@@ -33,12 +33,14 @@ pub fn check_files(config: &Config) -> anyhow::Result<()> {
     let secret = [&config.listen.tls.key, &files.signing_key, &files.pseudonym_key].into_iter();
     let admin = config.admin.as_ref();
     let key = admin.and_then(|admin| admin.tls.as_ref()).map(|tls| &tls.key);
-    let client_secret = match admin.and_then(|admin| admin.oidc.as_ref()?.client_secret.as_ref()) {
-        Some(Secret::File(path)) => Some(path),
+    let file = |secret: Option<&'_ Secret>| match secret {
+        Some(Secret::File(path)) => Some(path.clone()),
         Some(Secret::Environment(_)) | None => None,
     };
+    let client_secret = file(admin.and_then(|admin| admin.oidc.as_ref()?.client_secret.as_ref()));
+    let webhook = file(admin.and_then(|admin| Some(&admin.webhook.as_ref()?.key)));
     let secret = secret.chain(config.upstreams.values().flat_map(secrets_of)).chain(&epochs);
-    let secret = secret.chain(key).chain(client_secret);
+    let secret = secret.chain(key).chain(&client_secret).chain(&webhook);
     let mut faults = secrets::faults(secret.map(AsRef::as_ref));
     faults.extend(secrets::private_faults(&files.path));
     faults.extend(secrets::private_faults(&ledger::ledger_folder(&files.path)));
@@ -120,6 +122,7 @@ pub fn reach(
         }
         called(&mut reach, &oidc.issuer, None);
     }
+    config.admin.iter().for_each(|admin| reach_outlets(&mut reach, admin));
     for upstream in config.upstreams.values() {
         secrets_of(upstream).into_iter().chain(&upstream.openapi).for_each(|file| reach.read_file(file));
         upstream.urls.iter().for_each(|url| called(&mut reach, url, upstream.tls.as_ref()));
@@ -142,6 +145,25 @@ pub fn reach(
         reach.write_beside(file);
     }
     Ok(reach)
+}
+
+/// Where alerts are sent to.
+fn reach_outlets(reach: &mut Reach, admin: &config::Admin) {
+    if let Some(webhook) = &admin.webhook {
+        webhook.ca.iter().for_each(|ca| reach.read_file(ca));
+        if let Secret::File(path) = &webhook.key {
+            reach.read_file(path);
+        }
+        called(reach, &webhook.url, None);
+    }
+    if let Some(syslog) = &admin.syslog {
+        syslog.ca.iter().for_each(|ca| reach.read_file(ca));
+        match syslog.way {
+            // Landlock has no say about datagrams, but their names are resolved as others are.
+            SyslogWay::Udp => reach.names |= syslog.host.parse::<std::net::IpAddr>().is_err(),
+            SyslogWay::Tcp | SyslogWay::Tls => reach.connect_to(&syslog.host, syslog.port),
+        }
+    }
 }
 
 fn called(reach: &mut Reach, url: &str, tls: Option<&ClientFiles>) {

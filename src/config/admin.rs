@@ -1,5 +1,7 @@
 //! `[admin]`: where the review side listens, and who may sign in.
 
+mod outlets;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use crate::transport::ServerFiles;
 
 use super::upstream::{Secret, secret};
 use super::{address, duration, path};
+
+pub use outlets::{Least, SyslogTerms, SyslogWay, WebhookTerms};
 
 /// The review side.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct Admin {
     /// And so long after it began.
     pub session: Duration,
     pub oidc: Option<Oidc>,
+    pub webhook: Option<WebhookTerms>,
+    pub syslog: Option<SyslogTerms>,
 }
 
 /// `[admin.oidc]`: sign-in with the company's identity provider (OpenID Connect Core 1.0, section 3.1).
@@ -61,6 +67,7 @@ pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Optio
         report.add(codes::OIDC_WITHOUT_URL, &oidc.span(), oidc.key(), "stands without `url`", help);
     }
     let oidc = has_oidc.map(|value| value.read_table(report, |table, report| oidc(table, report, home)));
+    let (webhook, syslog) = (outlets::webhook(table, report, home), outlets::syslog(table, report, home));
     Some(Admin {
         address: address?.value,
         tls: tls?,
@@ -68,6 +75,8 @@ pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Optio
         idle: idle?,
         session: session?,
         oidc: oidc.flatten(),
+        webhook,
+        syslog,
     })
 }
 

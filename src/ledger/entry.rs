@@ -223,6 +223,10 @@ pub enum OwnKind {
     Suspension,
     /// Customers consented, withdrew or objected.
     Consent,
+    /// Somebody acknowledged or muted alerts.
+    Alert,
+    /// What a contractor may see was reviewed, and signed off.
+    Review,
 }
 
 impl OwnKind {
@@ -234,6 +238,8 @@ impl OwnKind {
             OwnKind::Prune => "prune",
             OwnKind::Suspension => "suspension",
             OwnKind::Consent => "consent",
+            OwnKind::Alert => "alert",
+            OwnKind::Review => "review",
         }
     }
 }

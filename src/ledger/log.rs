@@ -8,7 +8,9 @@ use super::archive::{self, BUNDLE};
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::error::StoreError;
 use super::journal::Tail;
+use super::merkle::{Hash, Hashes, leaf_hash};
 use super::note::Note;
+use super::tiles::TileReader;
 
 /// The entries of a bundle; none where the content was pruned.
 pub type Bundle = Vec<Option<Vec<u8>>>;
@@ -120,6 +122,19 @@ impl Log {
         }
         let entries = bundle.as_ref().map(|(_, entries)| entries.as_slice()).unwrap_or_default();
         Ok(entries.get((position % BUNDLE) as usize).cloned().flatten())
+    }
+
+    /// The hash of the leaf that an entry is, also where its content was pruned (RFC 6962 section 2.1); None where
+    /// there is no such entry.
+    ///
+    /// # Errors
+    /// Where its tile cannot be read.
+    pub fn leaf_hash(&self, position: u64) -> Result<Option<Hash>, StoreError> {
+        if let Some(behind) = position.checked_sub(self.archived) {
+            return Ok(self.tail.get(behind as usize).map(|leaf| leaf_hash(leaf)));
+        }
+        let tiles = TileReader::new(self.folder.clone(), self.archived);
+        tiles.node(0, position).map(Some).map_err(StoreError::Tile)
     }
 
     /// The entries of a bundle of the archive.

@@ -9,9 +9,7 @@ use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
 use crate::token::{KeyStore, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
-use super::plan::{
-    Agreement, Contractor, Ending, Holder, Plan, Scheme, Surroundings, Task, TokenHolder, Told,
-};
+use super::plan::{Agreement, Contractor, Ending, Holder, Plan, Scheme, Surroundings, Task, TokenHolder};
 use super::route::{RouteCompiler, Terms};
 use super::template::Router;
 use super::{legal, lint};

@@ -12,6 +12,10 @@ use super::{escape, open, text};
 const CELL: f64 = 15.0;
 const LEFT: f64 = 30.0;
 const TOP: f64 = 18.0;
+/// The shades, from none to most.
+const SHADES: u64 = 5;
+/// Room for the scale and the words on its sides.
+const SCALE: f64 = 22.0;
 
 /// The `days` days up to and with `today`, counted as days since 1970-01-01.
 pub fn heat(today: i64, counts: &[(i64, u64)], days: i64, label: &str) -> String {
@@ -22,7 +26,7 @@ pub fn heat(today: i64, counts: &[(i64, u64)], days: i64, label: &str) -> String
     let first = today - days + 1;
     let start = first - weekday(first);
     let weeks = (today - start) / 7 + 1;
-    let mut svg = open("heat", LEFT + weeks as f64 * CELL + 4.0, TOP + 7.0 * CELL, label);
+    let mut svg = open("heat", LEFT + weeks as f64 * CELL + 4.0, TOP + 7.0 * CELL + SCALE, label);
     for (at, name) in [(0, "Mon"), (2, "Wed"), (4, "Fri")] {
         text(&mut svg, 0.0, TOP + f64::from(at) * CELL + 11.0, "start", name);
     }
@@ -44,7 +48,24 @@ pub fn heat(today: i64, counts: &[(i64, u64)], days: i64, label: &str) -> String
             month = name;
         }
     }
+    scale(&mut svg, known.values().copied().max().unwrap_or(0));
     svg + "</svg>"
+}
+
+/// What the shades mean.
+fn scale(svg: &mut String, most: u64) {
+    let y = TOP + 7.0 * CELL + 6.0;
+    text(svg, LEFT, y + 10.0, "start", "none");
+    for shade in 0..SHADES {
+        let x = LEFT + 32.0 + shade as f64 * CELL;
+        let _ = write!(
+            svg,
+            "<rect class=\"h{shade}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{0}\" height=\"{0}\" rx=\"2\"/>",
+            CELL - 3.0
+        );
+    }
+    let most = format!("{} a day", words::number(most));
+    text(svg, LEFT + 36.0 + SHADES as f64 * CELL, y + 10.0, "start", &most);
 }
 
 /// The date of a day since 1970-01-01.

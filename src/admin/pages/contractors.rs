@@ -21,7 +21,7 @@ use super::super::house::House;
 use super::super::rollup::DAY;
 use super::super::store::now;
 use super::super::words;
-use super::{Shell, html};
+use super::{Counted, Shell, html};
 
 /// Bytes of what somebody says about an order.
 const MAX_TEXT: usize = 2000;
@@ -66,6 +66,7 @@ pub fn operations() -> Vec<Operation> {
 #[derive(Serialize, ToSchema)]
 struct Contractors {
     contractors: Vec<Summary>,
+    counted: Counted,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -113,7 +114,7 @@ fn load(house: &House) -> Result<Contractors, Fault> {
             id,
         });
     }
-    Ok(Contractors { contractors })
+    Ok(Contractors { contractors, counted: Counted::of(house, counts.as_ref()) })
 }
 
 async fn loaded(see: &See<rights::View>) -> Result<Contractors, Fault> {

@@ -14,11 +14,15 @@ mod you;
 use askama::Template;
 use axum::Router;
 use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::api::Operation;
 use super::assets;
 use super::guard::{Entrance, Fault, Who};
 use super::house::House;
+use super::rollup::Reader;
+use super::words;
 
 pub use ledger::Prunable;
 
@@ -40,9 +44,11 @@ pub fn routes() -> Router<Entrance> {
 pub fn operations() -> Vec<Operation> {
     let all = [
         overview::operations(),
+        alerts::operations(),
         disclosures::operations(),
         entry::operations(),
         contractors::operations(),
+        reviews::operations(),
         rules::operations(),
         ledger::operations(),
         subject::operations(),
@@ -71,6 +77,47 @@ pub struct Waiting {
     pub reviews: u64,
     /// Of those, the ones whose day has passed.
     pub late_reviews: u64,
+}
+
+/// How far the counts have come.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+struct Counted {
+    /// When the last entry that is counted was made: microseconds since 1970-01-01T00:00:00Z; 0 where none is.
+    until: i64,
+    /// Entries that are not counted yet.
+    behind: u64,
+}
+
+impl Counted {
+    /// A second's entries are not worth a word.
+    const WORTH_TELLING: u64 = 500;
+
+    fn new(size: u64, counts: Option<&Reader>) -> Self {
+        let (upto, until) = counts.map_or((0, 0), |counts| (counts.upto, counts.time));
+        Counted { until, behind: size.saturating_sub(upto) }
+    }
+
+    /// Of a page that does not read the ledger itself.
+    fn of(house: &House, counts: Option<&Reader>) -> Self {
+        Counted::new(house.ledger.heads().borrow().size, counts)
+    }
+
+    /// What to say of it; nothing where the counts are as good as new.
+    fn told(&self) -> Option<String> {
+        if self.behind <= Counted::WORTH_TELLING {
+            return None;
+        }
+        let behind = words::count(self.behind, "entry is", "entries are");
+        Some(match self.until {
+            0 => format!("The ledger is being counted: {behind} still to come."),
+            until => {
+                format!(
+                    "Counted up to {}. {behind} still to come, so figures are too low.",
+                    words::time(until)
+                )
+            }
+        })
+    }
 }
 
 /// A page in the list of pages.

@@ -20,11 +20,11 @@ use super::super::chart::{self, Bar, Bars};
 use super::super::figures::Ending;
 use super::super::guard::{Entrance, Fault, Right, See, blocking, rights};
 use super::super::house::{House, UpstreamState};
-use super::super::rollup::{DAY, HOUR, Reader, Refusals};
+use super::super::rollup::{DAY, HOUR, Reader, Refusals, Total};
 use super::super::store::now;
 use super::super::words;
 use super::ledger::LedgerState;
-use super::{Shell, html};
+use super::{Counted, Shell, html};
 
 use concerns::Concern;
 use usual::Usual;
@@ -33,6 +33,8 @@ use usual::Usual;
 const BACK: i64 = 28;
 /// Days of a sparkline.
 const LINE: i64 = 14;
+/// Fewer than this are not unusual, however few are usual.
+const WORTH_TELLING: u64 = 50;
 /// Refusals that are listed.
 const REFUSALS: usize = 8;
 
@@ -59,12 +61,13 @@ pub struct Overview {
     /// The last 24 hours, the oldest first.
     hours: Vec<HourOfDay>,
     refusals: Vec<Refusals>,
+    /// Disclosures of the last 30 days by the country that they went to.
+    countries: Vec<Total>,
     upstreams: Vec<UpstreamState>,
     ending: Vec<Ending>,
     ledger: LedgerState,
     rules: String,
-    /// Entries that are not counted yet.
-    behind: u64,
+    counted: Counted,
 }
 
 /// A contractor today (UTC).
@@ -77,7 +80,12 @@ struct Today {
     /// By this time of such a day, the median of the last weeks; 0 in the first.
     usual: u64,
     refusals: u64,
+    /// The same of refusals.
+    usual_refusals: u64,
+    /// Distinct ones, today.
     customers: u64,
+    /// The median of whole days like this one.
+    usual_customers: u64,
     /// Of customers in a day.
     limit: u64,
     /// Disclosures of the last days, the oldest first.
@@ -114,7 +122,14 @@ impl Today {
 
     /// Far more than usual.
     fn is_unusual(&self) -> bool {
-        self.usual > 0 && self.disclosures >= 50 && self.disclosures > self.usual.saturating_mul(3)
+        self.usual > 0 && self.disclosures >= WORTH_TELLING && self.disclosures > self.usual.saturating_mul(3)
+    }
+
+    /// The same of refusals, at a contractor that is known.
+    fn is_refused_unusually(&self) -> bool {
+        self.usual > 0
+            && self.refusals >= WORTH_TELLING
+            && self.refusals > self.usual_refusals.saturating_mul(3)
     }
 }
 
@@ -129,6 +144,12 @@ impl Overview {
         chart::bars(&Bars { bars: self.hours.iter().map(bar).collect(), unit: "disclosures", label })
     }
 
+    fn countries_chart(&self) -> String {
+        let bars: Vec<(String, u64)> =
+            self.countries.iter().map(|one| (one.name.clone(), one.count)).collect();
+        chart::rows(&bars, "Disclosures of the last 30 days by the country that they went to")
+    }
+
     fn total(&self) -> u64 {
         self.contractors.iter().map(|one| one.disclosures).sum()
     }
@@ -141,8 +162,16 @@ impl Overview {
         self.contractors.iter().map(|one| one.customers).sum()
     }
 
+    fn usual_customers(&self) -> u64 {
+        self.contractors.iter().map(|one| one.usual_customers).sum()
+    }
+
     fn refused(&self) -> u64 {
         self.contractors.iter().map(|one| one.refusals).sum()
+    }
+
+    fn usual_refused(&self) -> u64 {
+        self.contractors.iter().map(|one| one.usual_refusals).sum()
     }
 }
 
@@ -151,11 +180,13 @@ fn load(house: &House) -> Result<Overview, Fault> {
     let counts = house.counts()?;
     let ledger = super::ledger::state(house)?;
     let suspended = house.suspensions()?.contractors;
-    let (mut contractors, mut hours, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut contractors, mut hours) = (Vec::new(), Vec::new());
+    let (mut refusals, mut countries) = (Vec::new(), Vec::new());
     if let Some(counts) = &counts {
         (contractors, hours) = counted(counts, &plan, now)?;
         refusals = counts.refusals(now.div_euclid(DAY) * 24, now.div_euclid(HOUR) + 1)?;
         refusals.truncate(REFUSALS);
+        countries = counts.countries(now.div_euclid(DAY) - 29, now.div_euclid(DAY) + 1)?;
     }
     for one in &mut contractors {
         one.suspended = suspended.contains_key(&one.id);
@@ -167,9 +198,10 @@ fn load(house: &House) -> Result<Overview, Fault> {
         contractors,
         hours,
         refusals,
+        countries,
         upstreams: house.orders.upstreams(),
         ending: ends.iter().filter(|end| end.days_left <= concerns::SOON).cloned().collect(),
-        behind: ledger.size.saturating_sub(counts.map_or(0, |counts| counts.upto)),
+        counted: Counted::new(ledger.size, counts.as_ref()),
         ledger,
         rules: plan.digest.as_str().to_owned(),
     };
@@ -181,38 +213,40 @@ fn load(house: &House) -> Result<Overview, Fault> {
 fn counted(counts: &Reader, plan: &Plan, now: i64) -> Result<(Vec<Today>, Vec<HourOfDay>), Fault> {
     let (this_hour, today) = (now.div_euclid(HOUR), now.div_euclid(DAY));
     let rows = counts.hours((today - BACK) * 24, this_hour + 1)?;
-    let customers = counts.customers(today)?;
     let mut all = Usual::default();
-    let mut each: BTreeMap<&str, Usual> = BTreeMap::new();
-    let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut each: BTreeMap<&str, [Usual; 2]> = BTreeMap::new();
     for row in &rows {
         all.add(row.hour, row.disclosures);
-        each.entry(&row.contractor).or_default().add(row.hour, row.disclosures);
-        if row.hour >= today * 24 {
-            *refused.entry(&row.contractor).or_default() += row.refusals;
-        }
+        let [disclosures, refusals] = each.entry(&row.contractor).or_default();
+        disclosures.add(row.hour, row.disclosures);
+        refusals.add(row.hour, row.refusals);
     }
     let contractors = plan.contractors.iter().map(|contractor| {
         let id = contractor.id.as_str();
-        let usual = each.remove(id).unwrap_or_default();
-        Today {
+        let [usual, refusals] = each.remove(id).unwrap_or_default();
+        let customers = counts.calendar(id, today - BACK, today + 1)?;
+        let customers: BTreeMap<i64, u64> = customers.iter().map(|day| (day.day, day.customers)).collect();
+        Ok::<_, Fault>(Today {
             id: id.to_owned(),
             name: contractor.name.clone(),
             suspended: false,
             disclosures: usual.so_far(today, this_hour),
             usual: usual.usual_so_far(today, this_hour),
-            refusals: refused.get(id).copied().unwrap_or_default(),
-            customers: customers.get(id).copied().unwrap_or_default(),
+            refusals: refusals.so_far(today, this_hour),
+            usual_refusals: refusals.usual_so_far(today, this_hour),
+            customers: customers.get(&today).copied().unwrap_or_default(),
+            usual_customers: usual::of_days(today, &customers),
             limit: contractor.tasks.iter().map(|task| task.limits.subjects_per_day).max().unwrap_or_default(),
             days: (today - LINE + 1..=today).map(|day| usual.day(day)).collect(),
-        }
+        })
     });
+    let contractors = contractors.collect::<Result<Vec<_>, _>>()?;
     let hours = (this_hour - 23..=this_hour).map(|hour| HourOfDay {
         hour,
         disclosures: all.hour(hour),
         usual: all.usual_hour(hour),
     });
-    Ok((contractors.collect(), hours.collect()))
+    Ok((contractors, hours.collect()))
 }
 
 async fn loaded(see: &See<rights::View>) -> Result<Overview, Fault> {

@@ -29,12 +29,21 @@ pub struct HourCount {
     pub bytes: u64,
 }
 
+/// Of a contractor, in an hour or on a day.
+#[derive(Clone, Copy, Default)]
+pub struct Pulse {
+    pub disclosures: u64,
+    pub refusals: u64,
+    pub records: u64,
+}
+
 #[derive(Clone, Copy, Default)]
 pub struct FieldCount {
     pub answers: u64,
     pub disclosed: u64,
     pub withheld: u64,
-    /// Microseconds since 1970-01-01T00:00:00Z.
+    /// When it left first and last: microseconds since 1970-01-01T00:00:00Z; 0 where it did not.
+    pub first: i64,
     pub last: i64,
 }
 
@@ -42,6 +51,8 @@ pub struct FieldCount {
 #[derive(Default)]
 pub struct Counting {
     pub hours: HashMap<HourKey, HourCount>,
+    /// Contractor and hour.
+    pub pulse: HashMap<(Word, i64), Pulse>,
     pub fields: HashMap<FieldKey, FieldCount>,
     /// Day, contractor and task: keyed names of customers.
     pub subjects: HashMap<(i64, Word, Word), HashSet<Vec<u8>>>,
@@ -66,6 +77,7 @@ impl Counting {
             "refusal" => {
                 let key = hour_key(entry, words)?;
                 self.hours.entry(key).or_default().answers += 1;
+                self.pulse.entry((key.0, key.1)).or_default().refusals += 1;
                 Ok(())
             }
             "signal" => {
@@ -88,6 +100,9 @@ impl Counting {
         hour.released += records.released;
         hour.withheld += records.withheld;
         hour.bytes += entry.bytes.unwrap_or_default();
+        let pulse = self.pulse.entry((key.0, key.1)).or_default();
+        pulse.disclosures += first;
+        pulse.records += records.released;
         let (contractor, task) = (key.0, key.2);
         let day = entry.time.div_euclid(DAY);
         if first > 0 {
@@ -104,6 +119,7 @@ impl Counting {
             count.disclosed += field.disclosed;
             count.withheld += field.withheld;
             if field.disclosed > 0 {
+                count.first = if count.first == 0 { entry.time } else { count.first.min(entry.time) };
                 count.last = count.last.max(entry.time);
             }
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use datasketches::hll::{HllSketch, HllType, HllUnion};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::ledger::View;
+use crate::ledger::{Log, View};
 use crate::secrets;
 
-use super::count::{Counting, Word, Words};
+use super::count::{Counting, FieldCount, Pulse, Word, Words};
 use super::{SCHEMA, VERSION};
 
 /// For a reader that holds the file for a moment.
@@ -26,22 +26,21 @@ pub struct Rollup {
     words: HashMap<String, Word>,
 }
 
-/// Whose ledger it is made from: another one makes it anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+/// What it is made from: another one makes it anew.
+#[derive(Clone, Copy)]
+pub struct Source<'s> {
     /// The name and key of the ledger.
-    pub origin: String,
-    /// Entries that the ledger has.
-    pub size: u64,
+    pub origin: &'s str,
+    pub log: &'s Log,
 }
 
 impl Rollup {
-    /// Opens it; makes it anew where it is missing, damaged, of another version or ledger, or knows of more entries
-    /// than there are.
+    /// Opens it; makes it anew where it is missing, damaged, of another version or ledger, or has counted another
+    /// entry than the ledger has there.
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub fn open(path: &Path, source: &Source) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, source: Source) -> anyhow::Result<Self> {
         if let Ok(Some(rollup)) = Rollup::known(path, source) {
             return Ok(rollup);
         }
@@ -56,13 +55,13 @@ impl Rollup {
         secrets::write(path, b"")?;
         let connection = connect(path)?;
         connection.execute_batch(SCHEMA)?;
-        let sql = "INSERT INTO state VALUES ('origin', ?1), ('upto', 0), ('time', 0)";
-        connection.execute(sql, [&source.origin])?;
+        let sql = "INSERT INTO state VALUES ('origin', ?1), ('upto', 0), ('time', 0), ('last', x'')";
+        connection.execute(sql, [source.origin])?;
         connection.pragma_update(None, "user_version", VERSION)?;
         Ok(Rollup { connection, upto: 0, words: HashMap::new() })
     }
 
-    fn known(path: &Path, source: &Source) -> anyhow::Result<Option<Self>> {
+    fn known(path: &Path, source: Source) -> anyhow::Result<Option<Self>> {
         if !path.exists() {
             return Ok(None);
         }
@@ -71,28 +70,29 @@ impl Rollup {
         if version != VERSION {
             return Ok(None);
         }
-        let state = |name: &str| -> rusqlite::Result<rusqlite::types::Value> {
-            connection.query_row("SELECT value FROM state WHERE name = ?1", [name], |row| row.get(0))
-        };
-        let origin = state("origin")?;
-        let upto: i64 =
-            connection.query_row("SELECT value FROM state WHERE name = 'upto'", [], |row| row.get(0))?;
-        if origin != rusqlite::types::Value::Text(source.origin.clone()) || upto as u64 > source.size {
+        let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        let origin: String = state(&connection, "origin")?;
+        if sound != "ok" || origin != source.origin {
+            return Ok(None);
+        }
+        let upto = state::<i64>(&connection, "upto")? as u64;
+        if !has_counted(source.log, upto, &state::<Vec<u8>>(&connection, "last")?)? {
             return Ok(None);
         }
         let words = connection
             .prepare("SELECT text, id FROM word")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(Some(Rollup { connection, upto: upto as u64, words }))
+        Ok(Some(Rollup { connection, upto, words }))
     }
 
     /// Counts entries that follow those that are counted; none where the content is gone. All of them, or none.
+    /// `last` is the hash of the last one.
     ///
     /// # Errors
     /// Where an entry is not one, or the database cannot be written.
-    pub fn add(&mut self, entries: &[Option<Vec<u8>>]) -> anyhow::Result<()> {
-        let outcome = self.try_add(entries);
+    pub fn add(&mut self, entries: &[Option<Vec<u8>>], last: &[u8]) -> anyhow::Result<()> {
+        let outcome = self.try_add(entries, last);
         match &outcome {
             Ok(()) => self.upto += entries.len() as u64,
             // Numbers of words were taken back.
@@ -101,7 +101,7 @@ impl Rollup {
         outcome
     }
 
-    fn try_add(&mut self, entries: &[Option<Vec<u8>>]) -> anyhow::Result<()> {
+    fn try_add(&mut self, entries: &[Option<Vec<u8>>], last: &[u8]) -> anyhow::Result<()> {
         let behaviour = TransactionBehavior::Immediate;
         let transaction = Transaction::new_unchecked(&self.connection, behaviour)?;
         let mut counting = Counting::default();
@@ -109,10 +109,28 @@ impl Rollup {
         for leaf in entries.iter().flatten() {
             counting.take(&View::parse(leaf)?, &mut words)?;
         }
-        write(&transaction, &counting, self.upto + entries.len() as u64)?;
+        write(&transaction, &counting)?;
+        let upto = self.upto + entries.len() as u64;
+        let mut state = transaction.prepare_cached("UPDATE state SET value = ?2 WHERE name = ?1")?;
+        state.execute(params!["upto", upto as i64])?;
+        state.execute(params!["last", last])?;
+        if counting.time > 0 {
+            state.execute(params!["time", counting.time])?;
+        }
+        drop(state);
         transaction.commit()?;
         Ok(())
     }
+}
+
+/// Whether the entries that were counted are those of the log.
+fn has_counted(log: &Log, upto: u64, last: &[u8]) -> Result<bool, crate::ledger::StoreError> {
+    let Some(position) = upto.checked_sub(1) else { return Ok(true) };
+    Ok(log.leaf_hash(position)?.is_some_and(|hash| hash == last))
+}
+
+fn state<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {
+    connection.query_row("SELECT value FROM state WHERE name = ?1", [name], |row| row.get(0))
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -145,7 +163,14 @@ impl Words for Numbering<'_> {
     }
 }
 
-fn write(transaction: &Transaction, counting: &Counting, upto: u64) -> rusqlite::Result<()> {
+fn write(transaction: &Transaction, counting: &Counting) -> rusqlite::Result<()> {
+    write_hours(transaction, counting)?;
+    write_fields(transaction, counting)?;
+    write_totals(transaction, counting)?;
+    write_subjects(transaction, counting)
+}
+
+fn write_hours(transaction: &Transaction, counting: &Counting) -> rusqlite::Result<()> {
     let mut hours = transaction.prepare_cached(
         "INSERT INTO hour VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET
             answers = answers + excluded.answers, released = released + excluded.released,
@@ -163,18 +188,48 @@ fn write(transaction: &Transaction, counting: &Counting, upto: u64) -> rusqlite:
             count.bytes as i64
         ])?;
     }
+    let mut pulse = transaction.prepare_cached(
+        "INSERT INTO pulse VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
+            disclosures = disclosures + excluded.disclosures, refusals = refusals + excluded.refusals",
+    )?;
+    let mut days = transaction.prepare_cached(
+        "INSERT INTO day VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO UPDATE SET
+            disclosures = disclosures + excluded.disclosures, refusals = refusals + excluded.refusals,
+            records = records + excluded.records",
+    )?;
+    for ((contractor, hour), Pulse { disclosures, refusals, records }) in &counting.pulse {
+        let (disclosures, refusals) = (*disclosures as i64, *refusals as i64);
+        pulse.execute(params![hour, contractor, disclosures, refusals])?;
+        let day = hour.div_euclid(24);
+        days.execute(params![contractor, day, disclosures, refusals, *records as i64])?;
+    }
+    Ok(())
+}
+
+fn write_fields(transaction: &Transaction, counting: &Counting) -> rusqlite::Result<()> {
     let mut fields = transaction.prepare_cached(
-        "INSERT INTO field VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET
+        "INSERT INTO field VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE SET
             answers = answers + excluded.answers, disclosed = disclosed + excluded.disclosed,
-            withheld = withheld + excluded.withheld, last = max(last, excluded.last)",
+            withheld = withheld + excluded.withheld",
+    )?;
+    // 0 is never.
+    let mut permissions = transaction.prepare_cached(
+        "INSERT INTO permission VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
+            first = iif(first = 0 OR excluded.first = 0, max(first, excluded.first), min(first, excluded.first)),
+            last = max(last, excluded.last)",
     )?;
     for ((contractor, task, route, path, treatment, day), count) in &counting.fields {
+        let FieldCount { first, last, .. } = count;
         let (answers, disclosed, withheld) =
             (count.answers as i64, count.disclosed as i64, count.withheld as i64);
-        fields.execute(params![
-            contractor, task, route, path, treatment, day, answers, disclosed, withheld, count.last
-        ])?;
+        fields
+            .execute(params![contractor, task, route, path, treatment, day, answers, disclosed, withheld])?;
+        permissions.execute(params![contractor, task, route, path, treatment, first, last])?;
     }
+    Ok(())
+}
+
+fn write_totals(transaction: &Transaction, counting: &Counting) -> rusqlite::Result<()> {
     let add = |sql: &str, keys: &[i64], count: u64| {
         let mut all: Vec<i64> = keys.to_vec();
         all.push(count as i64);
@@ -188,19 +243,14 @@ fn write(transaction: &Transaction, counting: &Counting, upto: u64) -> rusqlite:
         let sql = "INSERT INTO place VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET answers = answers + excluded.answers";
         add(sql, &[*day, *contractor, *country, *basis], *count)?;
     }
-    write_subjects(transaction, counting)?;
-    let mut state = transaction.prepare_cached("UPDATE state SET value = ?2 WHERE name = ?1")?;
-    state.execute(params!["upto", upto as i64])?;
-    if counting.time > 0 {
-        state.execute(params!["time", counting.time])?;
-    }
     Ok(())
 }
 
 fn write_subjects(transaction: &Transaction, counting: &Counting) -> rusqlite::Result<()> {
     let mut see = transaction.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3)")?;
     let mut add = transaction.prepare_cached(
-        "INSERT INTO subjects VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        "INSERT INTO day VALUES (?1, ?2, 0, 0, 0, ?3) ON CONFLICT DO UPDATE SET
+            customers = customers + excluded.customers",
     )?;
     let mut known = transaction
         .prepare_cached("SELECT bits FROM sketch WHERE contractor = ?1 AND task = ?2 AND day = ?3")?;

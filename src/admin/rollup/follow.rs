@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use crate::ledger::Log;
 
 use super::fill::{Rollup, Source};
@@ -85,7 +87,7 @@ fn step(
     let size = log.size();
     let rollup = match rollup {
         Some(rollup) if rollup.upto <= size => rollup,
-        _ => rollup.insert(Rollup::open(&path_of(ledger), &Source { origin: origin.to_owned(), size })?),
+        _ => rollup.insert(Rollup::open(&path_of(ledger), Source { origin, log: &log })?),
     };
     while rollup.upto < size {
         // Asked between batches, so that a stop does not wait for a year to be counted.
@@ -95,7 +97,8 @@ fn step(
         let end = size.min(rollup.upto + BATCH);
         let entries =
             (rollup.upto..end).map(|position| log.entry(position)).collect::<Result<Vec<_>, _>>()?;
-        rollup.add(&entries)?;
+        let last = log.leaf_hash(end - 1)?.context("an entry without a hash")?;
+        rollup.add(&entries, &last)?;
     }
     Ok(())
 }
@@ -104,6 +107,7 @@ fn step(
 ///
 /// # Errors
 /// Where the ledger cannot be read, or the counts not be written.
+#[cfg(test)]
 pub fn catch_up(ledger: &std::path::Path, origin: &str) -> anyhow::Result<u64> {
     let (_keep, stopped) = channel();
     let mut rollup = None;

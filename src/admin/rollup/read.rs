@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::store::ReviewError;
 use super::fill::about;
-use super::path_of;
+use super::{VERSION, path_of};
 
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -95,7 +95,8 @@ pub struct Permission {
     pub answers: u64,
     /// Values that left, in the period.
     pub disclosed: u64,
-    /// When it left last, ever: microseconds since 1970-01-01T00:00:00Z; 0 where it never did.
+    /// When it left first and last, ever: microseconds since 1970-01-01T00:00:00Z; 0 where it never did.
+    pub first: i64,
     pub last: i64,
 }
 
@@ -106,24 +107,30 @@ impl Reader {
     /// Where there are none yet, or they cannot be read.
     pub fn open(ledger: &Path) -> Result<Option<Self>, ReviewError> {
         let path = path_of(ledger);
-        if !path.exists() {
-            return Ok(None);
+        match Reader::begin(path.clone()) {
+            // The follower makes it, or makes it anew.
+            Err(rusqlite::Error::SqliteFailure(error, _))
+                if matches!(error.code, ErrorCode::CannotOpen | ErrorCode::NotADatabase) =>
+            {
+                Ok(None)
+            }
+            other => other.map_err(|source| ReviewError::Database { path, source }),
         }
-        let error = |source| ReviewError::Database { path: path.clone(), source };
+    }
+
+    fn begin(path: PathBuf) -> rusqlite::Result<Option<Self>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(error)?;
-        connection.busy_timeout(BUSY).map_err(error)?;
-        let tables = "SELECT count(*) FROM sqlite_master WHERE name = 'place'";
-        let is_made: i64 = connection.query_row(tables, [], |row| row.get(0)).map_err(error)?;
-        if is_made == 0 {
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        // One view of all tables.
+        connection.execute_batch("BEGIN")?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version != VERSION {
             return Ok(None);
         }
-        // One view of all tables.
-        connection.execute_batch("BEGIN").map_err(error)?;
         let state = |name: &str| {
             let sql = "SELECT value FROM state WHERE name = ?1";
-            let value = connection.query_row(sql, [name], |row| row.get::<_, i64>(0)).optional();
-            value.map(Option::unwrap_or_default).map_err(error)
+            connection.query_row(sql, [name], |row| row.get::<_, i64>(0))
         };
         let (upto, time) = (state("upto")? as u64, state("time")?);
         Ok(Some(Reader { connection, path, upto, time }))
@@ -134,10 +141,8 @@ impl Reader {
     /// # Errors
     /// As the others: where the database cannot be read.
     pub fn hours(&self, from: i64, to: i64) -> Result<Vec<Hour>, ReviewError> {
-        let sql = "SELECT hour, c.text, sum(iif(o.text = 'disclosed', answers, 0)),
-                sum(iif(o.text = 'disclosed', 0, answers))
-            FROM word c JOIN hour ON hour.contractor = c.id JOIN word o ON o.id = outcome
-            WHERE hour >= ?1 AND hour < ?2 GROUP BY hour, c.id ORDER BY hour, c.text";
+        let sql = "SELECT hour, text, disclosures, refusals FROM pulse JOIN word ON word.id = contractor
+            WHERE hour >= ?1 AND hour < ?2 ORDER BY hour";
         self.list(sql, params![from, to], |row| {
             Ok(Hour {
                 hour: row.get(0)?,
@@ -153,12 +158,8 @@ impl Reader {
     /// # Errors
     /// Where the database cannot be read.
     pub fn calendar(&self, contractor: &str, from: i64, to: i64) -> Result<Calendar, ReviewError> {
-        let sql = "SELECT hour / 24, sum(iif(o.text = 'disclosed', answers, 0)),
-                sum(iif(o.text = 'disclosed', 0, answers)), sum(released),
-                coalesce((SELECT count FROM subjects s WHERE s.contractor = h.contractor AND s.day = h.hour / 24), 0)
-            FROM hour h JOIN word o ON o.id = outcome
-            WHERE h.contractor = (SELECT id FROM word WHERE text = ?1) AND hour >= ?2 * 24 AND hour < ?3 * 24
-            GROUP BY hour / 24 ORDER BY hour / 24";
+        let sql = "SELECT day, disclosures, refusals, records, customers FROM day
+            WHERE contractor = (SELECT id FROM word WHERE text = ?1) AND day >= ?2 AND day < ?3 ORDER BY day";
         self.list(sql, params![contractor, from, to], |row| {
             Ok(Day {
                 day: row.get(0)?,
@@ -175,7 +176,7 @@ impl Reader {
     /// # Errors
     /// Where the database cannot be read.
     pub fn customers(&self, day: i64) -> Result<BTreeMap<String, u64>, ReviewError> {
-        let sql = "SELECT text, count FROM word JOIN subjects ON contractor = word.id WHERE day = ?1";
+        let sql = "SELECT text, customers FROM word CROSS JOIN day ON contractor = word.id WHERE day = ?1";
         let rows = self.list(sql, params![day], |row| Ok((row.get(0)?, count(row, 1)?)))?;
         Ok(rows.into_iter().collect())
     }
@@ -201,7 +202,9 @@ impl Reader {
     /// # Errors
     /// Where the database cannot be read.
     pub fn fields(&self, contractor: &str, from: i64, to: i64) -> Result<Vec<DayOfField>, ReviewError> {
-        let sql = "SELECT day, p.text, sum(disclosed) FROM field JOIN word p ON p.id = path
+        // By permissions first: so only the days that are asked for are read.
+        let sql = "SELECT day, p.text, sum(disclosed) FROM permission m
+                CROSS JOIN field d USING (contractor, task, route, path, treatment) JOIN word p ON p.id = path
             WHERE contractor = (SELECT id FROM word WHERE text = ?1) AND day >= ?2 AND day < ?3
             GROUP BY day, path ORDER BY day, p.text";
         self.list(sql, params![contractor, from, to], |row| {
@@ -214,11 +217,14 @@ impl Reader {
     /// # Errors
     /// Where the database cannot be read.
     pub fn permissions(&self, contractor: &str, from: i64, to: i64) -> Result<Vec<Permission>, ReviewError> {
-        let sql = "SELECT t.text, r.text, p.text, f.text, sum(iif(day >= ?2 AND day < ?3, answers, 0)),
-                sum(iif(day >= ?2 AND day < ?3, disclosed, 0)), max(last)
-            FROM field JOIN word t ON t.id = task JOIN word r ON r.id = route JOIN word p ON p.id = path
-                JOIN word f ON f.id = treatment
-            WHERE contractor = (SELECT id FROM word WHERE text = ?1) GROUP BY task, route, path, treatment";
+        let sql = "SELECT t.text, r.text, p.text, f.text, coalesce(sum(answers), 0), coalesce(sum(disclosed), 0),
+                first, last
+            FROM permission m LEFT JOIN field d ON d.contractor = m.contractor AND d.task = m.task
+                AND d.route = m.route AND d.path = m.path AND d.treatment = m.treatment AND day >= ?2 AND day < ?3
+                JOIN word t ON t.id = m.task JOIN word r ON r.id = m.route JOIN word p ON p.id = m.path
+                JOIN word f ON f.id = m.treatment
+            WHERE m.contractor = (SELECT id FROM word WHERE text = ?1)
+            GROUP BY m.task, m.route, m.path, m.treatment";
         self.list(sql, params![contractor, from, to], |row| {
             Ok(Permission {
                 task: row.get(0)?,
@@ -227,7 +233,8 @@ impl Reader {
                 transform: row.get(3)?,
                 answers: count(row, 4)?,
                 disclosed: count(row, 5)?,
-                last: row.get(6)?,
+                first: row.get(6)?,
+                last: row.get(7)?,
             })
         })
     }
@@ -237,7 +244,7 @@ impl Reader {
     /// # Errors
     /// Where the database cannot be read.
     pub fn refusals(&self, from: i64, to: i64) -> Result<Vec<Refusals>, ReviewError> {
-        let sql = "SELECT c.text, o.text, sum(answers) FROM word c JOIN hour ON hour.contractor = c.id
+        let sql = "SELECT c.text, o.text, sum(answers) FROM word c CROSS JOIN hour ON hour.contractor = c.id
                 JOIN word o ON o.id = outcome
             WHERE o.text <> 'disclosed' AND hour >= ?1 AND hour < ?2 GROUP BY c.id, o.id ORDER BY 3 DESC";
         self.list(sql, params![from, to], |row| {

@@ -10,6 +10,7 @@ use crate::model::{Country, Jurisdictions, SubjectPseudonym};
 
 use super::fill::{Rollup, Source};
 use super::follow::catch_up;
+use super::read::Day;
 use super::*;
 
 fn fields(count: u64) -> Vec<FieldEntry<'static>> {
@@ -161,13 +162,14 @@ async fn counts_are_those_of_a_slow_look_however_they_were_made() {
     // One after the other, and none of it twice.
     std::fs::remove_file(path_of(&path)).unwrap();
     let log = Log::open(&path).unwrap();
-    let source = Source { origin: origin.clone(), size: log.size() };
+    let source = Source { origin: &origin, log: &log };
     for position in 0..log.size() {
-        let mut rollup = Rollup::open(&path_of(&path), &source).unwrap();
+        let mut rollup = Rollup::open(&path_of(&path), source).unwrap();
         assert_eq!(rollup.upto, position);
-        rollup.add(&[log.entry(position).unwrap()]).unwrap();
+        let hash = log.leaf_hash(position).unwrap().unwrap();
+        rollup.add(&[log.entry(position).unwrap()], &hash).unwrap();
         // What is not an entry counts nothing, and keeps its place.
-        assert!(rollup.add(&[Some(b"{".to_vec())]).is_err());
+        assert!(rollup.add(&[Some(b"{".to_vec())], &hash).is_err());
         assert_eq!(rollup.upto, position + 1);
     }
     assert_eq!(both(quick), before);
@@ -200,5 +202,56 @@ async fn periods_refusals_and_estimates() {
     assert_eq!(reader.about_customers("two", Some("a"), 0, i64::MAX).unwrap(), 0);
     assert_eq!(reader.countries(0, i64::MAX).unwrap(), [Total { name: "NL".into(), count: 36 }]);
     let never = reader.permissions("two", 0, 1).unwrap();
-    assert!(never.iter().all(|permission| permission.disclosed == 0 && permission.last > 0));
+    assert!(never.iter().all(|permission| permission.disclosed == 0 && permission.last >= permission.first));
+    assert!(never.iter().all(|permission| permission.first > 0) && never.len() == 2);
+    let fields = reader.fields("two", today - 1, today + 1).unwrap();
+    let left = |path: &str| {
+        let days = fields.iter().filter(|field| field.path == path);
+        days.map(|field| field.disclosed).sum::<u64>()
+    };
+    assert_eq!(left("@.name"), slow(&path, "two").names);
+    assert!(left("@.phone") < left("@.name"));
+}
+
+/// A ledger of the same key, with one entry more than another time.
+async fn another(folder: &Path, entries: u64) {
+    let log = crate::ledger::ledger_folder(&folder.join("fieldgate.db"));
+    std::fs::remove_dir_all(log).unwrap();
+    std::fs::remove_file(folder.join("fieldgate.db")).unwrap();
+    let ledger = Ledger::open(&folder.join("fieldgate.db"), key(folder), Duration::from_secs(60)).unwrap();
+    for _ in 0..entries {
+        ledger.record(refusal("one", "not-found")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_another_one_behind_the_same_key_is_counted_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fieldgate.db");
+    let origin = key(folder.path()).verifier().to_string();
+    fill(folder.path(), 0, 12).await;
+    let first = catch_up(&path, &origin).unwrap();
+    another(folder.path(), first + 3).await;
+    catch_up(&path, &origin).unwrap();
+    assert_eq!(quick(&path, "one"), slow(&path, "one"));
+    assert_eq!(quick(&path, "two"), Slow::default());
+}
+
+#[tokio::test]
+async fn counts_that_are_damaged_are_not_read_and_are_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fieldgate.db");
+    let origin = key(folder.path()).verifier().to_string();
+    fill(folder.path(), 0, 30).await;
+    catch_up(&path, &origin).unwrap();
+    let before = quick(&path, "two");
+    let mut bytes = std::fs::read(path_of(&path)).unwrap();
+    // The header stays, so that only a look at the pages shows it.
+    let half = bytes.len() / 2;
+    bytes.iter_mut().skip(half).for_each(|byte| *byte = 0xff);
+    std::fs::write(path_of(&path), bytes).unwrap();
+    catch_up(&path, &origin).unwrap();
+    assert_eq!(quick(&path, "two"), before);
+    std::fs::write(path_of(&path), "nothing of the kind").unwrap();
+    assert!(Reader::open(&path).unwrap().is_none(), "nothing is counted, as long as it is not made anew");
 }

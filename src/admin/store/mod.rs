@@ -9,11 +9,16 @@
 //! **Called by** the pages, through `guard`; by `fieldgate admin`, also beside a gateway that runs.
 
 mod accounts;
+mod alerts;
+mod mutes;
+mod outlets;
+pub mod reviews;
 mod rules;
 mod sessions;
 mod verified;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +27,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::secrets;
 
 pub use accounts::{Account, AccountError, Role, new_password};
+pub use alerts::{Acknowledged, Alert, AlertFilter, AlertState, Mark, Raised, Severity};
+pub use mutes::Mute;
+pub use outlets::Outgoing;
+pub use reviews::{Campaign, Decision, State};
 pub use rules::KeptRules;
 pub use sessions::{Session, SessionKind, Token};
 pub use verified::{Verification, Verified};
@@ -30,8 +39,16 @@ pub use verified::{Verification, Verified};
 const BUSY: Duration = Duration::from_secs(5);
 
 /// One after the other; each is run once. Later ones are added at the end.
-const MIGRATIONS: &[&str] =
-    &[accounts::MIGRATION, sessions::MIGRATION, rules::MIGRATION, verified::MIGRATION];
+const MIGRATIONS: &[&str] = &[
+    accounts::MIGRATION,
+    sessions::MIGRATION,
+    rules::MIGRATION,
+    verified::MIGRATION,
+    alerts::MIGRATION,
+    mutes::MIGRATION,
+    outlets::MIGRATION,
+    reviews::MIGRATION,
+];
 
 /// What went wrong; blames the disk, or who changed the file.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +65,8 @@ pub enum ReviewError {
 pub struct Store {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// Counted now and then.
+    open_alerts: AtomicU64,
 }
 
 impl Store {
@@ -79,7 +98,9 @@ impl Store {
         // A file outside the ledger's folder would be out of reach.
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(error)?;
         migrate(&mut connection, &path)?;
-        Ok(Store { path, connection: Mutex::new(connection) })
+        let store = Store { path, connection: Mutex::new(connection), open_alerts: AtomicU64::new(0) };
+        store.count_open()?;
+        Ok(store)
     }
 
     /// Runs `work` in one transaction: all of it is on the disk, or none.

@@ -15,6 +15,7 @@ pub(super) const ALL: &[Code] = &[
     SECRET_PLACE,
     ADMIN_TLS,
     OIDC_WITHOUT_URL,
+    OUTLET_CA,
 ];
 
 pub const CRL_WITHOUT_CA: Code = code(
@@ -128,4 +129,15 @@ url = "https://review.example:8444"
 
 [admin.oidc]
 issuer = "https://id.example""#,
+);
+
+pub const OUTLET_CA: Code = code(
+    "E653",
+    "an outlet of alerts and its authority do not fit",
+    "Over TLS the receiver of alerts is believed by the authority that you name, and by no other. Without TLS there is no certificate to check.",
+    r#"[admin.syslog]
+address = "tls://logs.example:6514""#,
+    r#"[admin.syslog]
+address = "tls://logs.example:6514"
+ca      = "certs/company-ca.pem""#,
 );

@@ -4,11 +4,13 @@
 //! violation of the content security policy, fails it.
 
 mod customer;
+mod demonstration;
 mod driver;
 mod look;
 mod pages;
 mod proof;
 mod scripts;
+mod search;
 mod sign_in;
 mod walk;
 

@@ -17,10 +17,10 @@ use crate::rules::{Contractor, Task, today};
 use super::super::super::chart::{self, Stack};
 use super::super::super::guard::{Fault, Right, See, Who, blocking, rights};
 use super::super::super::house::House;
-use super::super::super::rollup::{Calendar, DAY, DayOfField, Permission};
+use super::super::super::rollup::{Calendar, DAY, DayOfField, Permission, Signals};
 use super::super::super::store::now;
 use super::super::super::words;
-use super::super::{Shell, html};
+use super::super::{Counted, Shell, html};
 
 /// Days of the calendar.
 const YEAR: i64 = 182;
@@ -57,6 +57,9 @@ pub struct One {
     limit: u64,
     calendar: Calendar,
     fields: Vec<DayOfField>,
+    /// What a reviewer should look at, by day.
+    signals: Vec<Signals>,
+    counted: Counted,
     #[serde(skip)]
     today: i64,
 }
@@ -124,7 +127,8 @@ struct FieldOf {
     transform: Option<String>,
     /// Values that left in these days.
     disclosed: u64,
-    /// When one left last: microseconds since 1970-01-01T00:00:00Z; 0 where none ever did.
+    /// When one left first and last: microseconds since 1970-01-01T00:00:00Z; 0 where none ever did.
+    first: i64,
     last: i64,
 }
 
@@ -208,11 +212,14 @@ fn load(house: &House, id: &str, days: i64) -> Result<One, Fault> {
         plan.contractors.iter().find(|known| known.id.as_str() == id).ok_or(Fault::Missing("contractor"))?;
     let day = now().div_euclid(DAY);
     let (mut calendar, mut fields, mut customers, mut permissions) = (Vec::new(), Vec::new(), 0, Vec::new());
-    let mut of_task = BTreeMap::new();
-    if let Some(counts) = house.counts()? {
+    let (mut of_task, mut signals) = (BTreeMap::new(), Vec::new());
+    let counts = house.counts()?;
+    if let Some(counts) = &counts {
         calendar = counts.calendar(id, day - YEAR.max(days) + 1, day + 1)?;
         fields = counts.fields(id, day - days + 1, day + 1)?;
         permissions = counts.permissions(id, day - days + 1, day + 1)?;
+        signals = counts.signals(day - days + 1, day + 1)?;
+        signals.retain(|signal| signal.contractor == id);
         customers = counts.about_customers(id, None, day - days + 1, day + 1)?;
         for task in &contractor.tasks {
             let about = counts.about_customers(id, Some(task.id.as_str()), day - days + 1, day + 1)?;
@@ -262,6 +269,8 @@ fn load(house: &House, id: &str, days: i64) -> Result<One, Fault> {
         limit: contractor.tasks.iter().map(|task| task.limits.subjects_per_day).max().unwrap_or_default(),
         calendar,
         fields,
+        signals,
+        counted: Counted::of(house, counts.as_ref()),
         today: day,
     })
 }
@@ -312,6 +321,7 @@ fn task_of(contractor: &Contractor, at: usize, task: &Task, used: &[Permission],
                 words: plain_field(&field.path, None),
                 transform: field.treatment.map(str::to_owned),
                 disclosed: used.map_or(0, |used| used.disclosed),
+                first: used.map_or(0, |used| used.first),
                 last: used.map_or(0, |used| used.last),
             }
         });

@@ -2,7 +2,7 @@
 
 use crate::rules::openapi::PROBLEMS;
 
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "disclosure",
     "subjects",
     "refusal",
@@ -15,6 +15,7 @@ pub const KINDS: [&str; 12] = [
     "key",
     "hold",
     "prune",
+    "review",
 ];
 pub const BASES: [&str; 3] = ["contract", "consent", "legal-obligation"];
 const SIGNALS: [&str; 11] = [
@@ -49,11 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_signal_can_be_looked_for() {
+    fn each_signal_and_each_kind_can_be_looked_for() {
         let source = include_str!("../../../signals/mod.rs");
         let names = source.split_once("pub fn name(&self)").unwrap().1.split_once("\n    }").unwrap().0;
         let names: Vec<&str> = names.split('"').skip(1).step_by(2).collect();
         assert!(names.len() >= 10 && names.iter().all(|name| SIGNALS.contains(name)), "{names:?}");
+        // The names of what people do with the ledger, from where they are made.
+        let source = include_str!("../../../ledger/entry.rs");
+        let kinds = source.split_once("pub fn as_str(self)").unwrap().1.split_once("\n    }").unwrap().0;
+        let kinds: Vec<&str> = kinds.split('"').skip(1).step_by(2).collect();
+        assert!(kinds.len() >= 7 && kinds.iter().all(|kind| KINDS.contains(kind)), "{kinds:?}");
         let all = outcomes();
         assert!(all.contains(&"disclosed") && all.contains(&"not-found") && all.contains(&"overloaded"));
     }

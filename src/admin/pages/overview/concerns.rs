@@ -161,6 +161,11 @@ fn contractors(plan: &Plan, overview: &Overview, found: &mut Vec<Concern>) {
             let what = format!("{} has got {now} disclosures today; usual by now: {usual}", one.name);
             add(found, Gravity::Warn, page.clone(), what);
         }
+        if one.is_refused_unusually() {
+            let (now, usual) = (words::number(one.refusals), words::number(one.usual_refusals));
+            let what = format!("{} was refused {now} times today; usual by now: {usual}", one.name);
+            add(found, Gravity::Warn, page.clone(), what);
+        }
         if one.limit > 0 && one.customers * 10 >= one.limit * 9 {
             let (seen, limit) = (words::number(one.customers), words::number(one.limit));
             add(

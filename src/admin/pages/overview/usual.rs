@@ -1,6 +1,6 @@
 //! What is usual: medians of the days before, weekdays and weekends apart.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::BACK;
 
@@ -37,6 +37,11 @@ impl Usual {
         let (day, of_day) = (hour.div_euclid(24), hour.rem_euclid(24));
         median(alike(day).map(|day| self.hour(day * 24 + of_day)).collect())
     }
+}
+
+/// Of whole days like this one, where counts are by days.
+pub fn of_days(today: i64, counts: &BTreeMap<i64, u64>) -> u64 {
+    median(alike(today).map(|day| counts.get(&day).copied().unwrap_or_default()).collect())
 }
 
 /// The days before that are weekdays where this one is, and weekends where it is.
@@ -79,5 +84,8 @@ mod tests {
         assert_eq!(usual.usual_hour((friday + 1) * 24 + 9), 3);
         assert_eq!(usual.day(friday - 3), 400);
         assert_eq!(Usual::default().usual_so_far(friday, now), 0);
+        let customers =
+            (friday - BACK..=friday).map(|day| (day, if is_weekend(day) { 5 } else { 12 })).collect();
+        assert_eq!((of_days(friday, &customers), of_days(friday + 1, &customers)), (12, 5));
     }
 }
