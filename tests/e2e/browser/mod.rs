@@ -10,6 +10,7 @@ mod look;
 mod pages;
 mod proof;
 mod scripts;
+mod search;
 mod sign_in;
 mod walk;
 
