@@ -82,16 +82,7 @@ pub struct Keys {
 /// # Errors
 /// Where the directory or a file cannot be read.
 pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result<Loaded> {
-    let upstreams: BTreeMap<String, Vec<String>> =
-        config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.urls.clone())).collect();
-    let (documents, faults) = documents(config)?;
-    let surroundings = Surroundings {
-        jurisdiction: config.jurisdiction,
-        upstreams,
-        pseudonym_key,
-        home: config.home.clone(),
-        documents,
-    };
+    let (surroundings, faults) = surroundings(config, pseudonym_key)?;
     let mut loaded = rules::load(&config.rules, &surroundings)?;
     // Rules that cannot be held against the document that they should be are not known to be right.
     if !faults.is_empty() {
@@ -105,6 +96,24 @@ pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result
     let large = config.large_bodies.iter().filter(|(name, _)| holding.contains(name.as_str()));
     loaded.diagnostics.extend(large.map(|(_, diagnostic)| diagnostic.clone()));
     Ok(loaded)
+}
+
+/// What rules stand in, and what is wrong with the upstreams' documents.
+fn surroundings(
+    config: &Config,
+    pseudonym_key: SubjectKey,
+) -> std::io::Result<(Surroundings, Vec<Diagnostic>)> {
+    let upstreams: BTreeMap<String, Vec<String>> =
+        config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.urls.clone())).collect();
+    let (documents, faults) = documents(config)?;
+    let surroundings = Surroundings {
+        jurisdiction: config.jurisdiction,
+        upstreams,
+        pseudonym_key,
+        home: config.home.clone(),
+        documents,
+    };
+    Ok((surroundings, faults))
 }
 
 type Documents = BTreeMap<String, Arc<Document>>;
@@ -244,7 +253,12 @@ impl Server {
                 ledger: Arc::clone(&ledger),
                 consents,
                 figures: Arc::clone(&figures),
-                orders: Arc::new(review::Inside { hands: control.hands(), gateway: Arc::clone(&gateway) }),
+                orders: Arc::new(review::Inside {
+                    hands: control.hands(),
+                    gateway: Arc::clone(&gateway),
+                    config: config.clone(),
+                    pseudonym_key: keys.pseudonyms.clone(),
+                }),
                 store: Arc::clone(store),
                 draining: drain.1.clone(),
                 verifier: ledger::signer(&config.ledger.signing_key, config.ledger.origin.as_deref())?

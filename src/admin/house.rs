@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::config::Config;
+use crate::diagnostic::Source;
 use crate::ledger::{
     ConsentOrder, Consents, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions, Verifier,
 };
@@ -18,7 +19,7 @@ use crate::transport::Drain;
 use super::figures::Figures;
 use super::pages::{Prunable, Waiting};
 use super::rollup::Reader;
-use super::store::{ReviewError, Store, Verified};
+use super::store::{ReviewError, Store, Verified, reviews};
 use super::work::Work;
 
 /// What takes its time, and can fail.
@@ -46,6 +47,12 @@ pub trait Orders: Send + Sync {
 
     /// The rules in force.
     fn plan(&self) -> Arc<Plan>;
+
+    /// What keeps these rule files from coming into force, as `fieldgate check` says it; nothing where they could.
+    ///
+    /// # Errors
+    /// Where an upstream's document cannot be read.
+    fn check(&self, sources: Vec<Arc<Source>>) -> std::io::Result<Vec<String>>;
 
     /// Each upstream with its endpoints, and whether these are in service.
     fn upstreams(&self) -> Vec<UpstreamState>;
@@ -114,7 +121,9 @@ impl House {
 
     /// What waits for somebody, for the list of pages.
     pub fn waiting(&self) -> Waiting {
-        Waiting { alerts: self.store.open_alerts(), ..Waiting::default() }
+        // Where that cannot be read, the pages themselves say so.
+        let (reviews, late_reviews) = reviews::open(&self.store).unwrap_or_default();
+        Waiting { alerts: self.store.open_alerts(), reviews, late_reviews }
     }
 
     /// Whose customers these are.

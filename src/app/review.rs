@@ -5,9 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::admin::{EndpointState, Orders, Pending, UpstreamState};
+use crate::config::Config;
+use crate::diagnostic::{Severity, Source};
 use crate::ledger::{ConsentOrder, OwnKind, SuspensionEvent};
+use crate::model::SubjectKey;
 use crate::proxy::Gateway;
-use crate::rules::Plan;
+use crate::rules::{self, Plan};
 
 use super::control::Hands;
 
@@ -15,6 +18,8 @@ use super::control::Hands;
 pub struct Inside {
     pub hands: Arc<Hands>,
     pub gateway: Arc<Gateway>,
+    pub config: Config,
+    pub pseudonym_key: SubjectKey,
 }
 
 impl Orders for Inside {
@@ -32,6 +37,13 @@ impl Orders for Inside {
 
     fn plan(&self) -> Arc<Plan> {
         self.gateway.plan()
+    }
+
+    fn check(&self, sources: Vec<Arc<Source>>) -> std::io::Result<Vec<String>> {
+        let (surroundings, mut found) = super::surroundings(&self.config, self.pseudonym_key.clone())?;
+        found.extend(rules::compile(sources, &surroundings).diagnostics);
+        found.retain(|diagnostic| diagnostic.severity() == Severity::Error);
+        Ok(found.iter().map(ToString::to_string).collect())
     }
 
     fn upstreams(&self) -> Vec<UpstreamState> {

@@ -22,7 +22,6 @@ mod serve;
 mod subject;
 mod suggest;
 mod suspend;
-mod unified;
 mod witness;
 
 use std::path::PathBuf;

@@ -10,8 +10,8 @@ use crate::app::usage;
 use crate::config::Config;
 use crate::ledger::Search;
 use crate::rules::suggest::{Cut, Observed, Suggestion, suggest_all};
+use crate::rules::unified;
 
-use super::unified::unified;
 use super::{Answer, ConfigPath, Format};
 
 #[derive(clap::Args)]

@@ -225,6 +225,8 @@ pub enum OwnKind {
     Consent,
     /// Somebody acknowledged or muted alerts.
     Alert,
+    /// What a contractor may see was reviewed, and signed off.
+    Review,
 }
 
 impl OwnKind {
@@ -237,6 +239,7 @@ impl OwnKind {
             OwnKind::Suspension => "suspension",
             OwnKind::Consent => "consent",
             OwnKind::Alert => "alert",
+            OwnKind::Review => "review",
         }
     }
 }

@@ -27,6 +27,7 @@ mod route;
 pub mod suggest;
 mod template;
 mod tokens;
+mod unified;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use legal::{Grant, StatementHold};
 pub use plan::{Agreement, Contractor, FieldLabel, Holder, Plan, Route, Surroundings, Task, TokenHolder};
 pub use query::{Query, QueryFault};
 pub use template::{MalformedPath, PathTemplate, RequestPath};
+pub use unified::unified;
 
 /// The outcome of reading a directory.
 #[derive(Debug)]

@@ -17,5 +17,5 @@ mod told;
 mod trouble;
 
 pub use follow::Follower;
-pub use kinds::{can_be_muted, kind};
+pub use kinds::{can_be_muted, kind, sentence};
 pub use told::Told;

@@ -1,5 +1,6 @@
 //! Signing in and out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -116,14 +117,7 @@ async fn by_password(State(entrance): State<Entrance>, request: Request) -> Resu
     let Form(Password { name, password, back }) = form;
     let password = Zeroizing::new(password);
     let address = peer.as_deref().map(|peer| peer.address);
-    let inside = Arc::clone(&entrance.0);
-    if let Err(wait) = inside.attempts.begin(&name, address, Instant::now()) {
-        return Err(Fault::TooMany(wait.as_secs().max(1)));
-    }
-    let permit = inside.hashing.acquire().await.map_err(|error| Fault::Inside(error.into()))?;
-    let (house, given) = (Arc::clone(&inside.house), name.clone());
-    let account = blocking(move || house.store.check_password(&given, &password)).await?;
-    drop(permit);
+    let account = entrance.check_password(&name, password, address).await?;
     let Some(account) = account else {
         tracing::warn!("a sign-in at the review side failed");
         let fault = Some("Name or password is wrong.".to_owned());
@@ -131,7 +125,6 @@ async fn by_password(State(entrance): State<Entrance>, request: Request) -> Resu
         let page = show(&entrance, peer.as_ref(), back, String::new(), fault).await?;
         return Ok((http::StatusCode::UNAUTHORIZED, Html(page)).into_response());
     };
-    inside.attempts.succeeded(&name, address);
     let headers = admit(&entrance, &account, "password").await?;
     Ok((headers, Redirect::to(&way(&back))).into_response())
 }
@@ -167,6 +160,32 @@ async fn by_certificate(State(entrance): State<Entrance>, request: Request) -> R
     };
     let headers = admit(&entrance, &account, "certificate").await?;
     Ok((headers, Redirect::to(&way(&back))).into_response())
+}
+
+impl Entrance {
+    /// The account, where the password is right. After some that were wrong, none is taken for a while.
+    ///
+    /// # Errors
+    /// Where there were too many, or the accounts cannot be read.
+    pub async fn check_password(
+        &self,
+        name: &str,
+        password: Zeroizing<String>,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Account>, Fault> {
+        let Entrance(inside) = self;
+        if let Err(wait) = inside.attempts.begin(name, address, Instant::now()) {
+            return Err(Fault::TooMany(wait.as_secs().max(1)));
+        }
+        let permit = inside.hashing.acquire().await.map_err(|error| Fault::Inside(error.into()))?;
+        let (house, given) = (Arc::clone(&inside.house), name.to_owned());
+        let account = blocking(move || house.store.check_password(&given, &password)).await?;
+        drop(permit);
+        if account.is_some() {
+            inside.attempts.succeeded(name, address);
+        }
+        Ok(account)
+    }
 }
 
 /// Begins a session of an account, once the ledger has an entry about it.

@@ -130,7 +130,7 @@ const OUTCOMES: [&str; 22] = [
     "enumeration",
     "harvest",
 ];
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "disclosure",
     "subjects",
     "refusal",
@@ -143,6 +143,7 @@ const KINDS: [&str; 12] = [
     "key",
     "hold",
     "prune",
+    "review",
 ];
 const BASES: [&str; 3] = ["contract", "consent", "legal-obligation"];
 

@@ -44,6 +44,7 @@ pub fn operations() -> Vec<Operation> {
         disclosures::operations(),
         entry::operations(),
         contractors::operations(),
+        reviews::operations(),
         rules::operations(),
         ledger::operations(),
         subject::operations(),

@@ -12,6 +12,7 @@ mod accounts;
 mod alerts;
 mod mutes;
 mod outlets;
+pub mod reviews;
 mod rules;
 mod sessions;
 mod verified;
@@ -29,6 +30,7 @@ pub use accounts::{Account, AccountError, Role, new_password};
 pub use alerts::{Acknowledged, Alert, AlertFilter, AlertState, Mark, Raised, Severity};
 pub use mutes::Mute;
 pub use outlets::Outgoing;
+pub use reviews::{Campaign, Decision, State};
 pub use rules::KeptRules;
 pub use sessions::{Session, SessionKind, Token};
 pub use verified::{Verification, Verified};
@@ -45,6 +47,7 @@ const MIGRATIONS: &[&str] = &[
     alerts::MIGRATION,
     mutes::MIGRATION,
     outlets::MIGRATION,
+    reviews::MIGRATION,
 ];
 
 /// What went wrong; blames the disk, or who changed the file.

@@ -112,7 +112,7 @@ struct Filter {
     #[arg(long, visible_alias = "to", value_name = "CODE")]
     country: Option<String>,
     /// Of this kind: disclosure, subjects, refusal, signal, rules, started, access, key, hold, prune,
-    /// suspension, consent
+    /// suspension, consent, review
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 }

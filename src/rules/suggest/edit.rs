@@ -60,6 +60,36 @@ impl<'t> Editor<'t> {
         true
     }
 
+    /// Whether it is written as a `[[table]]`.
+    pub fn is_table_of_its_own(&self, value: &Spanned<DeValue>) -> bool {
+        self.text[value.span().start..].starts_with('[')
+    }
+
+    /// An item of a list of fields, with this transform in the place of what it had: in its author's own words
+    /// otherwise. `None` where it is written in another form.
+    pub fn reduced(&self, item: &Spanned<DeValue>, transform: &str, keeps_text: bool) -> Option<String> {
+        let table = match item.get_ref() {
+            DeValue::String(_) => {
+                return Some(format!(
+                    "{{ path = {}, transform = \"{transform}\" }}",
+                    &self.text[item.span()]
+                ));
+            }
+            DeValue::Table(table) if self.text[item.span()].starts_with('{') => table,
+            _ => return None,
+        };
+        let goes = |key: &str| {
+            matches!(key, "transform" | "keep_first" | "keep_last" | "length" | "whole")
+                || key == "scan" && !keeps_text
+        };
+        let mut kept: Vec<_> = table.iter().filter(|(key, _)| !goes(key.get_ref())).collect();
+        kept.sort_by_key(|(key, _)| key.span().start);
+        let pairs = kept.into_iter().map(|(key, value)| (key.get_ref().as_ref(), &self.text[value.span()]));
+        let mut parts: Vec<String> = pairs.map(|(key, value)| format!("{key} = {value}")).collect();
+        parts.insert(parts.len().min(1), format!("transform = \"{transform}\""));
+        Some(format!("{{ {} }}", parts.join(", ")))
+    }
+
     pub fn replace(&mut self, value: Range<usize>, by: &str) -> bool {
         self.push(value, by);
         true

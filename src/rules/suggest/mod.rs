@@ -4,8 +4,9 @@
 //! **Guarantees.** What is left of the file is the author's own text, with its comments. Each suggestion is read
 //! back and compared with the rules: a cut by which anything could widen is named, and left to be made by hand.
 //! **Trusts** that the use that it is told of is all that there was. **Must not** write a file. **Called by** the
-//! command `suggest`.
+//! command `suggest`, and by reviews, which cut what people decided.
 
+mod decided;
 mod edit;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use super::file::{Method, Route, RuleFile, Task};
 use super::read;
 
 use edit::Editor;
+
+pub use decided::{Decided, Fate, Permission, Stricter, Terms, decide, permissions, source_of};
 
 /// A limit is this many times the most that was used …
 const MARGIN: u64 = 2;

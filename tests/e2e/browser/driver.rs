@@ -21,7 +21,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 const MISSING: &str =
     "it is not installed here; tests/run installs it (Debian: chromium and chromium-driver)";
 /// As long as the slowest of machines may need for a page.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const OFTEN: Duration = Duration::from_millis(20);
 
 /// A browser of one's own: nothing in it is left from another test, and nothing stays of it.

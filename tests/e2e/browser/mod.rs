@@ -4,6 +4,7 @@
 //! violation of the content security policy, fails it.
 
 mod customer;
+mod demonstration;
 mod driver;
 mod look;
 mod pages;

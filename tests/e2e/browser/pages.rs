@@ -19,7 +19,7 @@ pub async fn lively() -> House {
 }
 
 /// `/rules/compare?from=1` becomes `rules-compare`, and `/entries/17` `entries-one`.
-fn name(path: &str) -> String {
+pub fn name(path: &str) -> String {
     let kind = kind(path).replace('#', "one");
     let kind = kind.trim_matches('/');
     if kind.is_empty() { "overview".to_owned() } else { kind.replace('/', "-") }

@@ -85,6 +85,22 @@ async fn many_wrong_passwords_at_once_are_no_more_than_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn an_open_session_does_not_help_to_find_the_password() {
+    let house = house().await;
+    let password = house.account("anna", "reviewer");
+    let visitor = Visitor::new(&house, "http", None);
+    visitor.sign_in("anna", &password).await;
+    let change = |before: &'static str| [("before", before), ("password", "a new and long one")];
+    for _ in 0..5 {
+        assert_eq!(visitor.post("/you/password", &change("wrong")).await.status, 400);
+    }
+    assert_eq!(visitor.post("/you/password", &change("wrong")).await.status, 429);
+    let right = [("before", password.as_str()), ("password", "a new and long one")];
+    assert_eq!(visitor.post("/you/password", &right).await.status, 429);
+    assert!(noted(&house, "new-password").is_empty());
+}
+
+#[tokio::test]
 async fn who_signs_out_is_out_also_with_the_cookie_of_before() {
     let house = house().await;
     let visitor = signed_in(&house, "anna", "reviewer").await;

@@ -1,6 +1,7 @@
 //! The review side without a browser: who may in, who may what, and what each of it leaves in the ledger.
 
 mod alerts;
+mod campaign;
 mod customer;
 mod doors;
 mod forms;

@@ -63,9 +63,8 @@ fn load(house: &House, number: u64) -> Result<AlertInFull, Fault> {
     let alert = house.store.alert(number)?.ok_or(Fault::Missing("alert"))?;
     let (kind, contractor) = (&alert.raised.kind, &alert.raised.contractor);
     let mut mutes = house.store.mutes()?;
-    mutes.retain(|mute| {
-        mute.signal == *kind && (mute.contractor.is_none() || mute.contractor == *contractor)
-    });
+    mutes
+        .retain(|mute| mute.signal == *kind && (mute.contractor.is_none() || mute.contractor == *contractor));
     let (mut entries, mut missing) = (Vec::new(), 0);
     if !alert.raised.requests.is_empty() {
         let search = house.search()?;
