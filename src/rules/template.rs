@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use regex::Regex;
 
+use crate::diagnostic::table::At;
+
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
 pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -102,6 +104,20 @@ impl PathTemplate {
         });
         let first = numbers.next()?;
         Some(numbers.fold(first, u64::wrapping_add))
+    }
+
+    /// Some request that matches `other` can match this one too, its parameters as `patterns` want them.
+    pub fn can_take_requests_of(&self, other: &PathTemplate, patterns: &[At<(String, Regex)>]) -> bool {
+        let admits = |name: &str, value: &str| {
+            let mut own = patterns.iter().filter(|pattern| !pattern.stands_in && pattern.value.0 == name);
+            own.all(|pattern| pattern.value.1.is_match(value))
+        };
+        let mut pairs = self.segments.iter().zip(&other.segments);
+        self.takes_requests_of(other)
+            && pairs.all(|pair| match pair {
+                (Segment::Parameter(name), Segment::Literal(value)) => admits(name, value),
+                _ => true,
+            })
     }
 
     /// Whether `path` is one of this template's, its parameters as the rule wants them.

@@ -154,10 +154,10 @@ fn gone(side: &Side, route: &Route, log: &mut Log) {
     let serves = |other: &&Route| {
         other.methods.iter().any(|own| route.methods.iter().any(|known| known.value == own.value))
     };
-    let mut paths = all.filter(serves).map(|other| &other.path.value);
-    match paths.find(|other| other.takes_requests_of(&route.path.value)) {
+    let takes = |other: &&Route| other.path.value.can_take_requests_of(&route.path.value, &other.params);
+    match all.filter(serves).find(takes) {
         Some(other) => {
-            let what = format!("the route is gone; {} takes its requests now", other.as_str());
+            let what = format!("the route is gone; {} takes its requests now", other.path.value.as_str());
             log.note(Effect::MayWiden, what);
         }
         None => log.note(Effect::Narrows, "the route is gone"),

@@ -10,17 +10,21 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::diagnostic::Source;
+use crate::ledger;
 use crate::rules::suggest::{Stricter, permissions, source_of};
 use crate::rules::{Plan, today};
 
 use super::super::super::guard::{Fault, Right, See, Who, blocking, rights};
 use super::super::super::house::House;
 use super::super::super::rollup;
-use super::super::super::store::{Campaign, Decision, State};
+use super::super::super::store::{Campaign, Decision, State, now};
 use super::super::super::words;
 use super::super::{Shell, html};
 use super::change::Changed;
 use super::{date, name_of, number, sha256, sign};
+
+/// Microseconds that the counts of a ledger that is written to may be behind.
+const LAG: i64 = 600_000_000;
 
 /// A review.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -33,7 +37,7 @@ pub struct One {
     /// SHA-256 of the contractor's rule file.
     pub file: String,
     pub is_late: bool,
-    /// Entries that the counts are made of; none where nothing is counted yet.
+    /// Entries that the counts are made of; none where not all of the period is counted yet.
     pub counted: Option<u64>,
     pub tasks: Vec<Task>,
     pub kept: usize,
@@ -175,7 +179,7 @@ pub fn current(house: &House, review: Campaign) -> Result<One, Fault> {
     let decisions = house.store.decisions(review.id)?;
     let (counted, tasks) = match source {
         Some(source) => tasks(house, &plan, source, &review)?,
-        None => (house.counts()?.map(|counts| counts.upto), Vec::new()),
+        None => (counts(house, &review)?.map(|counts| counts.upto), Vec::new()),
     };
     let mut one = One {
         name: name_of(house, &review.contractor),
@@ -237,13 +241,21 @@ impl One {
     }
 }
 
+/// The counts, where they are of the whole period: what is not counted yet must not look as if it was not used.
+fn counts(house: &House, review: &Campaign) -> Result<Option<rollup::Reader>, Fault> {
+    let Some(counts) = house.counts()? else { return Ok(None) };
+    let size = ledger::Log::open(&house.config.ledger.path)?.size();
+    let end = ((review.to_day + 1) * rollup::DAY).min(now() - LAG);
+    Ok((counts.upto >= size || counts.time >= end).then_some(counts))
+}
+
 fn tasks(
     house: &House,
     plan: &Plan,
     source: &Arc<Source>,
     review: &Campaign,
 ) -> Result<(Option<u64>, Vec<Task>), Fault> {
-    let counts = house.counts()?;
+    let counts = counts(house, review)?;
     let (from, to) = (review.from_day, review.to_day + 1);
     let used = match &counts {
         Some(counts) => counts.permissions(&review.contractor, from, to)?,

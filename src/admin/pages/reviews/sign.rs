@@ -134,7 +134,7 @@ fn evidence_of(house: &House, who: &Who, id: i64, seen: &str) -> Result<(One, St
         ));
     }
     if one.counted.is_none() {
-        return Err(Fault::Conflict("The use is not counted yet. Look again in a minute.".into()));
+        return Err(Fault::Conflict("Not all of the period is counted yet. Look again in a minute.".into()));
     }
     let evidence = Evidence {
         document: "Fieldgate review of a contractor's permissions".into(),

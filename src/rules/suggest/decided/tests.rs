@@ -189,4 +189,14 @@ fn a_route_whose_requests_another_one_would_take_stays_and_is_named() {
     assert_eq!(decided.after.text, text);
     let [cut] = &decided.cuts[..] else { panic!("{:?}", decided.cuts) };
     assert!(!cut.done && cut.why.contains("look first"), "{cut:?}");
+
+    // It takes them only where its parameters can be what they say.
+    let text = text.replacen(
+        "path = \"/orders/{id}\"\n",
+        "path = \"/orders/{id}\"\nparams = { id = \"[0-9]+\" }\n",
+        1,
+    );
+    let source = Source::new("rules/parcelco.toml", text);
+    let decided = decide(&source, &fates).unwrap();
+    assert!(decided.cuts[0].done && !decided.after.text.contains("/orders/all"), "{:?}", decided.cuts);
 }
