@@ -99,8 +99,10 @@ const QUESTIONS: [Question; 10] = [
     ("permissions of one contractor, a year", |counts, today| {
         Ok(counts.permissions("parcelco", today - 365, today + 1)?.len())
     }),
-    ("refusals by code, a day", |counts, today| Ok(counts.refusals(today * 24, (today + 1) * 24)?.len())),
-    ("signals, a year", |counts, today| Ok(counts.signals(today - 365, today + 1)?.len())),
+    ("refusals by code, a day", |counts, today| {
+        Ok(counts.refusals(None, today * 24, (today + 1) * 24)?.len())
+    }),
+    ("signals, a year", |counts, today| Ok(counts.signals(None, today - 365, today + 1)?.len())),
     ("countries, a year", |counts, today| Ok(counts.countries(today - 365, today + 1)?.len())),
 ];
 

@@ -6,9 +6,9 @@ use super::super::words;
 use super::{brief, ceiling, escape, open, text};
 
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 200.0;
+const HEIGHT: f64 = 206.0;
 const LEFT: f64 = 44.0;
-const BOTTOM: f64 = 22.0;
+const BOTTOM: f64 = 30.0;
 const TOP: f64 = 8.0;
 /// Names below bars at most.
 const NAMES: usize = 6;

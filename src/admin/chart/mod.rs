@@ -85,7 +85,8 @@ fn ceiling(most: u64) -> u64 {
     let most = most.max(1);
     let mut step = 1_u64;
     loop {
-        for factor in [1, 2, 5] {
+        // Halves of these are round too.
+        for factor in [1, 2, 4, 6, 8] {
             if let Some(round) = step.checked_mul(factor).filter(|round| *round >= most) {
                 return round;
             }
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn axes_end_with_round_numbers() {
-        assert_eq!([0, 1, 3, 9, 11, 501].map(ceiling), [1, 1, 5, 10, 20, 1000]);
+        assert_eq!([0, 1, 3, 9, 11, 501].map(ceiling), [1, 1, 4, 10, 20, 600]);
         assert_eq!(ceiling(u64::MAX), u64::MAX);
         assert_eq!(
             (brief(9999), brief(12_345), brief(12_345_678)),

@@ -184,7 +184,7 @@ fn load(house: &House) -> Result<Overview, Fault> {
     let (mut refusals, mut countries) = (Vec::new(), Vec::new());
     if let Some(counts) = &counts {
         (contractors, hours) = counted(counts, &plan, now)?;
-        refusals = counts.refusals(now.div_euclid(DAY) * 24, now.div_euclid(HOUR) + 1)?;
+        refusals = counts.refusals(None, now.div_euclid(DAY) * 24, now.div_euclid(HOUR) + 1)?;
         refusals.truncate(REFUSALS);
         countries = counts.countries(now.div_euclid(DAY) - 29, now.div_euclid(DAY) + 1)?;
     }

@@ -239,27 +239,33 @@ impl Reader {
         })
     }
 
-    /// Refusals by contractor and code, from and to hours since 1970.
+    /// Refusals by contractor and code, of one contractor or all, from and to hours since 1970.
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub fn refusals(&self, from: i64, to: i64) -> Result<Vec<Refusals>, ReviewError> {
+    pub fn refusals(
+        &self,
+        contractor: Option<&str>,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Refusals>, ReviewError> {
         let sql = "SELECT c.text, o.text, sum(answers) FROM word c CROSS JOIN hour ON hour.contractor = c.id
                 JOIN word o ON o.id = outcome
-            WHERE o.text <> 'disclosed' AND hour >= ?1 AND hour < ?2 GROUP BY c.id, o.id ORDER BY 3 DESC";
-        self.list(sql, params![from, to], |row| {
+            WHERE o.text <> 'disclosed' AND (?1 IS NULL OR c.text = ?1) AND hour >= ?2 AND hour < ?3
+            GROUP BY c.id, o.id ORDER BY 3 DESC";
+        self.list(sql, params![contractor, from, to], |row| {
             Ok(Refusals { contractor: row.get(0)?, code: row.get(1)?, count: count(row, 2)? })
         })
     }
 
-    /// Signals by day, contractor and name.
+    /// Signals by day, contractor and name, of one contractor or all, the newest first.
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub fn signals(&self, from: i64, to: i64) -> Result<Vec<Signals>, ReviewError> {
+    pub fn signals(&self, contractor: Option<&str>, from: i64, to: i64) -> Result<Vec<Signals>, ReviewError> {
         let sql = "SELECT day, c.text, n.text, count FROM signal JOIN word c ON c.id = contractor
-            JOIN word n ON n.id = name WHERE day >= ?1 AND day < ?2 ORDER BY day DESC, n.text";
-        self.list(sql, params![from, to], |row| {
+            JOIN word n ON n.id = name WHERE day >= ?2 AND day < ?3 AND (?1 IS NULL OR c.text = ?1) ORDER BY day DESC, n.text";
+        self.list(sql, params![contractor, from, to], |row| {
             Ok(Signals {
                 day: row.get(0)?,
                 contractor: row.get(1)?,

@@ -193,8 +193,12 @@ async fn periods_refusals_and_estimates() {
     let hours = reader.hours((today - 1) * 24, (today + 1) * 24).unwrap();
     assert_eq!(hours.iter().map(|hour| hour.disclosures + hour.refusals).sum::<u64>(), 45);
     assert!(reader.hours(0, today * 24 - 24).unwrap().is_empty());
-    let refused: BTreeMap<String, u64> =
-        reader.refusals(0, i64::MAX).unwrap().into_iter().map(|one| (one.contractor, one.count)).collect();
+    let refused: BTreeMap<String, u64> = reader
+        .refusals(None, 0, i64::MAX)
+        .unwrap()
+        .into_iter()
+        .map(|one| (one.contractor, one.count))
+        .collect();
     assert_eq!(refused, BTreeMap::from([("one".into(), 3), ("two".into(), 6)]));
     let exact = slow(&path, "two").customers as f64;
     let about = reader.about_customers("two", Some("b"), 0, i64::MAX).unwrap() as f64;

@@ -46,6 +46,7 @@ async fn a_contractors_page_says_what_it_may_see_and_what_it_did_see() {
     let one = counted(&visitor, ONE, |one| one["refusals"] == 1 && one["disclosures"] == 2).await;
     assert_eq!((&one["customers"], &one["counted"]["behind"]), (&json!(1), &json!(0)), "{one}");
     assert_eq!(one["agreement"]["reference"], "DPA-1");
+    assert_eq!(one["refused"], json!([{ "contractor": "parcelco", "code": "not-found", "count": 1 }]));
     let today = one["calendar"].as_array().unwrap();
     assert_eq!((today.len(), &today[0]["customers"]), (1, &json!(1)), "{one}");
     // The route of one order was used, the list of orders was not.

@@ -17,7 +17,7 @@ use crate::rules::{Contractor, Task, today};
 use super::super::super::chart::{self, Stack};
 use super::super::super::guard::{Fault, Right, See, Who, blocking, rights};
 use super::super::super::house::House;
-use super::super::super::rollup::{Calendar, DAY, DayOfField, Permission, Signals};
+use super::super::super::rollup::{Calendar, DAY, DayOfField, Permission, Refusals, Signals};
 use super::super::super::store::now;
 use super::super::super::words;
 use super::super::{Counted, Shell, html};
@@ -57,7 +57,9 @@ pub struct One {
     limit: u64,
     calendar: Calendar,
     fields: Vec<DayOfField>,
-    /// What a reviewer should look at, by day.
+    /// Why it was refused, in these days.
+    refused: Vec<Refusals>,
+    /// What a reviewer should look at, in these days, the newest first.
     signals: Vec<Signals>,
     counted: Counted,
     #[serde(skip)]
@@ -196,6 +198,11 @@ impl One {
         (chart::stacked(&self.names(), &stacks, "Values of each field that left on each day"), names)
     }
 
+    fn refused_chart(&self) -> String {
+        let rows: Vec<(String, u64)> = self.refused.iter().map(|one| (one.code.clone(), one.count)).collect();
+        chart::rows(&rows, "Refusals by their reason")
+    }
+
     fn unused(&self) -> usize {
         let fields = self.tasks.iter().flat_map(|task| &task.routes).flat_map(|route| &route.fields);
         fields.filter(|field| field.disclosed == 0).count()
@@ -212,14 +219,14 @@ fn load(house: &House, id: &str, days: i64) -> Result<One, Fault> {
         plan.contractors.iter().find(|known| known.id.as_str() == id).ok_or(Fault::Missing("contractor"))?;
     let day = now().div_euclid(DAY);
     let (mut calendar, mut fields, mut customers, mut permissions) = (Vec::new(), Vec::new(), 0, Vec::new());
-    let (mut of_task, mut signals) = (BTreeMap::new(), Vec::new());
+    let (mut refused, mut signals, mut of_task) = (Vec::new(), Vec::new(), BTreeMap::new());
     let counts = house.counts()?;
     if let Some(counts) = &counts {
         calendar = counts.calendar(id, day - YEAR.max(days) + 1, day + 1)?;
         fields = counts.fields(id, day - days + 1, day + 1)?;
+        refused = counts.refusals(Some(id), (day - days + 1) * 24, (day + 1) * 24)?;
+        signals = counts.signals(Some(id), day - days + 1, day + 1)?;
         permissions = counts.permissions(id, day - days + 1, day + 1)?;
-        signals = counts.signals(day - days + 1, day + 1)?;
-        signals.retain(|signal| signal.contractor == id);
         customers = counts.about_customers(id, None, day - days + 1, day + 1)?;
         for task in &contractor.tasks {
             let about = counts.about_customers(id, Some(task.id.as_str()), day - days + 1, day + 1)?;
@@ -269,6 +276,7 @@ fn load(house: &House, id: &str, days: i64) -> Result<One, Fault> {
         limit: contractor.tasks.iter().map(|task| task.limits.subjects_per_day).max().unwrap_or_default(),
         calendar,
         fields,
+        refused,
         signals,
         counted: Counted::of(house, counts.as_ref()),
         today: day,
