@@ -102,7 +102,7 @@ impl News {
 
 /// Where alerts go.
 enum Way {
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     Syslog(Syslog),
 }
 
@@ -128,7 +128,7 @@ pub fn outlets(admin: &config::Admin) -> anyhow::Result<Vec<Outlet>> {
     };
     if let Some(terms) = &admin.webhook {
         let way = Webhook::new(terms).context("[admin.webhook]")?;
-        add("webhook", Way::Webhook(way), severity(terms.least), terms.timeout);
+        add("webhook", Way::Webhook(Box::new(way)), severity(terms.least), terms.timeout);
     }
     if let Some(terms) = &admin.syslog {
         let way = Syslog::new(terms).context("[admin.syslog]")?;

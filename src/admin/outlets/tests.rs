@@ -62,7 +62,7 @@ impl House {
             timeout: Duration::from_millis(200),
             least: Least::Medium,
         };
-        self.outlet("webhook", Way::Webhook(Webhook::new(&terms).unwrap()))
+        self.outlet("webhook", Way::Webhook(Box::new(Webhook::new(&terms).unwrap())))
     }
 
     fn syslog(&self, way: SyslogWay, address: SocketAddr) -> Outlet {

@@ -359,13 +359,12 @@ impl Store {
 
 /// How many were inserted: none where it is there already.
 fn insert(connection: &Connection, alert: &Raised) -> rusqlite::Result<usize> {
-    let sql = format!(
+    let sql =
         "INSERT OR IGNORE INTO alert (id, kind, severity, time, entry, contractor, credential, task, route, details, \
          requests, quiet) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
             ?5 < ?13 OR ?4 < 4 AND EXISTS (SELECT 1 FROM mute WHERE kind = ?3 AND (contractor IS NULL OR contractor IS ?7)
-            AND until > ?1 AND ended IS NULL))"
-    );
-    connection.prepare_cached(&sql)?.execute(params![
+            AND until > ?1 AND ended IS NULL))";
+    connection.prepare_cached(sql)?.execute(params![
         now(),
         alert.id,
         alert.kind,
