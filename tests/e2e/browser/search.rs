@@ -1,6 +1,6 @@
 //! The search of the page of disclosures, with scripts: the table changes, the page stays, and it is asked once.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Browser;
 use super::pages::lively;
@@ -12,7 +12,7 @@ async fn a_search_changes_the_table_only_and_is_one_entry_however_it_is_sent() {
     let browser = Browser::signed_in(&house, "anna", "reviewer").await;
     browser.open("/disclosures").await;
     browser.run("window.stayed = true", &[]).await;
-    let stayed = async || browser.run("return window.stayed === true", &[]).await == Value::from(true);
+    let stayed = async || browser.run("return window.stayed === true", &[]).await == true;
 
     // A field that is left sends it.
     browser.choose("Contractor", "ParcelCo").await;
