@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Hex, Jurisdictions, SubjectPseudonym};
 
+mod dated;
 mod legal;
 mod signal;
 
+pub use dated::Dated;
 pub use legal::{Legal, LegalHold};
 pub use signal::Signal;
 
@@ -347,10 +349,13 @@ impl Serialize for Salt {
 impl Draft {
     /// A disclosure; with many subjects, also the entries that list the rest of them; with a planted one, also
     /// the signal about it.
-    pub fn disclosure(mut entry: Disclosure) -> Draft {
+    pub fn disclosure(entry: Disclosure) -> Draft {
+        Dated::now().disclosure(entry)
+    }
+
+    fn disclosure_at(time: i64, mut entry: Disclosure) -> Draft {
         entry.subjects.sort_unstable();
         entry.subjects.dedup();
-        let time = now();
         let (contractor, task) = (entry.parties.contractor, entry.disclosed.task);
         let count = entry.subjects.len().div_ceil(SUBJECTS_PER_ENTRY).max(1);
         let mut chunks = entry.subjects.chunks(SUBJECTS_PER_ENTRY);
@@ -394,7 +399,17 @@ impl Draft {
     }
 
     pub fn refusal(id: String, parties: Parties, request: Request, rules: &str, refused: &Refused) -> Draft {
-        let time = now();
+        Dated::now().refusal(id, parties, request, rules, refused)
+    }
+
+    fn refusal_at(
+        time: i64,
+        id: String,
+        parties: Parties,
+        request: Request,
+        rules: &str,
+        refused: &Refused,
+    ) -> Draft {
         let body = RefusalBody { head: Head::new("refusal", &id, time), parties, request, rules, refused };
         let part = Part::new(&[], &body);
         Draft {
@@ -408,16 +423,16 @@ impl Draft {
     }
 
     pub fn started(id: String, event: &Started) -> Draft {
-        Draft::node("started", id, event)
+        Dated::now().started(id, event)
     }
 
     pub fn rules(id: String, event: &ActivatedRules) -> Draft {
-        Draft::node("rules", id, event)
+        Dated::now().rules(id, event)
     }
 
     /// What the company's own people did with the ledger.
     pub fn own(kind: OwnKind, id: String, event: &impl Serialize) -> Draft {
-        Draft::node(kind.as_str(), id, event)
+        Dated::now().own(kind, id, event)
     }
 
     /// Says that what was decided by an earlier generation of the consent registry is stale from this entry on.
@@ -426,8 +441,7 @@ impl Draft {
         Draft { withdrawn: Some(generation), ..self }
     }
 
-    fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
-        let time = now();
+    fn node<T: Serialize>(time: i64, kind: &'static str, id: String, event: &T) -> Draft {
         let body = NodeBody { head: Head::new(kind, &id, time), event };
         Draft {
             parts: vec![Part::new(&[], &body)],

@@ -72,7 +72,7 @@ pub use consent::{
 pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
 pub use entry::{
-    ActivatedRules, Disclosed, Disclosure, Draft, FieldEntry, Legal, LegalHold, MaskedEntry, OwnKind,
+    ActivatedRules, Dated, Disclosed, Disclosure, Draft, FieldEntry, Legal, LegalHold, MaskedEntry, OwnKind,
     Parties, RecordCounts, Refused, Request, RuleChange, RulesChange, Signal, Started, StreamPart,
 };
 pub use error::StoreError;

@@ -3,7 +3,9 @@
 
 use serde::Serialize;
 
-use super::{Disclosure, Draft, Head, Part, now};
+use crate::model::RequestId;
+
+use super::{Dated, Disclosure, Draft, Head, Part};
 
 /// Something that a reviewer should look at. `D` says what: counts, paths of the rules, networks.
 #[derive(Clone, Debug, Serialize)]
@@ -42,7 +44,10 @@ struct SignalBody<'a, D> {
 
 impl Draft {
     pub fn signal(id: String, signal: &Signal<impl Serialize>) -> Draft {
-        let time = now();
+        Dated::now().signal(id, signal)
+    }
+
+    pub(super) fn signal_at(time: i64, id: String, signal: &Signal<impl Serialize>) -> Draft {
         Draft {
             parts: vec![part(&id, time, signal)],
             contractor: Some(signal.contractor.to_owned()),
@@ -66,7 +71,7 @@ pub(super) fn of_canary(entry: &Disclosure, time: i64) -> Part {
         entries: vec![entry.id.clone()],
     };
     // An id of its own: by that of the disclosure its contractor may ask for a receipt.
-    part(&uuid::Uuid::now_v7().to_string(), time, &signal)
+    part(&RequestId::as_of(time).to_string(), time, &signal)
 }
 
 fn part(id: &str, time: i64, signal: &Signal<impl Serialize>) -> Part {
