@@ -28,7 +28,7 @@ use crate::token::KeyStore;
 use crate::transport::Doorway;
 
 pub use look::{Look, Watched};
-pub use rules::record_rules;
+pub use rules::{activated, changes, record_rules};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);

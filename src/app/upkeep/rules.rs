@@ -113,8 +113,8 @@ impl Keeper {
     }
 }
 
-/// In terms of data, what matters most first.
-fn changes(before: Vec<Arc<Source>>, after: Vec<Arc<Source>>) -> Vec<Change> {
+/// How rules differ in terms of data, what matters most first.
+pub fn changes(before: Vec<Arc<Source>>, after: Vec<Arc<Source>>) -> Vec<Change> {
     // Both were compiled, so both can be read.
     let (Ok(before), Ok(after)) = (Written::read(before), Written::read(after)) else { return Vec::new() };
     let mut changes = diff::diff(&before, &after);
@@ -131,12 +131,16 @@ pub async fn record_rules(
     plan: &Plan,
     before: Option<(&str, &[Change])>,
 ) -> anyhow::Result<()> {
-    let contractors = plan.contractors.iter().map(|contractor| contractor.id.as_str()).collect();
-    let change = before.map(|(digest, changes)| change(digest, changes));
-    let rules = ActivatedRules { rules: plan.digest.as_str(), contractors, change };
-    let draft = Draft::rules(RequestId::new().to_string(), &rules);
+    let draft = Draft::rules(RequestId::new().to_string(), &activated(plan, before));
     ledger.record(draft).await.context("the entry about the rules cannot be written")?;
     Ok(())
+}
+
+/// What the ledger is told when rules come into force.
+pub fn activated<'a>(plan: &'a Plan, before: Option<(&'a str, &'a [Change])>) -> ActivatedRules<'a> {
+    let contractors = plan.contractors.iter().map(|contractor| contractor.id.as_str()).collect();
+    let change = before.map(|(digest, changes)| change(digest, changes));
+    ActivatedRules { rules: plan.digest.as_str(), contractors, change }
 }
 
 fn change<'a>(before: &'a str, changes: &'a [Change]) -> RulesChange<'a> {

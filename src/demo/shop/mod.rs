@@ -148,12 +148,14 @@ impl Shop {
     /// links of its lists begin with it.
     pub fn new(base_url: &str) -> Shop {
         let customers = customers::customers();
+        let mut orders = orders::orders(&customers);
+        orders.push(orders::planted(&customers::planted()));
         let registrations = tickets::registrations(&customers);
         let profiles = customers.iter().map(Customer::profile).collect();
         let licences = registrations.iter().map(Registration::document).collect();
         Shop {
             base_url: base_url.trim_end_matches('/').to_owned(),
-            orders: Collection::new("orders", orders::orders(&customers)),
+            orders: Collection::new("orders", orders),
             customers: Collection::new("customers", profiles),
             tickets: Collection::new("tickets", tickets::tickets(&registrations)),
             registrations: Collection::new("registrations", licences),
@@ -174,9 +176,17 @@ impl Shop {
         Reply { status, headers: headers(&node, path, query), body }
     }
 
-    /// The numbers of the orders that are assigned to a carrier and ready to ship: what it may see now.
+    /// The numbers of the orders that are assigned to a carrier and ready to ship, newest first: what it works on
+    /// now. The planted one is not among them.
     pub fn orders_ready_for(&self, carrier: &str) -> Vec<u64> {
-        self.orders.numbers(|order| order.is_ready_for(carrier))
+        let mut ready = self.orders.numbers(|order| order.is_ready_for(carrier));
+        ready.retain(|order| *order != orders::PLANTED);
+        ready
+    }
+
+    /// The number of the order whose customer does not exist.
+    pub fn planted_order(&self) -> u64 {
+        orders::PLANTED
     }
 
     /// The numbers of all other orders: assigned to somebody else, not ready yet, or gone already.
