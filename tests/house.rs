@@ -55,7 +55,21 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ),
     (
         "demo",
-        &["admin", "sandbox", "diagnostic", "ledger", "rules", "transport", "config", "authority", "app"],
+        &[
+            "model",
+            "admin",
+            "sandbox",
+            "diagnostic",
+            "filter",
+            "ledger",
+            "rules",
+            "signals",
+            "proxy",
+            "transport",
+            "config",
+            "authority",
+            "app",
+        ],
     ),
     (
         "cli",

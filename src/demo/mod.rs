@@ -6,6 +6,7 @@
 //! **Trusts** the folder that it works in. **Must not** be needed by anything else. **Called by**
 //! `cli`.
 
+mod history;
 mod shop;
 mod traffic;
 mod upstream;
@@ -26,6 +27,7 @@ use crate::config::{self, Config};
 use crate::diagnostic::print::{print_diagnostics, summary};
 use crate::rules::Plan;
 use crate::sandbox;
+use history::History;
 use shop::Shop;
 
 /// The files that the demo needs and writes where they are missing.
@@ -52,7 +54,10 @@ pub struct Arguments {
     /// Serve the sample shop here instead of at the configured upstream; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     shop: Option<SocketAddr>,
-    /// Play a day of requests, good and bad
+    /// Serve the review side here instead of at the configured address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// Fill a new ledger with six weeks of requests that never were, then play a minute of them, good and bad
     #[arg(long)]
     traffic: bool,
 }
@@ -68,6 +73,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(address) = arguments.listen {
         config.listen.address = address;
     }
+    if let (Some(admin), Some(address)) = (&mut config.admin, arguments.admin) {
+        admin.address = address;
+    }
     let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
     let socket = upstream::bind(wanted)?;
     let address = socket.local_addr()?;
@@ -76,12 +84,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
     process::check_files(&config)?;
+    // The keys come with it.
+    let is_new = !config.ledger.path.exists();
     let (keys, plan) = load(&config)?;
     let password = first_account(&config)?;
     let _log = confine(&config, &plan, arguments.traffic.then_some(&certificates))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shop = Arc::new(Shop::new(&format!("http://{address}")));
         tokio::spawn(upstream::serve(TcpListener::from_std(socket)?, Arc::clone(&shop)));
+        if arguments.traffic && is_new {
+            fill(&config, &keys, &plan, &shop).await?;
+        }
         let server = Server::start(&config, plan, &keys, None).await?;
         let gateway = server.address()?;
         // Caught before the guide says how to end it.
@@ -102,6 +115,22 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         serving.await;
         Ok(())
     })
+}
+
+/// Fills a ledger that is new.
+async fn fill(config: &Config, keys: &Keys, plan: &Plan, shop: &Shop) -> anyhow::Result<()> {
+    if !history::is_of(plan) {
+        eprintln!("the rules are not those of the demonstration: its history is left out");
+        return Ok(());
+    }
+    let began = std::time::Instant::now();
+    let now = crate::rules::now();
+    let requests = History { config, keys, plan, shop }.write(now).await?;
+    println!(
+        "{requests} events of the last six weeks were made up in {:.1} s.\n",
+        began.elapsed().as_secs_f32()
+    );
+    Ok(())
 }
 
 /// The name of the demonstration's account.

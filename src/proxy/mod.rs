@@ -48,7 +48,7 @@ use hyper::body::Incoming;
 pub use edge::edge;
 pub use forward::Upstream;
 pub use observer::{Observer, signal_entry};
-pub use refusal::{Missing, Refusal};
+pub use refusal::{Limited, Missing, Refusal};
 pub use released::Released;
 pub use respond::Outgoing;
 pub use sighting::Watcher;

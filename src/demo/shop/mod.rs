@@ -22,6 +22,8 @@ use json::{array, object, optional, text, texts, timestamp, write_object};
 use tickets::Registration;
 use words::hash;
 
+pub use words::Rng;
+
 /// The moment at which the sample stands still (2026-11-23T06:00:00Z), in seconds since 1970.
 const SNAPSHOT: u64 = 1_795_413_600;
 const DAY: u64 = 86_400;
@@ -197,6 +199,11 @@ impl Shop {
     /// The numbers of a vendor's tickets that are open, or of those that are not (waiting and closed).
     pub fn tickets_of(&self, vendor: &str, open: bool) -> Vec<u64> {
         self.tickets.numbers(|ticket| ticket.party == vendor && (ticket.status == "open") == open)
+    }
+
+    /// The numbers of a vendor's tickets with this status.
+    pub fn tickets_with(&self, vendor: &str, status: &str) -> Vec<u64> {
+        self.tickets.numbers(|ticket| ticket.party == vendor && ticket.status == status)
     }
 
     /// The customer that an order is about.

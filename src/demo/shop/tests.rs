@@ -93,7 +93,10 @@ fn the_planted_order_waits_for_parcelco_and_its_customer_is_the_canary_of_the_ru
     let planted = shop.planted_order();
     assert!(!shop.orders_ready_for("parcelco").contains(&planted));
     let (status, order) = get(&shop, &format!("/orders/{planted}"));
-    assert_eq!((status, &order["carrier"], &order["status"]), (200, &"parcelco".into(), &"ready_to_ship".into()));
+    assert_eq!(
+        (status, &order["carrier"], &order["status"]),
+        (200, &"parcelco".into(), &"ready_to_ship".into())
+    );
     let canary = order["customer"]["id"].as_str().expect("an id");
     assert!(include_str!("../../../rules/parcelco.toml").contains(&format!("canaries     = [\"{canary}\"]")));
     let elsewhere = shop.customers.documents.iter().chain(&shop.tickets.documents);
