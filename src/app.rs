@@ -13,7 +13,7 @@ pub mod process;
 mod review;
 pub mod supervisor;
 mod token_keys;
-mod upkeep;
+pub mod upkeep;
 mod upstreams;
 pub mod usage;
 
@@ -43,8 +43,6 @@ use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
 use upkeep::Upkeep;
-
-pub use upkeep::{activated, changes};
 
 /// A gateway that listens and does not serve yet.
 pub struct Server {
@@ -84,8 +82,16 @@ pub struct Keys {
 /// # Errors
 /// Where the directory or a file cannot be read.
 pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result<Loaded> {
+    let upstreams: BTreeMap<String, Vec<String>> =
+        config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.urls.clone())).collect();
     let (documents, faults) = documents(config)?;
-    let surroundings = surroundings(config, pseudonym_key, documents);
+    let surroundings = Surroundings {
+        jurisdiction: config.jurisdiction,
+        upstreams,
+        pseudonym_key,
+        home: config.home.clone(),
+        documents,
+    };
     let mut loaded = rules::load(&config.rules, &surroundings)?;
     // Rules that cannot be held against the document that they should be are not known to be right.
     if !faults.is_empty() {
@@ -99,32 +105,6 @@ pub fn load_rules(config: &Config, pseudonym_key: SubjectKey) -> std::io::Result
     let large = config.large_bodies.iter().filter(|(name, _)| holding.contains(name.as_str()));
     loaded.diagnostics.extend(large.map(|(_, diagnostic)| diagnostic.clone()));
     Ok(loaded)
-}
-
-/// What rules stand in here.
-fn surroundings(config: &Config, pseudonym_key: SubjectKey, documents: Documents) -> Surroundings {
-    let upstreams: BTreeMap<String, Vec<String>> =
-        config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.urls.clone())).collect();
-    Surroundings {
-        jurisdiction: config.jurisdiction,
-        upstreams,
-        pseudonym_key,
-        home: config.home.clone(),
-        documents,
-    }
-}
-
-/// Compiles rules that are not those of the folder, such as earlier ones; `None` where something is an error.
-///
-/// # Errors
-/// Where an upstream's document cannot be read.
-pub fn compile_rules(
-    config: &Config,
-    pseudonym_key: SubjectKey,
-    sources: Vec<Arc<Source>>,
-) -> std::io::Result<Option<Plan>> {
-    let (documents, _) = documents(config)?;
-    Ok(rules::compile(sources, &surroundings(config, pseudonym_key, documents)).plan)
 }
 
 type Documents = BTreeMap<String, Arc<Document>>;

@@ -23,6 +23,7 @@
 //! | [`proxy`] | the life of a request |
 //! | [`admin`] | the admin side: health and figures |
 //! | [`processing`] | the record of processing activities |
+//! | [`customer`] | what the company's own people are told of one customer |
 //! | [`witness`] | heads to witnesses and cosignatures back; the witness as a server |
 //! | [`config`], [`authority`], [`app`], [`demo`], [`cli`] | the gateway file, certificates, the wiring, the demonstration, the commands |
 //!
@@ -67,6 +68,7 @@ pub mod app;
 pub mod authority;
 pub mod cli;
 pub mod config;
+pub mod customer;
 pub mod demo;
 pub mod diagnostic;
 pub mod filter;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("secrets", &[]),
     ("sandbox", &[]),
     ("model", &[]),
@@ -20,6 +20,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
     ("processing", &["model", "rules", "config"]),
+    ("customer", &["model", "ledger", "rules"]),
     (
         "admin",
         &[
@@ -33,6 +34,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "transport",
             "config",
             "processing",
+            "customer",
         ],
     ),
     ("authority", &["secrets"]),
@@ -58,13 +60,13 @@ const ROOMS: [(&str, &[&str]); 20] = [
         &[
             "model",
             "admin",
-            "sandbox",
-            "diagnostic",
             "filter",
-            "ledger",
-            "rules",
             "signals",
             "proxy",
+            "sandbox",
+            "diagnostic",
+            "ledger",
+            "rules",
             "transport",
             "config",
             "authority",
@@ -83,6 +85,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "ledger",
             "rules",
             "processing",
+            "customer",
             "transport",
             "witness",
             "config",

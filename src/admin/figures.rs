@@ -1,12 +1,16 @@
 //! Figures for Prometheus, in the OpenMetrics text format (version 1.0.0).
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What is known of the gateway from outside of requests.
 pub struct Figures {
@@ -17,6 +21,18 @@ pub struct Figures {
     failed: Family<Taken, Gauge>,
     suspended: Gauge,
     ledger: Gauge,
+    /// What ends, as the pages show it.
+    known_ends: ArcSwap<Vec<Ending>>,
+}
+
+/// A certificate or a revocation list, and when it ends.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Ending {
+    pub file: String,
+    pub what: String,
+    pub name: String,
+    /// Whole days; below zero where it has ended.
+    pub days_left: i64,
 }
 
 /// Something that ends on a day: a certificate or a revocation list.
@@ -63,7 +79,16 @@ impl Default for Figures {
         );
         registry.register("suspended_contractors", "Contractors that get nothing for now", suspended.clone());
         registry.register("ledger_healthy", "1 where disclosures can be recorded", ledger.clone());
-        let figures = Figures { registry, ends, rules, digest, failed, suspended, ledger };
+        let figures = Figures {
+            registry,
+            ends,
+            rules,
+            digest,
+            failed,
+            suspended,
+            ledger,
+            known_ends: ArcSwap::default(),
+        };
         ["rules", "tls", "upstreams"].iter().for_each(|what| figures.set_failed(what, false));
         figures
     }
@@ -73,9 +98,18 @@ impl Figures {
     /// Puts what ends in the place of what was known: file, kind, name, days.
     pub fn set_ends(&self, ends: impl IntoIterator<Item = (String, &'static str, String, i64)>) {
         self.ends.clear();
-        for (file, what, name, days) in ends {
-            self.ends.get_or_create(&End { file, what: what.to_owned(), name }).set(days);
+        let mut known = Vec::new();
+        for (file, what, name, days_left) in ends {
+            let what = what.to_owned();
+            known.push(Ending { file: file.clone(), what: what.clone(), name: name.clone(), days_left });
+            self.ends.get_or_create(&End { file, what, name }).set(days_left);
         }
+        self.known_ends.store(Arc::new(known));
+    }
+
+    /// What ends, as it was last looked at.
+    pub fn ends(&self) -> Arc<Vec<Ending>> {
+        self.known_ends.load_full()
     }
 
     /// Rules have come into force.

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::ledger::{
@@ -50,11 +52,17 @@ pub trait Orders: Send + Sync {
 }
 
 /// An upstream, as requests find it now.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct UpstreamState {
     pub name: String,
-    /// URLs, and whether requests go there.
-    pub endpoints: Vec<(String, bool)>,
+    pub endpoints: Vec<EndpointState>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct EndpointState {
+    pub url: String,
+    /// Requests go there.
+    pub serves: bool,
 }
 
 /// The gateway, as the review side sees it.

@@ -15,6 +15,7 @@
 
 mod api;
 mod assets;
+mod chart;
 mod figures;
 mod guard;
 mod house;
@@ -36,8 +37,8 @@ use axum::extract::State;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{Request, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
@@ -51,7 +52,7 @@ use store::Verification;
 use work::{Done, Outcome};
 
 pub use figures::Figures;
-pub use house::{House, Orders, Pending, UpstreamState};
+pub use house::{EndpointState, House, Orders, Pending, UpstreamState};
 pub use store::{Account, AccountError, ReviewError, Role, Session, Store, new_password};
 
 const TIMEOUTS: Timeouts = Timeouts {
@@ -114,11 +115,21 @@ impl Admin {
             async move {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
+                name_host(&mut request);
                 router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
             }
         };
         self.listener.serve(handler, stop).await;
         drop(self.counts);
+    }
+}
+
+/// Where the request line has the name that it is for, that is what counts: HTTP/2 has it only there (RFC 9113,
+/// section 8.3.1; RFC 9112, section 3.2.2).
+fn name_host(request: &mut Request<Body>) {
+    let named = request.uri().authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok());
+    if let Some(name) = named {
+        request.headers_mut().insert(HOST, name);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::admin::{Orders, Pending, UpstreamState};
+use crate::admin::{EndpointState, Orders, Pending, UpstreamState};
 use crate::ledger::{ConsentOrder, OwnKind, SuspensionEvent};
 use crate::proxy::Gateway;
 use crate::rules::Plan;
@@ -37,7 +37,11 @@ impl Orders for Inside {
     fn upstreams(&self) -> Vec<UpstreamState> {
         let states = self.gateway.upstreams().map(|(name, upstream)| UpstreamState {
             name: name.to_owned(),
-            endpoints: upstream.endpoints().states(),
+            endpoints: upstream
+                .endpoints()
+                .states()
+                .map(|(url, serves)| EndpointState { url, serves })
+                .collect(),
         });
         let mut states: Vec<UpstreamState> = states.collect();
         states.sort_by(|one, other| one.name.cmp(&other.name));

@@ -27,7 +27,6 @@ use crate::config::{self, Config};
 use crate::diagnostic::print::{print_diagnostics, summary};
 use crate::rules::Plan;
 use crate::sandbox;
-use history::History;
 use shop::Shop;
 
 /// The files that the demo needs and writes where they are missing.
@@ -51,13 +50,13 @@ pub struct Arguments {
     /// Listen here instead of at the configured address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Serve the sample shop here instead of at the configured upstream; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS")]
-    shop: Option<SocketAddr>,
     /// Serve the review side here instead of at the configured address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// Fill a new ledger with six weeks of requests that never were, then play a minute of them, good and bad
+    /// Serve the sample shop here instead of at the configured upstream; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    shop: Option<SocketAddr>,
+    /// Fill a new ledger with a month of history, and play a minute of requests, good and bad
     #[arg(long)]
     traffic: bool,
 }
@@ -73,7 +72,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(address) = arguments.listen {
         config.listen.address = address;
     }
-    if let (Some(admin), Some(address)) = (&mut config.admin, arguments.admin) {
+    if let (Some(address), Some(admin)) = (arguments.admin, &mut config.admin) {
         admin.address = address;
     }
     let wanted = arguments.shop.map_or_else(|| shop_address(&config), Ok)?;
@@ -84,7 +83,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     sandbox::keep_to_itself().context("the process cannot keep its memory to itself")?;
     process::check_files(&config)?;
-    // The keys come with it.
     let is_new = !config.ledger.path.exists();
     let (keys, plan) = load(&config)?;
     let password = first_account(&config)?;
@@ -92,8 +90,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shop = Arc::new(Shop::new(&format!("http://{address}")));
         tokio::spawn(upstream::serve(TcpListener::from_std(socket)?, Arc::clone(&shop)));
-        if arguments.traffic && is_new {
-            fill(&config, &keys, &plan, &shop).await?;
+        // Before the gateway opens it: entries come one after the other.
+        if is_new && arguments.traffic {
+            let now = jiff::Timestamp::now().as_microsecond();
+            match history::write(&config, &plan, &keys, &shop, now).await? {
+                0 => {}
+                entries => println!("A month of history is in the ledger: {entries} entries.\n"),
+            }
         }
         let server = Server::start(&config, plan, &keys, None).await?;
         let gateway = server.address()?;
@@ -103,6 +106,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         if let Some(admin) = server.admin_address() {
             print_review_side(admin, password.as_deref().map(String::as_str));
         }
+        println!("Ctrl-C ends it.");
         let serving = server.run(stop);
         if arguments.traffic {
             let day = traffic::Day { certificates, gateway, shop };
@@ -115,22 +119,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         serving.await;
         Ok(())
     })
-}
-
-/// Fills a ledger that is new.
-async fn fill(config: &Config, keys: &Keys, plan: &Plan, shop: &Shop) -> anyhow::Result<()> {
-    if !history::is_of(plan) {
-        eprintln!("the rules are not those of the demonstration: its history is left out");
-        return Ok(());
-    }
-    let began = std::time::Instant::now();
-    let now = crate::rules::now();
-    let requests = History { config, keys, plan, shop }.write(now).await?;
-    println!(
-        "{requests} events of the last six weeks were made up in {:.1} s.\n",
-        began.elapsed().as_secs_f32()
-    );
-    Ok(())
 }
 
 /// The name of the demonstration's account.
@@ -151,7 +139,7 @@ fn first_account(config: &Config) -> anyhow::Result<Option<Zeroizing<String>>> {
 }
 
 fn print_review_side(address: SocketAddr, password: Option<&str>) {
-    println!("# The review side: http://{address}");
+    println!("# The review side, for a browser on this machine\nhttp://{address}");
     match password {
         Some(password) => println!("Sign in as {REVIEWER}; the password, shown once: {password}\n"),
         None => println!(
@@ -311,7 +299,6 @@ fn print_guide(folder: &Path, gateway: SocketAddr, shop_address: SocketAddr, sho
     for (what, command) in lines {
         println!("# {what}\n{command}\n");
     }
-    println!("Ctrl-C ends it.");
 }
 
 fn config_path(folder: &Path) -> PathBuf {

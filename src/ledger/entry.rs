@@ -10,11 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Hex, Jurisdictions, SubjectPseudonym};
 
-mod dated;
 mod legal;
 mod signal;
 
-pub use dated::Dated;
 pub use legal::{Legal, LegalHold};
 pub use signal::Signal;
 
@@ -346,14 +344,55 @@ impl Serialize for Salt {
     }
 }
 
+/// Entries of a time that has passed: for histories that are made up, in a demonstration or a measurement. A ledger
+/// takes them only one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Dated(
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub i64,
+);
+
+impl Dated {
+    pub fn disclosure(self, entry: Disclosure) -> Draft {
+        Draft::disclosure_at(entry, self.0)
+    }
+
+    pub fn refusal(
+        self,
+        id: String,
+        parties: Parties,
+        request: Request,
+        rules: &str,
+        refused: &Refused,
+    ) -> Draft {
+        Draft::refusal_at(id, parties, request, rules, refused, self.0)
+    }
+
+    pub fn signal(self, id: String, signal: &Signal<impl Serialize>) -> Draft {
+        Draft::signal_at(id, signal, self.0)
+    }
+
+    pub fn started(self, id: String, event: &Started) -> Draft {
+        Draft::node_at("started", id, event, self.0)
+    }
+
+    pub fn rules(self, id: String, event: &ActivatedRules) -> Draft {
+        Draft::node_at("rules", id, event, self.0)
+    }
+
+    pub fn own(self, kind: OwnKind, id: String, event: &impl Serialize) -> Draft {
+        Draft::node_at(kind.as_str(), id, event, self.0)
+    }
+}
+
 impl Draft {
     /// A disclosure; with many subjects, also the entries that list the rest of them; with a planted one, also
     /// the signal about it.
     pub fn disclosure(entry: Disclosure) -> Draft {
-        Dated::now().disclosure(entry)
+        Draft::disclosure_at(entry, now())
     }
 
-    fn disclosure_at(time: i64, mut entry: Disclosure) -> Draft {
+    fn disclosure_at(mut entry: Disclosure, time: i64) -> Draft {
         entry.subjects.sort_unstable();
         entry.subjects.dedup();
         let (contractor, task) = (entry.parties.contractor, entry.disclosed.task);
@@ -399,16 +438,16 @@ impl Draft {
     }
 
     pub fn refusal(id: String, parties: Parties, request: Request, rules: &str, refused: &Refused) -> Draft {
-        Dated::now().refusal(id, parties, request, rules, refused)
+        Draft::refusal_at(id, parties, request, rules, refused, now())
     }
 
     fn refusal_at(
-        time: i64,
         id: String,
         parties: Parties,
         request: Request,
         rules: &str,
         refused: &Refused,
+        time: i64,
     ) -> Draft {
         let body = RefusalBody { head: Head::new("refusal", &id, time), parties, request, rules, refused };
         let part = Part::new(&[], &body);
@@ -423,16 +462,16 @@ impl Draft {
     }
 
     pub fn started(id: String, event: &Started) -> Draft {
-        Dated::now().started(id, event)
+        Draft::node("started", id, event)
     }
 
     pub fn rules(id: String, event: &ActivatedRules) -> Draft {
-        Dated::now().rules(id, event)
+        Draft::node("rules", id, event)
     }
 
     /// What the company's own people did with the ledger.
     pub fn own(kind: OwnKind, id: String, event: &impl Serialize) -> Draft {
-        Dated::now().own(kind, id, event)
+        Draft::node(kind.as_str(), id, event)
     }
 
     /// Says that what was decided by an earlier generation of the consent registry is stale from this entry on.
@@ -441,7 +480,11 @@ impl Draft {
         Draft { withdrawn: Some(generation), ..self }
     }
 
-    fn node<T: Serialize>(time: i64, kind: &'static str, id: String, event: &T) -> Draft {
+    fn node<T: Serialize>(kind: &'static str, id: String, event: &T) -> Draft {
+        Draft::node_at(kind, id, event, now())
+    }
+
+    fn node_at<T: Serialize>(kind: &'static str, id: String, event: &T, time: i64) -> Draft {
         let body = NodeBody { head: Head::new(kind, &id, time), event };
         Draft {
             parts: vec![Part::new(&[], &body)],

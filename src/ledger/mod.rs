@@ -62,7 +62,8 @@ pub mod witness;
 mod writer;
 
 pub use account::{
-    Account, Accounting, Frame, Ground, Recipient, Recipients, basis_words, field_words, html, json,
+    Account, Accounting, Field, Frame, Ground, Group, Recipient, Recipients, basis_words, country_name,
+    field_words, html, json, plain_field, transfer_words,
 };
 pub use archive::Head;
 pub use consent::{

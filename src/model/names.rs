@@ -158,11 +158,11 @@ impl RequestId {
         RequestId(uuid::Uuid::now_v7())
     }
 
-    /// One as it would have been made at a time, in microseconds since 1970-01-01T00:00:00Z.
-    pub fn as_of(time: i64) -> Self {
-        let time = u64::try_from(time).unwrap_or_default();
-        let (seconds, nanos) = (time / 1_000_000, (time % 1_000_000) as u32 * 1000);
-        RequestId(uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
+    /// One of a time that has passed, in microseconds since 1970-01-01T00:00:00Z: for histories that are made up.
+    pub fn at(time: i64) -> Self {
+        let (seconds, micros) = (time.div_euclid(1_000_000) as u64, time.rem_euclid(1_000_000) as u32);
+        let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, micros * 1000);
+        RequestId(uuid::Uuid::new_v7(time))
     }
 }
 

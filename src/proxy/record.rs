@@ -5,9 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::filter::Format;
-use crate::ledger::{self, Consents, Draft, Ledger, Parties, Receipt, RecordError};
+use crate::filter::{FieldCount, Format, Tally};
+use crate::ledger::{
+    self, Consents, Draft, FieldEntry, Ledger, Legal, LegalHold, MaskedEntry, Parties, Receipt, RecordCounts,
+    RecordError,
+};
 use crate::model::{KeyEpoch, RequestId};
+use crate::rules::{Contractor, Grant, Route};
 
 use super::authenticate::Caller;
 use super::authorize::Permit;
@@ -15,7 +19,6 @@ use super::limits::{Lease, until_tomorrow};
 use super::parts::{self, Parts};
 use super::reduce::Disclosure;
 use super::refusal::{Limited, Missing};
-use super::released::Released;
 use super::{Refusal, Refused, Suspended, Watcher, admitted};
 
 /// A disclosure with its entry on the disk. Only [`record`] makes one.
@@ -120,12 +123,12 @@ impl Recorder {
             return Err(Refusal::NotFound(Missing::Route));
         }
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
+        let subjects = disclosure.tally().map(|tally| &tally.subjects);
+        let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));
         let mut decided = disclosure.decided;
-        let (mut canaries, epoch) = (0, &self.epoch);
         let receipt = loop {
-            let entry = released(epoch, self.id, permit, disclosure, decided).entry();
-            canaries = canaries.max(entry.disclosed.canaries);
-            match self.ledger.record(Draft::disclosure(entry)).await {
+            let draft = draft(&self.epoch, self.id, permit, disclosure, canaries, decided);
+            match self.ledger.record(draft).await {
                 // Somebody has withdrawn meanwhile, perhaps not one of these customers.
                 Err(RecordError::Stale) => decided = Some(self.decide_again(permit, disclosure)?),
                 other => break other,
@@ -188,27 +191,93 @@ impl Recorder {
     }
 }
 
-fn released<'a>(
-    epoch: &'a KeyEpoch,
+fn draft(
+    epoch: &KeyEpoch,
     id: RequestId,
-    permit: &'a Permit,
-    disclosure: &'a Disclosure,
+    permit: &Permit,
+    disclosure: &Disclosure,
+    canaries: u64,
     decided: Option<u64>,
-) -> Released<'a> {
-    Released {
-        id,
-        contractor: permit.contractor(),
-        credential: permit.caller().credential(),
-        method: permit.method.as_str(),
-        route: permit.route(),
+) -> Draft {
+    let (task, route, tally) = (permit.task(), permit.route(), disclosure.tally());
+    let bytes = disclosure.body().map_or(0, <[u8]>::len) as u64;
+    let part = disclosure.part.map(|part| ledger::StreamPart { part: part.number, last: part.last });
+    let disclosed = disclosed(permit.contractor(), route, tally, disclosure.status.as_u16(), bytes);
+    Draft::disclosure(ledger::Disclosure {
+        id: id.to_string(),
+        parties: parties(permit.caller()),
+        request: ledger::Request { method: permit.method.as_str(), route: Some(route.template.as_str()) },
         rules: permit.caller().plan().digest.as_str(),
-        status: disclosure.status.as_u16(),
-        bytes: disclosure.body().map_or(0, <[u8]>::len) as u64,
-        tally: disclosure.tally(),
-        part: disclosure.part.map(|part| ledger::StreamPart { part: part.number, last: part.last }),
+        disclosed: ledger::Disclosed { canaries, stream: part, ..disclosed },
+        epoch: epoch.number,
+        subjects: tally
+            .iter()
+            .flat_map(|tally| tally.subjects.iter())
+            .map(|subject| epoch.key.pseudonym(subject))
+            .collect(),
+        subjects_per_day: task.limits.subjects_per_day,
         decided,
-        epoch,
+    })
+}
+
+/// What the ledger says of a response: on what ground, and how much.
+pub fn disclosed<'a>(
+    contractor: &'a Contractor,
+    route: &'a Route,
+    tally: Option<&Tally>,
+    status: u16,
+    bytes: u64,
+) -> ledger::Disclosed<'a> {
+    let task = &contractor.tasks[route.task];
+    let counts = tally.map(|tally| tally.fields.as_slice()).unwrap_or_default();
+    let met = route.fields.iter().zip(counts).filter(|(_, count)| count.disclosed + count.withheld > 0);
+    let fields = met.map(|(label, count)| FieldEntry {
+        path: &label.path,
+        transform: label.treatment,
+        disclosed: count.disclosed,
+        withheld: count.withheld,
+        drifted: count.drifted,
+        masked: masked(count),
+    });
+    ledger::Disclosed {
+        task: task.id.as_str(),
+        purpose: &task.purpose,
+        consent_purpose: task.consent.as_ref().map(|purpose| purpose.as_str()),
+        basis: task.basis.as_str(),
+        legal: task.legal.as_ref().map(legal),
+        agreement: &contractor.agreement.reference,
+        jurisdictions: contractor.jurisdictions,
+        transfer: contractor.agreement.transfer.map(|mechanism| mechanism.as_str()),
+        upstream: &route.upstream,
+        status,
+        bytes,
+        records: RecordCounts {
+            released: tally.map_or(0, |tally| tally.records_released),
+            withheld: tally.map_or(0, |tally| tally.records_withheld),
+            not_admitted: tally.map_or(0, |tally| tally.not_admitted),
+            without_subject: tally.map_or(0, |tally| tally.without_subject),
+        },
+        members_withheld: tally.map_or(0, |tally| tally.members_withheld),
+        canaries: 0,
+        fields: fields.collect(),
+        stream: None,
     }
+}
+
+fn legal(grant: &Grant) -> Legal<'_> {
+    let [first, second] = &grant.approved_by;
+    Legal {
+        case: &grant.case,
+        authority: &grant.authority,
+        approved_by: [first, second],
+        expires: grant.expires,
+        hold: grant.hold.as_ref().map(|hold| LegalHold { until: hold.until, reference: &hold.reference }),
+    }
+}
+
+fn masked(count: &FieldCount) -> MaskedEntry {
+    let masked = count.masked;
+    MaskedEntry { pan: masked.pan, iban: masked.iban, email: masked.email, phone: masked.phone }
 }
 
 /// Writes the entry of a refusal.

@@ -9,7 +9,9 @@ use crate::model::{Basis, Jurisdictions, RulesDigest, TransferMechanism};
 use crate::token::{KeyStore, TokenRule};
 
 use super::file::{self, Proof, RuleFile};
-use super::plan::{Agreement, Contractor, Holder, Plan, Scheme, Surroundings, Task, TokenHolder, Told};
+use super::plan::{
+    Agreement, Contractor, Ending, Holder, Plan, Scheme, Surroundings, Task, TokenHolder, Told,
+};
 use super::route::{RouteCompiler, Terms};
 use super::template::Router;
 use super::{legal, lint};
@@ -122,7 +124,7 @@ fn contractor(file: RuleFile, surroundings: &Surroundings, report: &mut Report) 
             expires: file.agreement.expires.value,
             transfer: file.agreement.transfer.map(|transfer| transfer.value),
         },
-        endings: file.credentials.iter().map(|_| Told::default()).collect(),
+        endings: file.credentials.iter().map(|_| Ending::default()).collect(),
         schemes: file.credentials.iter().map(|credential| scheme(&credential.proof.value)).collect(),
         interface: bytes::Bytes::new(),
         credentials: file.credentials.into_iter().map(|credential| credential.id.value).collect(),

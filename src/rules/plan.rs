@@ -83,7 +83,7 @@ pub struct Contractor {
     /// Planted customers: who sees one has looked where there is nothing to do.
     pub canaries: Canaries,
     /// For each credential, when the log was last told that its certificate ends soon.
-    pub(super) endings: Vec<Told>,
+    pub(super) endings: Vec<Ending>,
     pub tasks: Vec<Task>,
     pub routes: Vec<Route>,
     pub(super) router: Router,
@@ -143,6 +143,14 @@ pub(super) enum Scheme {
     Token,
 }
 
+/// The end of the certificate that a credential was shown with last.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    told: Told,
+    /// Seconds since 1970-01-01T00:00:00Z; 0 where none was shown yet.
+    at: AtomicU64,
+}
+
 /// When the log was last told of something that happens with many requests.
 #[derive(Debug, Default)]
 pub(super) struct Told(AtomicU64);
@@ -151,6 +159,8 @@ pub(super) struct Told(AtomicU64);
 const DRIFT_LOG: u64 = 60;
 /// Seconds between two lines about one credential whose certificate ends soon.
 const ENDING_LOG: u64 = 86_400;
+/// Seconds.
+const DAY: i64 = 86_400;
 /// How long before its end.
 const ENDING_DAYS: i64 = 30;
 
@@ -211,9 +221,21 @@ impl Holder {
 }
 
 impl Contractor {
-    /// Tells the log, once a day, of a credential whose certificate was shown and ends soon.
+    /// When the certificate ends that a credential was shown with last, since these rules came into force; whole
+    /// days from now.
+    pub fn certificate_days_left(&self, credential: usize) -> Option<i64> {
+        let at = self.endings.get(credential)?.at.load(Ordering::Relaxed);
+        (at > 0).then(|| (at as i64 - super::now()).div_euclid(DAY))
+    }
+
+    /// Takes down when a credential's certificate that was shown ends, and tells the log, once a day, where that is
+    /// soon.
     pub fn note_ending(&self, credential: usize, days_left: i64) {
-        if days_left <= ENDING_DAYS && self.endings[credential].is_due(ENDING_LOG) {
+        let ending = &self.endings[credential];
+        // The second half of the day: it is read as so many whole days again for twelve hours at least.
+        let at = super::now() + days_left * DAY + DAY / 2;
+        ending.at.store(u64::try_from(at).unwrap_or_default(), Ordering::Relaxed);
+        if days_left <= ENDING_DAYS && ending.told.is_due(ENDING_LOG) {
             let (contractor, credential) = (self.id.as_str(), self.credentials[credential].as_str());
             tracing::warn!(contractor, credential, days_left, "a contractor's certificate ends soon");
         }

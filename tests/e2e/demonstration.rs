@@ -19,7 +19,7 @@ impl Drop for Demo {
 
 fn start(folder: &Path) -> Demo {
     let mut child = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
-        .args(["demo", "--listen", "127.0.0.1:0", "--shop", "127.0.0.1:0"])
+        .args(["demo", "--listen", "127.0.0.1:0", "--shop", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .current_dir(folder)
         // What is handed over is for `serve`.
         .env("LISTEN_FDS", "2")

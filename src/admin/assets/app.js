@@ -11,6 +11,23 @@ document.addEventListener("DOMContentLoaded", () => {
     const form = event.target.closest("form[data-filter]");
     if (form) form.requestSubmit();
   });
+  // What scrolls and holds nothing that Tab reaches is reached itself, so that keys can scroll it.
+  const reachable = () => {
+    for (const box of document.querySelectorAll(".scroll, nav ul, pre")) {
+      if (box.hasAttribute("tabindex") && !box.hasAttribute("data-scrolls")) continue;
+      const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+      if (scrolls && !box.querySelector("a[href], button, input, select, textarea, summary")) {
+        box.setAttribute("tabindex", "0");
+        box.setAttribute("data-scrolls", "");
+      } else {
+        box.removeAttribute("tabindex");
+        box.removeAttribute("data-scrolls");
+      }
+    }
+  };
+  reachable();
+  window.addEventListener("resize", reachable);
+  document.body.addEventListener("htmx:afterSettle", reachable);
   // "/" leads to the first field of a filter, "?" to the list of keys, "g" and a letter to a page.
   let leader = false;
   document.addEventListener("keydown", (event) => {

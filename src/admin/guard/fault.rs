@@ -33,6 +33,8 @@ pub enum Fault {
     Conflict(String),
     /// The entry about it could not be written, so it does not happen.
     Ledger(anyhow::Error),
+    /// It is in force, or may be, and its entry could not be written.
+    HalfDone(anyhow::Error),
     /// Something broke.
     Inside(anyhow::Error),
 }
@@ -57,7 +59,7 @@ impl Fault {
             Fault::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Fault::Missing(_) => StatusCode::NOT_FOUND,
             Fault::Conflict(_) => StatusCode::CONFLICT,
-            Fault::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Ledger(_) | Fault::HalfDone(_) => StatusCode::SERVICE_UNAVAILABLE,
             Fault::Inside(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -93,6 +95,12 @@ impl Fault {
                  shown. The gateway's log says why."
                     .into(),
             ),
+            Fault::HalfDone(_) => (
+                "Not in the ledger yet",
+                "It could not be written down as a whole. What keeps data in is in force all the same, as far as it \
+                 got; the gateway's log says why. Try again."
+                    .into(),
+            ),
             Fault::Inside(_) => {
                 ("Something broke", "The gateway's log says what. Nothing was changed by this request.".into())
             }
@@ -103,7 +111,7 @@ impl Fault {
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         match &self {
-            Fault::Ledger(error) => {
+            Fault::Ledger(error) | Fault::HalfDone(error) => {
                 tracing::error!(error = format!("{error:#}"), "the review side cannot write an entry")
             }
             Fault::Inside(error) => {

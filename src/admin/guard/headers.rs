@@ -45,7 +45,8 @@ pub async fn dress(request: Request, next: Next) -> Response {
         StatusCode::METHOD_NOT_ALLOWED if response.headers().contains_key(ALLOW) => {
             Some(("Not with this method", "What changes something is a POST; pages are for GET."))
         }
-        StatusCode::BAD_REQUEST => {
+        // A page of ours says itself what is wrong with its form.
+        StatusCode::BAD_REQUEST if !is_page(&response) => {
             Some(("Not understood", "The address or the form has a field that is not what it should be."))
         }
         _ => None,
@@ -59,6 +60,11 @@ pub async fn dress(request: Request, next: Next) -> Response {
     }
     add_headers(&mut response);
     response
+}
+
+fn is_page(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.starts_with(b"text/html")
 }
 
 fn show(told: &Told, response: Response, is_program: bool, is_part: bool, back: Option<String>) -> Response {

@@ -81,12 +81,12 @@ struct Jobs {
 /// Who else vouches for it.
 #[derive(Serialize, ToSchema)]
 pub struct Witnesses {
-    names: Vec<String>,
+    pub names: Vec<String>,
     quorum: usize,
     /// Entries under the last head that they cosigned.
     pub witnessed: u64,
     /// When: seconds since 1970-01-01T00:00:00Z, of the latest cosignature.
-    at: Option<u64>,
+    pub at: Option<u64>,
 }
 
 /// Days that content is kept.

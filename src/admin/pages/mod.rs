@@ -38,7 +38,16 @@ pub fn routes() -> Router<Entrance> {
 
 /// What programs can ask for.
 pub fn operations() -> Vec<Operation> {
-    let all = [rules::operations(), ledger::operations(), you::operations()];
+    let all = [
+        overview::operations(),
+        disclosures::operations(),
+        entry::operations(),
+        contractors::operations(),
+        rules::operations(),
+        ledger::operations(),
+        subject::operations(),
+        you::operations(),
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -60,6 +69,8 @@ pub struct Shell {
 pub struct Waiting {
     pub alerts: u64,
     pub reviews: u64,
+    /// Of those, the ones whose day has passed.
+    pub late_reviews: u64,
 }
 
 /// A page in the list of pages.

@@ -113,7 +113,7 @@ impl Keeper {
     }
 }
 
-/// How rules differ in terms of data, what matters most first.
+/// In terms of data, what matters most first.
 pub fn changes(before: Vec<Arc<Source>>, after: Vec<Arc<Source>>) -> Vec<Change> {
     // Both were compiled, so both can be read.
     let (Ok(before), Ok(after)) = (Written::read(before), Written::read(after)) else { return Vec::new() };
@@ -136,7 +136,7 @@ pub async fn record_rules(
     Ok(())
 }
 
-/// What the ledger is told when rules come into force.
+/// What the entry says.
 pub fn activated<'a>(plan: &'a Plan, before: Option<(&'a str, &'a [Change])>) -> ActivatedRules<'a> {
     let contractors = plan.contractors.iter().map(|contractor| contractor.id.as_str()).collect();
     let change = before.map(|(digest, changes)| change(digest, changes));

@@ -1,11 +1,9 @@
 //! `fieldgate ledger account`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde_json::json;
@@ -15,11 +13,9 @@ use crate::app::{
     control::{self, Order},
 };
 use crate::config::Config;
-use crate::ledger::{
-    self, Account, Accounting, Frame, Log, Order as Direction, OwnKind, ProveError, Query, Recipient,
-    Recipients, Search, View,
-};
-use crate::rules::{self, Grant, Plan};
+use crate::customer::{self, Period};
+use crate::ledger::{self, Accounting, Frame, Log, OwnKind, ProveError, Recipients, Search};
+use crate::rules::Plan;
 
 use super::super::{Answer, ConfigPath};
 use super::{moment, names_of, now, operator, time};
@@ -74,16 +70,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     control::order(&config, Order::Record { kind: OwnKind::Access, event })
         .context("nothing is told without an entry about it")?;
     let search = Search::open(&config.ledger.path)?;
-    let query = Query {
-        since: arguments.since,
-        until: arguments.until,
-        kind: Some("disclosure".to_owned()),
-        subject: Some(names),
-        ..Query::default()
-    };
     let plan = plan(&config);
-    let accounting = gather(&search, &query, plan.as_ref())?;
-    let text = render(arguments, &config, &search, &accounting, &recipients(plan.as_ref()))?;
+    let period = Period { since: arguments.since, until: arguments.until };
+    let accounting = customer::account(&search, names, period, plan.as_ref())?;
+    let text = render(arguments, &config, &search, &accounting, &customer::recipients(plan.as_ref()))?;
     if let Some(folder) = &arguments.proofs {
         write_proofs(folder, &config, &accounting)?;
     }
@@ -130,23 +120,6 @@ fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyh
     Ok(())
 }
 
-fn gather(search: &Search, query: &Query, plan: Option<&Plan>) -> anyhow::Result<Accounting> {
-    let mut account = Account::new(now()).without_cases(held_cases(plan));
-    search.each(query, Direction::OldestFirst, |position, leaf| {
-        let entry = View::parse(leaf).with_context(|| format!("entry {position} is damaged"))?;
-        account.add(position, &entry);
-        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
-    })?;
-    let accounting = account.finish();
-    if plan.is_none() && accounting.groups.iter().any(|group| group.ground.case.is_some()) {
-        bail!(
-            "the account lists a use of a legal grant, and the rules cannot be read: they may say that the customer \
-             must not be told yet; see: fieldgate check"
-        );
-    }
-    Ok(accounting)
-}
-
 fn render(
     arguments: &Arguments,
     config: &Config,
@@ -164,7 +137,7 @@ fn render(
         until: arguments.until,
         tree_size: log.size(),
         root: &root,
-        pruned_before: pruned_before(search)?,
+        pruned_before: customer::deleted_before(search)?,
         not_readable_epochs: ledger::destroyed_epochs(&config.ledger.subject_key),
     };
     Ok(match arguments.format {
@@ -174,44 +147,9 @@ fn render(
     })
 }
 
-/// Until when the content of disclosures was deleted.
-fn pruned_before(search: &Search) -> anyhow::Result<Option<i64>> {
-    let query = Query { kind: Some("prune".to_owned()), ..Query::default() };
-    let mut last = None;
-    search.each(&query, Direction::OldestFirst, |_, leaf| {
-        let entry: serde_json::Value = serde_json::from_slice(leaf)?;
-        let classes = entry["classes"].as_array().into_iter().flatten();
-        let disclosures = classes.filter(|class| class["class"] == "disclosures");
-        last = disclosures.filter_map(|class| class["until"].as_i64()).chain(last).max();
-        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
-    })?;
-    Ok(last)
-}
-
 /// Today's rules, where they can be read.
 fn plan(config: &Config) -> Option<Plan> {
     app::load_keys(config).ok().and_then(|keys| app::load_rules(config, keys.pseudonyms).ok()?.plan)
-}
-
-/// Cases that today's rules keep from their customers: that day may have been put off since their entries.
-fn held_cases(plan: Option<&Plan>) -> BTreeSet<String> {
-    let tasks = plan.iter().flat_map(|plan| &plan.contractors).flat_map(|contractor| &contractor.tasks);
-    let is_held = |grant: &&Grant| grant.hold.as_ref().is_some_and(|hold| rules::today() < hold.until);
-    tasks.filter_map(|task| task.legal.as_ref()).filter(is_held).map(|grant| grant.case.clone()).collect()
-}
-
-/// Contractors, as far as today's rules know them.
-fn recipients(plan: Option<&Plan>) -> Recipients {
-    let known = plan.iter().flat_map(|plan| &plan.contractors).map(|contractor| {
-        let recipient = Recipient {
-            name: contractor.name.clone(),
-            service: contractor.service.clone(),
-            country: contractor.jurisdictions.to.to_string(),
-            contact: Some(contractor.contact.clone()).filter(|contact| !contact.is_empty()),
-        };
-        (contractor.id.to_string(), recipient)
-    });
-    Recipients(known.collect::<BTreeMap<_, _>>())
 }
 
 fn table(accounting: &Accounting, recipients: &Recipients) -> String {

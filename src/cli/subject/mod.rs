@@ -206,10 +206,7 @@ impl Known {
         let Some(plan) = loaded.ok().and_then(|loaded| loaded.plan) else {
             return Known { rules: None, ledger: config.ledger.path.clone() };
         };
-        let tasks = plan.contractors.iter().flat_map(|contractor| &contractor.tasks);
-        let mut purposes: Vec<String> = tasks.map(|task| task.consent_purpose().to_owned()).collect();
-        purposes.sort_unstable();
-        purposes.dedup();
+        let purposes = crate::customer::purposes(&plan).into_iter().map(|(id, _)| id).collect();
         let contractors = plan.contractors.iter().map(|contractor| contractor.id.to_string()).collect();
         Known { rules: Some((purposes, contractors)), ledger: config.ledger.path.clone() }
     }

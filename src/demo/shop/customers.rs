@@ -135,11 +135,6 @@ pub(super) struct Customer {
     marketing: bool,
 }
 
-/// The customer that does not exist: `c-19001`, as a canary of the rules. Nothing but its order leads there.
-pub(super) fn planted() -> Customer {
-    Customer::new(9_001)
-}
-
 /// Every customer, oldest first.
 pub(super) fn customers() -> Vec<Customer> {
     let mut emails = HashSet::new();
@@ -157,7 +152,7 @@ impl Customer {
         let mut rng = Rng::stream("customer", index);
         let locale = locale(rng.between(0, 100));
         let person = Person::new(&mut rng, locale);
-        let since = SNAPSHOT - CUSTOMERS.saturating_sub(index) * 2 * DAY - rng.between(125, 150) * DAY;
+        let since = SNAPSHOT - (CUSTOMERS - index) * 2 * DAY - rng.between(125, 150) * DAY;
         Customer {
             id: format!("c-{}", 10_000 + index),
             locale,

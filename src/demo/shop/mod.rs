@@ -22,8 +22,6 @@ use json::{array, object, optional, text, texts, timestamp, write_object};
 use tickets::Registration;
 use words::hash;
 
-pub use words::Rng;
-
 /// The moment at which the sample stands still (2026-11-23T06:00:00Z), in seconds since 1970.
 const SNAPSHOT: u64 = 1_795_413_600;
 const DAY: u64 = 86_400;
@@ -66,12 +64,14 @@ struct Document {
     status: &'static str,
     /// The carrier or vendor that works on it; empty where there is none.
     party: &'static str,
+    /// No list shows it: who finds it has tried numbers.
+    planted: bool,
     json: String,
 }
 
 impl Document {
     fn new(key: String, json: String) -> Document {
-        Document { key, status: "", party: "", json }
+        Document { key, status: "", party: "", planted: false, json }
     }
 
     fn is_ready_for(&self, carrier: &str) -> bool {
@@ -109,7 +109,7 @@ impl Collection {
 
     /// The numbers of some documents, of a kind whose keys are numbers.
     fn numbers(&self, wanted: impl Fn(&&Document) -> bool) -> Vec<u64> {
-        let documents = self.documents.iter().filter(wanted);
+        let documents = self.documents.iter().filter(|document| !document.planted).filter(wanted);
         documents.filter_map(|document| document.key.parse().ok()).collect()
     }
 }
@@ -150,14 +150,12 @@ impl Shop {
     /// links of its lists begin with it.
     pub fn new(base_url: &str) -> Shop {
         let customers = customers::customers();
-        let mut orders = orders::orders(&customers);
-        orders.push(orders::planted(&customers::planted()));
         let registrations = tickets::registrations(&customers);
         let profiles = customers.iter().map(Customer::profile).collect();
         let licences = registrations.iter().map(Registration::document).collect();
         Shop {
             base_url: base_url.trim_end_matches('/').to_owned(),
-            orders: Collection::new("orders", orders),
+            orders: Collection::new("orders", orders::orders(&customers)),
             customers: Collection::new("customers", profiles),
             tickets: Collection::new("tickets", tickets::tickets(&registrations)),
             registrations: Collection::new("registrations", licences),
@@ -178,17 +176,9 @@ impl Shop {
         Reply { status, headers: headers(&node, path, query), body }
     }
 
-    /// The numbers of the orders that are assigned to a carrier and ready to ship, newest first: what it works on
-    /// now. The planted one is not among them.
+    /// The numbers of the orders that are assigned to a carrier and ready to ship: what it may see now.
     pub fn orders_ready_for(&self, carrier: &str) -> Vec<u64> {
-        let mut ready = self.orders.numbers(|order| order.is_ready_for(carrier));
-        ready.retain(|order| *order != orders::PLANTED);
-        ready
-    }
-
-    /// The number of the order whose customer does not exist.
-    pub fn planted_order(&self) -> u64 {
-        orders::PLANTED
+        self.orders.numbers(|order| order.is_ready_for(carrier))
     }
 
     /// The numbers of all other orders: assigned to somebody else, not ready yet, or gone already.
@@ -201,9 +191,9 @@ impl Shop {
         self.tickets.numbers(|ticket| ticket.party == vendor && (ticket.status == "open") == open)
     }
 
-    /// The numbers of a vendor's tickets with this status.
-    pub fn tickets_with(&self, vendor: &str, status: &str) -> Vec<u64> {
-        self.tickets.numbers(|ticket| ticket.party == vendor && ticket.status == status)
+    /// The number of the planted ticket.
+    pub fn planted_ticket(&self) -> Option<u64> {
+        self.tickets.documents.iter().find(|ticket| ticket.planted)?.key.parse().ok()
     }
 
     /// The customer that an order is about.
@@ -239,7 +229,9 @@ impl Shop {
 
     fn list(&self, collection: &Collection, query: &str) -> Answer {
         let page = Page::parse(query, collection)?;
-        let wanted = |document: &&Document| page.status.is_none_or(|status| document.status == status);
+        let wanted = |document: &&Document| {
+            !document.planted && page.status.is_none_or(|status| document.status == status)
+        };
         let documents = collection.documents.iter().filter(wanted);
         let total = documents.clone().count();
         let shown = documents.skip(page.start).take(page.limit);

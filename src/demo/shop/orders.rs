@@ -8,29 +8,12 @@ use super::{Document, SNAPSHOT};
 const ORDERS: u64 = 3_500;
 /// The latest orders, most of which are still in the warehouse.
 const RECENT_ORDERS: u64 = 1_400;
-/// The number of the order that is planted.
-pub(super) const PLANTED: u64 = 479_913;
 /// Seconds from one order to the next.
 const ORDER_SPACING: u64 = 2_960;
 
 /// Every order, newest first.
 pub(super) fn orders(customers: &[Customer]) -> Vec<Document> {
     (0..ORDERS).rev().map(|index| order(index, customers)).collect()
-}
-
-/// An order that nobody has a reason to look at. It waits for its carrier like others, and is older than all.
-pub(super) fn planted(customer: &Customer) -> Document {
-    let mut rng = Rng::stream("order", ORDERS);
-    let sale = Sale {
-        customer,
-        placed: SNAPSHOT - (ORDERS + 1) * ORDER_SPACING,
-        status: "ready_to_ship",
-        carrier: Some("parcelco"),
-        recipient: customer.person.clone(),
-        gift: false,
-    };
-    let json = sale.json(&mut rng, PLANTED);
-    Document { key: PLANTED.to_string(), status: sale.status, party: "parcelco", json }
 }
 
 /// The parts of an order that several of its fields depend on.
@@ -65,6 +48,7 @@ fn order(index: u64, customers: &[Customer]) -> Document {
         key: number.to_string(),
         status,
         party: sale.carrier.unwrap_or_default(),
+        planted: false,
         json: sale.json(&mut rng, number),
     }
 }

@@ -10,6 +10,8 @@ const REGISTRATIONS: u64 = 1_200;
 const TICKETS: u64 = 900;
 /// Seconds from one ticket to the next.
 const TICKET_SPACING: u64 = 6_300;
+/// The planted ticket has the first free number from here on.
+const PLANTED: u64 = 71_350;
 
 const AGENT_REPLIES: &str = "Hello {name}, thank you for writing to us. Which version does the About window \
     show?|Dear {name}, I have reset the licence of {serial}, please sign in once more.|Hi, I see it. Please \
@@ -90,7 +92,27 @@ impl Registration<'_> {
 
 /// Every ticket, newest first.
 pub(super) fn tickets(registrations: &[Registration<'_>]) -> Vec<Document> {
-    (0..TICKETS).rev().map(|index| ticket(index, registrations)).collect()
+    let mut tickets: Vec<Document> = (0..TICKETS).rev().map(|index| ticket(index, registrations)).collect();
+    let is_free = |number: &u64| !tickets.iter().any(|ticket| ticket.key == number.to_string());
+    let number = (PLANTED..).find(is_free);
+    tickets.extend(number.map(planted));
+    tickets
+}
+
+/// A ticket of a customer that does not exist: nobody has a reason to ask for it.
+fn planted(number: u64) -> Document {
+    let json = object! {
+        "ticket_id": number, "opened_at": text(&timestamp(SNAPSHOT - 30 * 86_400)),
+        "status": text("open"), "vendor": text("helpdesk"), "subject_line": text("Cannot open the archive"),
+        "customer": object! {
+            "id": text("c-99001"), "name": text("Planted Customer"), "email": text("planted@example.net"),
+            "phone": text("+1 202 555 0188"), "loyalty_tier": text("bronze"), "date_of_birth": text("1980-01-01"),
+        },
+        "product": object! { "name": text("Owl Archive"), "version": text("3.0.2"), "serial": text("OWA-0000-0000-0000") },
+        "messages": "[]",
+        "internal": object! { "priority": text("p4"), "sentiment": decimal(0), "escalation_notes": optional(None) },
+    };
+    Document { key: number.to_string(), status: "open", party: "helpdesk", planted: true, json }
 }
 
 fn ticket(index: u64, registrations: &[Registration<'_>]) -> Document {
@@ -110,7 +132,7 @@ fn ticket(index: u64, registrations: &[Registration<'_>]) -> Document {
         "messages": array(&messages(&mut rng, registration, message, opened)),
         "internal": internal(&mut rng, customer),
     };
-    Document { key: number.to_string(), status, party: vendor, json }
+    Document { key: number.to_string(), status, party: vendor, planted: false, json }
 }
 
 fn caller(customer: &Customer) -> String {

@@ -8,7 +8,7 @@ const SEED: u64 = 0x5eed_0f5a_317e_600d;
 
 /// A splitmix64 generator. Every document has a stream of its own, so that one of them can change
 /// without changing the rest.
-pub struct Rng(u64);
+pub(super) struct Rng(u64);
 
 impl Rng {
     /// The stream of the document `number` of a kind.

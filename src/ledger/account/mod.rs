@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use gather::{Account, Accounting, Field, Ground};
+pub use gather::{Account, Accounting, Field, Ground, Group};
 pub use page::html;
 pub use report::json;
 
@@ -65,11 +65,26 @@ pub struct Frame<'a> {
 
 /// A field in plain words: `Recipient phone (last four characters only)`.
 pub fn field_words(field: &Field) -> String {
-    let name = words::field(&field.path);
-    match &field.transform {
+    plain_field(&field.path, field.transform.as_deref())
+}
+
+/// The same, of a path and a transform as a rule writes them.
+pub fn plain_field(path: &str, transform: Option<&str>) -> String {
+    let name = words::field(path);
+    match transform {
         None => name,
         Some(transform) => format!("{name} ({})", words::transform(transform)),
     }
+}
+
+/// A country by its English name; the code itself where there is none.
+pub fn country_name(code: &str) -> &str {
+    words::country(code)
+}
+
+/// What allows a transfer abroad, in plain words: `Standard contractual clauses`.
+pub fn transfer_words(word: &str) -> &str {
+    words::transfer(word)
 }
 
 /// On what ground, in plain words: `Required by law: case 2026/1234, District Court of Amsterdam`.

@@ -82,6 +82,11 @@ impl Consents {
         }
     }
 
+    /// It is known what customers said.
+    pub fn is_known(&self) -> bool {
+        self.registry().is_some()
+    }
+
     /// How much was said so far. To be read before anything is decided.
     pub fn generation(&self) -> u64 {
         self.registry().map_or(0, Registry::generation)

@@ -3,9 +3,7 @@
 
 use serde::Serialize;
 
-use crate::model::RequestId;
-
-use super::{Dated, Disclosure, Draft, Head, Part};
+use super::{Disclosure, Draft, Head, Part, now};
 
 /// Something that a reviewer should look at. `D` says what: counts, paths of the rules, networks.
 #[derive(Clone, Debug, Serialize)]
@@ -44,10 +42,10 @@ struct SignalBody<'a, D> {
 
 impl Draft {
     pub fn signal(id: String, signal: &Signal<impl Serialize>) -> Draft {
-        Dated::now().signal(id, signal)
+        Draft::signal_at(id, signal, now())
     }
 
-    pub(super) fn signal_at(time: i64, id: String, signal: &Signal<impl Serialize>) -> Draft {
+    pub(super) fn signal_at(id: String, signal: &Signal<impl Serialize>, time: i64) -> Draft {
         Draft {
             parts: vec![part(&id, time, signal)],
             contractor: Some(signal.contractor.to_owned()),
@@ -71,7 +69,7 @@ pub(super) fn of_canary(entry: &Disclosure, time: i64) -> Part {
         entries: vec![entry.id.clone()],
     };
     // An id of its own: by that of the disclosure its contractor may ask for a receipt.
-    part(&RequestId::as_of(time).to_string(), time, &signal)
+    part(&uuid::Uuid::now_v7().to_string(), time, &signal)
 }
 
 fn part(id: &str, time: i64, signal: &Signal<impl Serialize>) -> Part {

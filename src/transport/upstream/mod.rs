@@ -143,9 +143,9 @@ impl Endpoints {
     }
 
     /// The URL of each endpoint, and whether requests go there now.
-    pub fn states(&self) -> Vec<(String, bool)> {
+    pub fn states(&self) -> impl Iterator<Item = (String, bool)> {
         let now = Instant::now();
-        self.all.iter().map(|endpoint| (endpoint.url.clone(), endpoint.health.serves(now))).collect()
+        self.all.iter().map(move |endpoint| (endpoint.url.clone(), endpoint.health.serves(now)))
     }
 
     /// Sends a request to one of the endpoints, and waits for the head of its answer. Its target is path and

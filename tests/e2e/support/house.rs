@@ -346,6 +346,22 @@ impl House {
         assert!(report.is_clean(), "{report:?}");
     }
 
+    /// Where the review side listens.
+    pub fn admin(&self) -> SocketAddr {
+        let log = self.log();
+        let line = log.lines().rfind(|line| line.contains("admin side")).expect("there is a review side");
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Makes an account of the review side; its password.
+    pub fn account(&self, name: &str, role: &str) -> String {
+        let output = self.command(&["admin", "add", name, "--role", role, "--by", "test"]);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_once("shown once: ").unwrap().1.trim().to_owned()
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

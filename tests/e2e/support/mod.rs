@@ -4,8 +4,11 @@
 mod client;
 pub mod h2_raw;
 mod house;
+mod issuer;
 pub mod lists;
+mod provider;
 mod upstream;
+mod visitor;
 pub mod wire;
 
 use std::time::Duration;
@@ -14,7 +17,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 pub use client::{Arriving, Client, Response};
 pub use house::{CONFIG, House, RULES, entries_at, files_below};
+pub use issuer::{Issuer, Key, b64};
+pub use provider::{IdentityProvider, SECRET, Twist};
 pub use upstream::{Answer, StubUpstream};
+pub use visitor::{Reply, Visitor};
 
 /// Far above every limit that tests set, far below every default.
 pub const SOON: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::hmac;
+use aws_lc_rs::signature::KeyPair;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
@@ -82,7 +83,7 @@ async fn a_token_without_a_signature_or_under_a_secret_that_everybody_has_is_ref
         refused(&house, none, &format!("{message}."), algorithm).await;
         refused(&house, none, &forged(&curve, json!({ "alg": none }), &claims(json!({}))), algorithm).await;
     }
-    let Key::Rsa(key) = &rsa.key else { unreachable!() };
+    let crate::support::Key::Rsa(key) = &rsa.key else { unreachable!() };
     let der: PublicKeyX509Der = key.public_key().as_der().unwrap();
     let lines: Vec<String> = STANDARD
         .encode(der.as_ref())
