@@ -46,8 +46,8 @@ use hyper::body::Incoming;
 
 pub use edge::edge;
 pub use forward::Upstream;
-pub use record::disclosed;
 pub use observer::{Observer, signal_entry};
+pub use record::disclosed;
 pub use refusal::{Missing, Refusal};
 pub use respond::Outgoing;
 pub use sighting::Watcher;
