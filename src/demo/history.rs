@@ -1,10 +1,13 @@
-//! A month that was: requests over the sample shop, reduced by the real rules and seen by the real detectors, with
+//! Six weeks that were: requests over the sample shop, reduced by the real rules and seen by the real detectors, with
 //! dates in the past. So that each page of the review side has something true to show.
 //!
 //! Two things are in it that are worth finding: a night in which somebody tries ticket numbers, one after the other,
-//! and an afternoon on which far more customers are looked at than usual.
+//! and an afternoon on which far more customers are looked at than usual. What the detectors have learned is kept for
+//! the gateway that comes: what is usual then is usual now.
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -21,14 +24,14 @@ use crate::config::Config;
 use crate::diagnostic::Source;
 use crate::filter::{Outcome as Reduced, Tally};
 use crate::ledger::{
-    Dated, Disclosure, Draft, Ledger, OwnKind, Parties, Refused, Request, Signal, Started, SuspensionAction,
+    Dated, Disclosure, Draft, Ledger, OwnKind, Parties, Refused, Request, Started, SuspensionAction,
     SuspensionEvent,
 };
 use crate::model::{KeyEpoch, RequestId, SubjectPseudonym};
-use crate::proxy::disclosed;
+use crate::proxy::{Missing, Observer, Refusal, disclosed, signal_entry};
 use crate::rules::fixture::Call;
 use crate::rules::{Contractor, Plan, Route, Surroundings, compile};
-use crate::signals::{Detectors, Event, Outcome, Signal as Found};
+use crate::signals::{Event, Outcome, Signal};
 
 use super::REVIEWER;
 use super::shop::Shop;
@@ -36,10 +39,12 @@ use plan::{Act, Happening, happenings};
 
 /// Entries that are on their way to the disk together.
 const TOGETHER: usize = 256;
+/// One answer in so many is looked at for its shape.
+const SAMPLED: u64 = 4;
 /// Microseconds.
 const SECOND: i64 = 1_000_000;
 
-/// Writes the month before `now` (microseconds since 1970) into a ledger that has no entry yet; how many entries that
+/// Writes the weeks before `now` (microseconds since 1970) into a ledger that has no entry yet; how many entries that
 /// are. Nothing where the rules are not those of the demonstration.
 ///
 /// # Errors
@@ -53,7 +58,9 @@ pub async fn write(config: &Config, plan: &Plan, keys: &Keys, shop: &Shop, now: 
         shop,
         plan: &before,
         epoch: keys.subjects.current().clone(),
-        detectors: Detectors::default(),
+        observer: Observer::new(keys.pseudonyms.clone()),
+        answers: 0,
+        released: false,
         seen: HashSet::new(),
         day: 0,
         drafts: Vec::new(),
@@ -76,10 +83,11 @@ pub async fn write(config: &Config, plan: &Plan, keys: &Keys, shop: &Shop, now: 
         }
     }
     past.flush().await?;
+    past.observer.keep_beside(&config.ledger.path, now / SECOND)?;
     Ok(past.written)
 }
 
-/// The rules as they were at the month's beginning: the telephone number of a recipient left as it is.
+/// The rules as they were at the beginning: the telephone number of a recipient left as it is.
 fn plan_before(config: &Config, plan: &Plan, keys: &Keys) -> Option<Plan> {
     const NOW: &str = "{ path = \"@.recipient.phone\", transform = \"last4\",";
     const THEN: &str = "{ path = \"@.recipient.phone\",";
@@ -110,7 +118,10 @@ struct Past<'p> {
     shop: &'p Shop,
     plan: &'p Plan,
     epoch: KeyEpoch,
-    detectors: Detectors,
+    observer: Observer,
+    answers: u64,
+    /// The shop sends the field that it did not send before.
+    released: bool,
     /// Customers that were seen on the day, by contractor.
     seen: HashSet<(String, SubjectPseudonym)>,
     day: i64,
@@ -137,10 +148,7 @@ impl<'p> Past<'p> {
             self.drafts.push(Dated(time).started(RequestId::at(time).to_string(), &started));
         }
         self.drafts.push(Dated(time).rules(RequestId::at(time).to_string(), &activated(plan, before)));
-        for contractor in &plan.contractors {
-            let credentials = contractor.credentials.iter().map(|credential| credential.as_str());
-            self.detectors.know(contractor.id.as_str(), credentials, time / SECOND);
-        }
+        self.observer.know(plan, time / SECOND);
         Ok(())
     }
 
@@ -158,6 +166,7 @@ impl<'p> Past<'p> {
                 let event = SuspensionEvent { contractor, action: *action, by, reason };
                 self.own(time, OwnKind::Suspension, &serde_json::to_value(&event)?);
             }
+            Act::Release => self.released = true,
             Act::NewRules => {}
         }
         Ok(())
@@ -186,43 +195,71 @@ impl<'p> Past<'p> {
         };
         let (address, query) = path.split_once('?').unwrap_or((path, ""));
         let (found, route) = call.route(self.plan).context("a request of the history has no route")?;
-        let refused = match (fault, contractor == "helpdesk" && self.refused) {
-            (_, true) => Some((403, "suspended")),
-            (fault, false) => fault,
-        };
         let visit = Visit { time, contractor: found, route, method, source, number: number(address) };
-        if let Some((status, code)) = refused {
-            self.refuse(&visit, status, code);
+        if contractor == "helpdesk" && self.refused {
+            self.refuse(&visit, &Refusal::Suspended);
+            return Ok(());
+        }
+        if let Some((status, code)) = fault {
+            self.refuse_as(&visit, status, code, None);
             return Ok(());
         }
         let reply = self.shop.respond(method, address, Some(query), body.as_bytes());
         if reply.status == 404 {
-            self.refuse(&visit, 404, "not-found");
+            self.refuse(&visit, &Refusal::NotFound(Missing::Upstream));
             return Ok(());
         }
-        match route.filter.reduce_for(reply.body.as_bytes(), None) {
+        let sent = if self.released { reply.body } else { without_company(&reply.body) };
+        match route.filter.reduce_for(sent.as_bytes(), None) {
             Ok(Reduced::Reduced { body, tally }) => {
-                self.disclose(&visit, reply.status, body.len() as u64, &tally)
+                let id = self.disclose(&visit, reply.status, body.len() as u64, &tally);
+                self.sample(&visit, id, sent);
             }
-            Ok(Reduced::Withheld) => self.refuse(&visit, 404, "not-found"),
-            Err(_) => self.refuse(&visit, 502, "upstream-malformed"),
+            Ok(Reduced::Withheld) => self.refuse(&visit, &Refusal::NotFound(Missing::Condition)),
+            Err(fault) => self.refuse(&visit, &fault.into()),
         }
         Ok(())
     }
 
-    fn refuse(&mut self, visit: &Visit, status: u16, code: &'static str) {
+    /// Now and then, what the shop sent is looked at for its shape.
+    fn sample(&mut self, visit: &Visit, id: RequestId, sent: String) {
+        self.answers += 1;
+        if self.answers.is_multiple_of(SAMPLED) {
+            let found = self.observer.learn(id, (visit.contractor, visit.route), sent, visit.time / SECOND);
+            self.raise(visit.time, &found);
+        }
+    }
+
+    fn raise(&mut self, time: i64, found: &[Signal]) {
+        let drafts = found
+            .iter()
+            .map(|signal| Dated(time).signal(RequestId::at(time).to_string(), &signal_entry(signal)));
+        self.drafts.extend(drafts);
+    }
+
+    fn refuse(&mut self, visit: &Visit, refusal: &Refusal) {
+        let cause = refusal.cause();
+        self.refuse_as(visit, refusal.status().as_u16(), refusal.code(), cause.as_deref());
+    }
+
+    fn refuse_as(&mut self, visit: &Visit, status: u16, code: &str, cause: Option<&str>) {
         let id = RequestId::at(visit.time);
-        let task = visit.contractor.tasks[visit.route.task].id.as_str();
-        let refused = Refused { task: Some(task), status, code, cause: None, not_written: 0, after_parts: 0 };
+        // A contractor that is suspended is refused before anybody looks at what it asks for.
+        let is_looked_at = code != Refusal::Suspended.code();
+        let task = is_looked_at.then(|| visit.contractor.tasks[visit.route.task].id.as_str());
+        let refused = Refused { task, status, code, cause, not_written: 0, after_parts: 0 };
+        let request = match is_looked_at {
+            true => visit.request(),
+            false => Request { route: None, ..visit.request() },
+        };
         let rules = self.plan.digest.as_str();
-        let draft =
-            Dated(visit.time).refusal(id.to_string(), visit.parties(), visit.request(), rules, &refused);
+        let draft = Dated(visit.time).refusal(id.to_string(), visit.parties(), request, rules, &refused);
         self.drafts.push(draft);
         let outcome = if code == "not-found" { Outcome::NotFound } else { Outcome::Other };
         self.see(visit, id, outcome, None);
     }
 
-    fn disclose(&mut self, visit: &Visit, status: u16, bytes: u64, tally: &Tally) {
+    fn disclose(&mut self, visit: &Visit, status: u16, bytes: u64, tally: &Tally) -> RequestId {
         let id = RequestId::at(visit.time);
         let planted = visit.contractor.canaries.count(&tally.subjects);
         let disclosed = disclosed(visit.contractor, visit.route, Some(tally), status, bytes);
@@ -240,6 +277,7 @@ impl<'p> Past<'p> {
         };
         self.drafts.push(Dated(visit.time).disclosure(entry));
         self.see(visit, id, Outcome::Disclosed, Some(tally));
+        id
     }
 
     /// Shows it to the detectors, and writes what they find.
@@ -275,9 +313,9 @@ impl<'p> Past<'p> {
             released: tally.is_some_and(|tally| tally.records_released > 0),
             number: visit.number,
         };
-        for found in self.detectors.see(&event) {
-            self.drafts.push(signal(visit.time, &found));
-        }
+        let disclosing = tally.map(|_| (visit.contractor, visit.route));
+        let found = self.observer.see(&event, disclosing);
+        self.raise(visit.time, &found);
     }
 
     fn names(&self, tally: &Tally) -> Vec<SubjectPseudonym> {
@@ -289,7 +327,7 @@ impl<'p> Past<'p> {
         self.written += drafts.len() as u64;
         // Polled in their order, so that they are queued in it.
         for written in join_all(drafts.into_iter().map(|draft| self.ledger.record(draft))).await {
-            written.context("the month of history cannot be written")?;
+            written.context("the demonstration's history cannot be written")?;
         }
         Ok(())
     }
@@ -319,17 +357,12 @@ impl Visit<'_> {
     }
 }
 
-fn signal(time: i64, found: &Found) -> Draft {
-    let entry = Signal {
-        signal: found.details.name(),
-        contractor: &found.contractor,
-        credential: found.credential.as_deref(),
-        task: found.task.as_deref(),
-        route: found.route.as_deref(),
-        details: &found.details,
-        entries: found.requests.iter().map(ToString::to_string).collect(),
-    };
-    Dated(time).signal(RequestId::at(time).to_string(), &entry)
+/// An answer as the shop gave it before it sent the recipient's company along: the last member of its object.
+fn without_company(body: &str) -> String {
+    let mut pieces = body.split(",\"company\":");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    pieces.for_each(|piece| text.push_str(&piece[piece.find('}').unwrap_or(0)..]));
+    text
 }
 
 fn number(path: &str) -> Option<u64> {

@@ -56,7 +56,7 @@ pub struct Arguments {
     /// Serve the sample shop here instead of at the configured upstream; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     shop: Option<SocketAddr>,
-    /// Fill a new ledger with a month of history, and play a minute of requests, good and bad
+    /// Fill a new ledger with six weeks of history, and play a minute of requests, good and bad
     #[arg(long)]
     traffic: bool,
 }
@@ -95,7 +95,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             let now = jiff::Timestamp::now().as_microsecond();
             match history::write(&config, &plan, &keys, &shop, now).await? {
                 0 => {}
-                entries => println!("A month of history is in the ledger: {entries} entries.\n"),
+                entries => println!("Six weeks of history are in the ledger: {entries} entries.\n"),
             }
         }
         let server = Server::start(&config, plan, &keys, None).await?;

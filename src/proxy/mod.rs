@@ -22,6 +22,7 @@ mod forward;
 mod hygiene;
 mod limits;
 mod memory;
+mod observer;
 mod own;
 mod parts;
 mod receipt;
@@ -45,8 +46,9 @@ use hyper::body::Incoming;
 
 pub use edge::edge;
 pub use forward::Upstream;
+pub use observer::{Observer, signal_entry};
 pub use record::disclosed;
-pub use refusal::Refusal;
+pub use refusal::{Missing, Refusal};
 pub use respond::Outgoing;
 pub use sighting::Watcher;
 pub use suspended::Suspended;

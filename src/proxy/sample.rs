@@ -4,7 +4,7 @@
 //! **Guarantees.** A request that is not sampled pays one look at a clock. At most one answer of each route in a
 //! second is copied, 64 KiB of it, eight at once in all; where more wait, none is taken. A copy is overwritten
 //! when it was looked at, and nothing of it but names and types comes out. **Must not** reach the contractor,
-//! a file or the log. **Called by** `reduce` and `watch`.
+//! a file or the log. **Called by** `reduce` and `observer`.
 
 use std::sync::Arc;
 
@@ -67,24 +67,26 @@ pub struct Sampled {
     pub sample: Box<Sample>,
 }
 
-impl Sampled {
-    /// What it shows that is not as it was.
-    pub fn learn(self, drift: &mut Drift, now: i64) -> Vec<Signal> {
-        let contractor = self.caller.contractor();
-        let route = &contractor.routes[self.route];
-        let name_of_route = route.methods_and_path();
-        let name = RouteName {
-            contractor: contractor.id.as_str(),
-            task: contractor.tasks[route.task].id.as_str(),
-            route: &name_of_route,
-        };
-        let shape = Node::of(&self.sample.bytes);
-        drop(self.sample);
-        let found = drift.learn(name, shape, now, |trail| disclosed_by(route, trail, 0..1).is_some());
-        let template = route.template.as_str();
-        let found = found.into_iter().filter_map(|found| details(route, found));
-        found.map(|details| signal(name, template, self.id, details)).collect()
+impl AsRef<[u8]> for Sample {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
+}
+
+/// What a sample shows that is not as it was.
+pub fn learn(
+    drift: &mut Drift,
+    id: RequestId,
+    (name, route): (RouteName, &Route),
+    sample: impl AsRef<[u8]>,
+    now: i64,
+) -> Vec<Signal> {
+    let shape = Node::of(sample.as_ref());
+    drop(sample);
+    let found = drift.learn(name, shape, now, |trail| disclosed_by(route, trail, 0..1).is_some());
+    let template = route.template.as_str();
+    let found = found.into_iter().filter_map(|found| details(route, found));
+    found.map(|details| signal(name, template, id, details)).collect()
 }
 
 /// What it is, in the rule's words, and what to do about it; `None` where the rule has asked for it by name.

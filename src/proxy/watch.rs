@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use crate::ledger::{self, Draft, Ledger, StateFile};
+use crate::ledger::{Draft, Ledger, StateFile};
 use crate::model::{RequestId, SubjectKey};
-use crate::rules::{Contractor, Plan, Route};
-use crate::signals::drift::{Drift, RouteName};
-use crate::signals::{Detectors, Signal};
+use crate::signals::Signal;
 
-use super::sighting::{Seen, Sighting, Watcher, now};
+use super::observer::{self, KeptMemory, Observer, signal_entry};
+use super::sample::Sampled;
+use super::sighting::{Sighting, Watcher, now};
 
 /// Sightings that are taken at once.
 const AT_ONCE: usize = 256;
@@ -24,17 +24,11 @@ const PACE: Duration = Duration::from_secs(10);
 const KEEP: u32 = 6;
 /// Signals that may wait for a ledger that cannot be written.
 const WAITING: usize = 1000;
-/// What the file with the detectors' memory is called.
-const FILE: &str = "signals.json";
-/// And the one with what upstreams send.
-const SHAPES: &str = "shapes.json";
-
 /// The detectors at work.
 pub struct Watch {
     watcher: Arc<Watcher>,
     sightings: Receiver<Sighting>,
-    detectors: Detectors,
-    drift: Drift,
+    observer: Observer,
     ledger: Arc<Ledger>,
     habits: Memory,
     shapes: Memory,
@@ -56,13 +50,14 @@ struct Memory {
 ///
 /// Under `key`, names in what upstreams send are hashed.
 pub fn watch(ledger: Arc<Ledger>, key: SubjectKey) -> (Arc<Watcher>, Watch) {
-    let [habits, shapes] = [FILE, SHAPES].map(|name| Memory::of(StateFile::beside(ledger.path(), name)));
+    let files = observer::files(ledger.path());
+    let observer = Observer::restore(&files, key);
+    let [habits, shapes] = files.map(Memory::of);
     let (watcher, sightings) = Watcher::new();
     let watch = Watch {
         watcher: Arc::clone(&watcher),
         sightings,
-        detectors: restore(&habits.file),
-        drift: restore_drift(&shapes.file, key),
+        observer,
         ledger,
         habits,
         shapes,
@@ -70,52 +65,6 @@ pub fn watch(ledger: Arc<Ledger>, key: SubjectKey) -> (Arc<Watcher>, Watch) {
         is_stuck: false,
     };
     (watcher, watch)
-}
-
-/// What cannot be read is not worth a gateway that does not start: the habits are learned anew.
-fn restore(file: &StateFile) -> Detectors {
-    let kept = match file.read() {
-        Ok(None) => return Detectors::default(),
-        Ok(Some(kept)) => Detectors::restore(&kept).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    kept.unwrap_or_else(|error| {
-        let file = file.path().display();
-        tracing::warn!(%file, error, "what contractors usually do is not known any more and is learned anew");
-        Detectors::default()
-    })
-}
-
-/// The same for what upstreams send.
-fn restore_drift(file: &StateFile, key: SubjectKey) -> Drift {
-    let kept = match file.read() {
-        Ok(None) => return Drift::new(key),
-        Ok(Some(kept)) => Drift::restore(key.clone(), &kept).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    kept.unwrap_or_else(|error| {
-        let file = file.path().display();
-        tracing::warn!(%file, error, "what upstreams usually send is not known any more and is learned anew");
-        Drift::new(key)
-    })
-}
-
-/// The routes of all contractors, and what each discloses.
-fn routes(plan: &Plan) -> Vec<(&Contractor, &Route, String)> {
-    let of = |contractor: &Arc<Contractor>| contractor.routes.len();
-    let mut all = Vec::with_capacity(plan.contractors.iter().map(of).sum());
-    for contractor in &plan.contractors {
-        all.extend(contractor.routes.iter().map(|route| (&**contractor, route, route.methods_and_path())));
-    }
-    all
-}
-
-fn name_of<'n>(contractor: &'n Contractor, route: &Route, name: &'n str) -> RouteName<'n> {
-    RouteName {
-        contractor: contractor.id.as_str(),
-        task: contractor.tasks[route.task].id.as_str(),
-        route: name,
-    }
 }
 
 impl Memory {
@@ -184,34 +133,18 @@ impl Watch {
 
     fn take(&mut self, sighting: Sighting) {
         match sighting {
-            Sighting::Rules(ruling) => {
-                for contractor in &ruling.plan.contractors {
-                    let credentials = contractor.credentials.iter().map(|credential| credential.as_str());
-                    self.detectors.know(contractor.id.as_str(), credentials, now());
-                }
-                let routes = routes(&ruling.plan);
-                let known = routes.iter().map(|(contractor, route, name)| {
-                    let paths = route.fields.iter().map(|field| field.path.as_str()).collect();
-                    (name_of(contractor, route, name), paths)
-                });
-                self.drift.know(known, now());
+            Sighting::Rules(ruling) => self.observer.know(&ruling.plan, now()),
+            Sighting::Request(seen) => {
+                let found = self.observer.see(&seen.event(), seen.disclosing());
+                self.raise(found);
             }
-            Sighting::Request(seen) => self.take_request(&seen),
-            Sighting::Sample(sampled) => {
-                let found = sampled.learn(&mut self.drift, now());
+            Sighting::Sample(Sampled { id, caller, route, sample }) => {
+                let contractor = caller.contractor();
+                let route = &contractor.routes[route];
+                let found = self.observer.learn(id, (contractor, route), *sample, now());
                 self.raise(found);
             }
         }
-    }
-
-    fn take_request(&mut self, seen: &Seen) {
-        let event = seen.event();
-        let mut found = self.detectors.see(&event);
-        if let Some((contractor, route)) = seen.disclosing() {
-            let name = route.methods_and_path();
-            found.extend(self.drift.see(name_of(contractor, route, &name), &event));
-        }
-        self.raise(found);
     }
 
     fn raise(&mut self, found: Vec<Signal>) {
@@ -226,7 +159,7 @@ impl Watch {
     async fn write(&mut self) {
         while let Some(signal) = self.waiting.front() {
             let name = signal.details.name();
-            let recorded = self.ledger.record(draft(name, signal)).await;
+            let recorded = self.ledger.record(draft(signal)).await;
             self.is_stuck = recorded.is_err();
             match recorded {
                 Ok(receipt) => {
@@ -256,9 +189,9 @@ impl Watch {
         if !self.waiting.is_empty() {
             return;
         }
-        let known = self.detectors.keep(now());
-        self.habits.keep(known, "what contractors usually do").await;
-        self.shapes.keep(self.drift.keep(), "what upstreams usually send").await;
+        let KeptMemory { habits, shapes } = self.observer.keep(now());
+        self.habits.keep(habits, "what contractors usually do").await;
+        self.shapes.keep(shapes, "what upstreams usually send").await;
     }
 
     fn tell_missed(&self) {
@@ -269,15 +202,6 @@ impl Watch {
     }
 }
 
-fn draft(name: &str, signal: &Signal) -> Draft {
-    let entry = ledger::Signal {
-        signal: name,
-        contractor: &signal.contractor,
-        credential: signal.credential.as_deref(),
-        task: signal.task.as_deref(),
-        route: signal.route.as_deref(),
-        details: &signal.details,
-        entries: signal.requests.iter().map(ToString::to_string).collect(),
-    };
-    Draft::signal(RequestId::new().to_string(), &entry)
+fn draft(signal: &Signal) -> Draft {
+    Draft::signal(RequestId::new().to_string(), &signal_entry(signal))
 }

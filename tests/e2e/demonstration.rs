@@ -18,8 +18,13 @@ impl Drop for Demo {
 }
 
 fn start(folder: &Path) -> Demo {
+    start_with(folder, &[])
+}
+
+fn start_with(folder: &Path, more: &[&str]) -> Demo {
     let mut child = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
         .args(["demo", "--listen", "127.0.0.1:0", "--shop", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(more)
         .current_dir(folder)
         // What is handed over is for `serve`.
         .env("LISTEN_FDS", "2")
@@ -105,6 +110,34 @@ fn the_printed_lines_work_as_they_stand_and_a_second_start_reuses_what_is_there(
     assert_eq!(std::fs::read(folder.join("certs/parcelco.pem")).unwrap(), certificate);
     assert!(demo.run(folder, "for the shipping partner").contains("shipping_address"));
     demo.stop();
+}
+
+#[test]
+fn with_traffic_a_new_ledger_has_weeks_of_history_that_verify_and_two_stories_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let demo = start_with(folder, &["--traffic"]);
+    assert!(demo.run(folder, "verified entry by entry").contains("all right: 0 errors, 0 warnings"));
+    let query = |rest: &str| {
+        let (_, command) = demo.lines.iter().find(|(about, _)| about.contains("What was disclosed")).unwrap();
+        let command = format!("{command} {rest} --limit 1000");
+        let output = Command::new("sh").args(["-c", &command]).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // The gateway that runs may have seen more by now, but not before today.
+    let yesterday = jiff::Timestamp::now().as_second() / 86_400 * 86_400;
+    let yesterday = jiff::Timestamp::from_second(yesterday - 1).unwrap();
+    let signals = query(&format!("--kind signal --until {yesterday}"));
+    let count = |name: &str| signals.matches(&format!("signal: {name}")).count();
+    assert_eq!((count("canary"), count("enumeration"), count("harvest")), (1, 2, 1), "{signals}");
+    assert!(count("off-hours") >= 1 && count("new-network") == 1, "{signals}");
+    assert!(count("new-upstream-field") > 0 && signals.contains("@.recipient.company"), "{signals}");
+    let rules = query("--kind rules --format json");
+    assert!(rules.contains("\"effect\":\"narrows\"") && !rules.contains("\"effect\":\"widens\""), "{rules}");
+    demo.stop();
+    let known = std::fs::read_to_string(folder.join("ledger/fieldgate.signals.json")).unwrap();
+    assert!(known.contains("127.0.0.0/24"), "{known}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What happened in the month, and when.
+//! What happened in these weeks, and when.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,8 @@ use crate::ledger::{OwnKind, SuspensionAction};
 use super::super::shop::Shop;
 use super::{REVIEWER, SECOND, reviewed};
 
-const DAYS: i64 = 30;
+/// Off hours are told of a contractor that has called for four weeks: the night must not come before.
+const DAYS: i64 = 42;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
@@ -19,14 +20,15 @@ const NIGHT: i64 = 9;
 const HARVEST: i64 = 3;
 const BAD_HOUR: i64 = 5;
 const NEW_RULES: i64 = 14;
+const RELEASE: i64 = 6;
 
 /// Numbers that are tried in the night, around the planted one.
 const TRIED: u64 = 90;
 /// Lists of 100 orders that are read in the afternoon.
 const PAGES: u64 = 12;
 
-const PARCELCO: [u8; 4] = [203, 0, 113, 20];
-const HELPDESK: [u8; 4] = [198, 51, 100, 30];
+/// The sample contractors call from this machine, then as now.
+const HERE: [u8; 4] = [127, 0, 0, 1];
 const ELSEWHERE: [u8; 4] = [192, 0, 2, 77];
 
 /// Something that happened.
@@ -56,6 +58,8 @@ pub enum Act {
         reason: &'static str,
     },
     NewRules,
+    /// From now on the shop's answers have a field that they had not before.
+    Release,
 }
 
 /// A sequence of numbers that look like chance and are always the same.
@@ -81,7 +85,7 @@ impl Chance {
 }
 
 fn call(time: i64, contractor: &'static str, path: String) -> Happening {
-    let source = IpAddr::from(if contractor == "parcelco" { PARCELCO } else { HELPDESK });
+    let source = IpAddr::from(HERE);
     Happening { time, act: Act::Call { contractor, method: "GET", path, body: "", source, fault: None } }
 }
 
@@ -113,6 +117,7 @@ pub fn happenings(shop: &Shop, now: i64) -> Vec<Happening> {
     harvest((today - HARVEST) * DAY + 15 * HOUR + 2 * MINUTE, &mut all);
     bad_hour((today - BAD_HOUR) * DAY + 10 * HOUR + 20 * MINUTE, &lists, &mut chance, &mut all);
     all.push(Happening { time: (today - NEW_RULES) * DAY + 9 * HOUR + 30 * MINUTE, act: Act::NewRules });
+    all.push(Happening { time: (today - RELEASE) * DAY + 6 * HOUR + 12 * MINUTE, act: Act::Release });
     people(today, &mut all);
     all.retain(|happening| happening.time < now - 5 * SECOND);
     all.sort_by_key(|happening| happening.time);
@@ -128,7 +133,7 @@ struct Lists {
 
 fn usual_day(day: i64, is_weekend: bool, lists: &Lists, chance: &mut Chance, all: &mut Vec<Happening>) {
     let (parcels, tickets) =
-        if is_weekend { (30, 0) } else { (250 + chance.below(60), 90 + chance.below(40)) };
+        if is_weekend { (80, 20) } else { (300 + chance.below(70), 130 + chance.below(50)) };
     let at = |from: i64, hours: u64, chance: &mut Chance| {
         day * DAY + from * HOUR + chance.below(hours * 3_600_000_000) as i64
     };
@@ -143,13 +148,13 @@ fn usual_day(day: i64, is_weekend: bool, lists: &Lists, chance: &mut Chance, all
         };
         all.push(happening);
     }
+    // Helpdesk never asks for the list of tickets, nor ParcelCo for all orders at once: a review finds that.
     for _ in 0..tickets {
         let time = at(8, 10, chance);
         let ticket = chance.pick(&lists.open);
         let happening = match chance.below(100) {
             0..=79 => call(time, "helpdesk", format!("/tickets/{ticket}")),
-            80..=85 => call(time, "helpdesk", "/tickets?limit=20".to_owned()),
-            86..=95 => {
+            80..=95 => {
                 let mut comment = call(time, "helpdesk", format!("/tickets/{ticket}/comments"));
                 if let Act::Call { method, body, .. } = &mut comment.act {
                     (*method, *body) = ("POST", "{\"comment\":\"We are on it.\"}");
@@ -184,7 +189,7 @@ fn night(start: i64, shop: &Shop, all: &mut Vec<Happening>) {
         REVIEWER,
         "Ticket numbers were tried at night; asked Helpdesk",
     ));
-    let answered = "Helpdesk: a laptop was lost; its certificate is revoked";
+    let answered = "Helpdesk: a script of somebody who has left; it is switched off";
     all.push(suspension(4 * HOUR, SuspensionAction::Resumed, "operator", answered));
 }
 
