@@ -29,7 +29,7 @@ const MADE: usize = 18;
 /// Bytes.
 const SALT: usize = 16;
 
-/// What somebody may do, see [`Role::may`](super::super::guard::Right).
+/// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
