@@ -207,7 +207,14 @@ impl Server {
         // Rules that come into force are kept as they are for who reviews what they let out.
         let kept = match &config.admin {
             None => None,
-            Some(_) => Some(Arc::new(admin::Store::open(&config.ledger.path)?)),
+            Some(_) => match admin::Store::open(&config.ledger.path) {
+                Ok(store) => Some(Arc::new(store)),
+                // Contractors are served without it.
+                Err(error) => {
+                    tracing::error!(%error, "the review side does not start: what it keeps cannot be opened");
+                    None
+                }
+            },
         };
         record_start(&ledger, &plan, kept.as_deref()).await?;
         let body = BodyLimits {
@@ -267,6 +274,8 @@ impl Server {
                 verification: Default::default(),
                 prunable: Default::default(),
                 bytes: Default::default(),
+                open_reviews: Default::default(),
+                late_reviews: Default::default(),
             };
             admin = Some(Admin::bind(terms, admin_doorway.clone(), Arc::new(house)).await?);
         }
@@ -410,7 +419,9 @@ async fn follower(config: &config::Ledger, ledger: &Arc<Ledger>) -> anyhow::Resu
 
 async fn record_start(ledger: &Ledger, plan: &Plan, kept: Option<&admin::Store>) -> anyhow::Result<()> {
     if let Some(kept) = kept {
-        kept.keep_rules(plan)?;
+        if let Err(error) = kept.keep_rules(plan) {
+            tracing::error!(%error, "the rules cannot be kept as they are now for the review side");
+        }
     }
     let started = Started { version: env!("CARGO_PKG_VERSION") };
     let draft = Draft::started(RequestId::new().to_string(), &started);

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -87,6 +88,9 @@ pub struct House {
     pub prunable: Work<Prunable>,
     /// Counts what the ledger takes of the disk.
     pub bytes: Work<u64>,
+    /// As they were counted last.
+    pub open_reviews: AtomicU64,
+    pub late_reviews: AtomicU64,
 }
 
 impl House {
@@ -121,9 +125,16 @@ impl House {
 
     /// What waits for somebody, for the list of pages.
     pub fn waiting(&self) -> Waiting {
-        // Where that cannot be read, the pages themselves say so.
-        let (reviews, late_reviews) = reviews::open(&self.store).unwrap_or_default();
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (reviews, late_reviews) = (load(&self.open_reviews), load(&self.late_reviews));
         Waiting { alerts: self.store.open_alerts(), reviews, late_reviews }
+    }
+
+    /// Counts open reviews, where that holds nobody up. What cannot be read, the pages themselves say.
+    pub fn count_reviews(&self) {
+        let (open, late) = reviews::open(&self.store).unwrap_or_default();
+        self.open_reviews.store(open, Ordering::Relaxed);
+        self.late_reviews.store(late, Ordering::Relaxed);
     }
 
     /// Whose customers these are.

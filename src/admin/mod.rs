@@ -46,7 +46,7 @@ use tower::ServiceExt;
 
 use crate::config;
 use crate::model::Rate;
-use crate::transport::{self, Capacity, Doorway, Drain, Listener, Peer, Timeouts};
+use crate::transport::{self, Capacity, Doorway, Doubtful, Drain, Listener, Peer, Timeouts};
 
 use guard::{Entrance, Provider};
 use outlets::Outlet;
@@ -127,6 +127,10 @@ impl Admin {
         let handler = move |peer: Arc<Peer>, request: Request<Incoming>| {
             let router = router.clone();
             async move {
+                // What two servers could see in two ways; its connection ends with it.
+                if request.extensions().get::<Doubtful>().is_some() {
+                    return StatusCode::BAD_REQUEST.into_response();
+                }
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
                 name_host(&mut request);

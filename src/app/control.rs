@@ -180,7 +180,9 @@ impl Hands {
             bail!("such an entry goes with what it is about");
         }
         let own = ["v", "kind", "id", "time", "salt", "index", "sequence"];
-        let is_own = |name: &str| own.contains(&name) || name == "contractor" && kind != OwnKind::Review;
+        let is_own = |name: &str| {
+            own.contains(&name) || name == "contractor" && !matches!(kind, OwnKind::Review | OwnKind::Alert)
+        };
         match event.as_object() {
             Some(members) if !members.keys().any(|name| is_own(name)) => {}
             _ => bail!("an entry cannot say that"),

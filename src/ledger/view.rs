@@ -65,6 +65,8 @@ pub struct View<'a> {
     pub code: Option<Cow<'a, str>>,
     /// Size of the reduced body.
     pub bytes: Option<u64>,
+    /// Refusals before this one that were counted instead of written.
+    pub not_written: u64,
     pub records: Option<Records>,
     pub members_withheld: Option<u64>,
     /// The disclosure is about a planted customer.

@@ -38,9 +38,12 @@ impl Attempts {
     pub fn begin(&self, account: &str, address: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, failures| now.duration_since(failures.since) < WINDOW);
-        // What nobody can keep in mind is not taken.
+        // The oldest are forgotten, so that nobody shuts others out by many names.
         if known.len() >= MOST {
-            return Err(WINDOW);
+            let mut ages: Vec<Instant> = known.values().map(|failures| failures.since).collect();
+            ages.sort_unstable();
+            let newest_of_old = ages[ages.len() / 2];
+            known.retain(|_, failures| failures.since > newest_of_old);
         }
         let keys = keys(account, address);
         for (key, most) in &keys {
@@ -74,8 +77,21 @@ fn keys(account: &str, address: Option<IpAddr>) -> Vec<(Key, u32)> {
     // Names that no account can have are one.
     let name = if account.len() <= 64 { account.to_lowercase() } else { String::new() };
     let mut keys = vec![(Key::Both(name.clone(), address), OF_BOTH), (Key::Account(name), OF_ACCOUNT)];
+    // Behind a proxy on this machine, all share one address.
+    let address = address.filter(|address| !address.is_loopback()).map(network);
     keys.extend(address.map(|address| (Key::Address(address), OF_ADDRESS)));
     keys
+}
+
+/// Of IPv6, a /64 is one: whoever has an address has them all.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        IpAddr::V4(_) => address,
+    }
 }
 
 #[cfg(test)]

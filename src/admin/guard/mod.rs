@@ -16,7 +16,8 @@ mod oidc;
 mod sign_in;
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use axum::Form;
 use axum::body::Body;
@@ -28,6 +29,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 
 use crate::ledger::OwnKind;
 use crate::transport::Peer;
@@ -42,6 +44,13 @@ pub use sign_in::routes as sign_in_routes;
 
 /// Bytes of a form.
 const MAX_FORM: usize = 2 << 20;
+/// Of somebody who is not signed in.
+const MAX_STRANGERS_FORM: usize = 8 << 10;
+/// For a form to arrive.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pages that are worked out at once, and sessions that are looked up: threads are left for what serves contractors.
+const PAGES: usize = 8;
+const LOOKUPS: usize = 16;
 
 /// The door: what the router holds. The house is behind it.
 #[derive(Clone)]
@@ -51,7 +60,7 @@ struct Inside {
     house: Arc<House>,
     attempts: attempts::Attempts,
     /// Passwords that are hashed at once: each takes 19 MiB.
-    hashing: tokio::sync::Semaphore,
+    hashing: Arc<Semaphore>,
     provider: Option<Provider>,
 }
 
@@ -139,7 +148,7 @@ pub struct Act<R, F> {
 
 impl Entrance {
     pub fn new(house: Arc<House>, provider: Option<Provider>) -> Self {
-        let hashing = tokio::sync::Semaphore::new(2);
+        let hashing = Arc::new(Semaphore::new(2));
         Entrance(Arc::new(Inside { house, attempts: attempts::Attempts::default(), hashing, provider }))
     }
 
@@ -177,12 +186,14 @@ impl Entrance {
         };
         let house = Arc::clone(&self.0.house);
         let token = Token::of(&token);
-        blocking(move || {
+        briefly(move || {
             let session = house.store.session(&token)?.ok_or(Fault::SignedOut)?;
             if (session.kind == SessionKind::Program) != is_program || is_idle(&house, &session) {
                 return Err(Fault::SignedOut);
             }
-            house.store.note_use(&session)?;
+            // A disk that is full must not shut out who comes to see why.
+            let _ = house.store.note_use(&session);
+            house.count_reviews();
             Ok(Who { session, form_token: token.form_token() })
         })
         .await
@@ -261,7 +272,7 @@ impl<R: Asks, F: DeserializeOwned> FromRequest<Entrance> for Act<R, F> {
         }
         let (parts, body) = request.into_parts();
         let who = entrance.who_may(R::RIGHT, &parts.headers).await?;
-        let body = read(body).await?;
+        let body = read(body, MAX_FORM).await?;
         if who.session.kind == SessionKind::Browser {
             check_origin(&parts.headers, entrance)?;
             let shown = match parts.headers.get("x-form-token") {
@@ -285,9 +296,15 @@ struct Shown {
     form_token: String,
 }
 
-async fn read(body: Body) -> Result<axum::body::Bytes, Fault> {
-    let body = Limited::new(body, MAX_FORM).collect().await.map_err(|_| Fault::TooLarge)?;
+async fn read(body: Body, most: usize) -> Result<axum::body::Bytes, Fault> {
+    let body = tokio::time::timeout(PATIENCE, Limited::new(body, most).collect()).await;
+    let body = body.map_err(|_| Fault::Form)?.map_err(|_| Fault::TooLarge)?;
     Ok(body.to_bytes())
+}
+
+/// What a stranger's form says: small, and soon.
+async fn strangers_form<F: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<F, Fault> {
+    form(headers, &read(body, MAX_STRANGERS_FORM).await?).await
 }
 
 /// What a form says; JSON where the request says so. What is wrong is said without its values.
@@ -327,7 +344,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
 }
 
-/// Does work that blocks on a thread for it.
+/// Does work that blocks on a thread for it; some at once, whoever asks, and also where nobody waits for it any more.
 ///
 /// # Errors
 /// What the work says.
@@ -336,6 +353,33 @@ where
     T: Send + 'static,
     E: Into<Fault> + Send + 'static,
 {
+    static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(PAGES)));
+    within(&ROOM, work).await
+}
+
+/// The same for what takes no time, so that it does not wait behind pages.
+async fn briefly<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Fault>
+where
+    T: Send + 'static,
+    E: Into<Fault> + Send + 'static,
+{
+    static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(LOOKUPS)));
+    within(&ROOM, work).await
+}
+
+async fn within<T, E>(
+    room: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Fault>
+where
+    T: Send + 'static,
+    E: Into<Fault> + Send + 'static,
+{
+    let permit = Arc::clone(room).acquire_owned().await.map_err(|error| Fault::Inside(error.into()))?;
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome.map_err(Into::into),
         Err(_) => Err(Fault::Inside(anyhow::anyhow!("a page's work has panicked"))),

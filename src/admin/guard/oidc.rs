@@ -39,6 +39,8 @@ const LASTS: Duration = Duration::from_secs(600);
 const MOST: usize = 1000;
 /// Bytes of an answer.
 const MAX_ANSWER: usize = 1 << 20;
+/// Characters of a name.
+const MAX_NAME: usize = 200;
 /// Seconds that its clock may differ.
 const LEEWAY: u64 = 60;
 /// Binds a sign-in to the browser that began it. It comes back from the provider's page, so it cannot be strict.
@@ -157,8 +159,11 @@ impl Provider {
         let keys: JwkSet =
             serde_json::from_slice(&self.get(&found.jwks_uri).await?).context("the key set")?;
         let claims = self.verify(&tokens.id_token, &keys, &found.issuer, &begun.nonce)?;
-        let name = ["email", "preferred_username", "sub"].into_iter().find_map(|name| claims[name].as_str());
-        Ok((format!("oidc:{}", name.context("the ID token names nobody")?), self.role(&claims)))
+        // An address that nobody has proved could be a colleague's; other names need not be unique (section 5.7).
+        let email = claims["email"].as_str().filter(|_| claims["email_verified"] != Value::Bool(false));
+        let name = email.or(claims["sub"].as_str()).context("the ID token names nobody")?;
+        let name: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+        Ok((format!("oidc:{name}"), self.role(&claims)))
     }
 
     /// OpenID Connect Core 1.0, section 3.1.3.7.
@@ -208,7 +213,11 @@ impl Provider {
     fn keep(&self, state: String, begun: Begun) -> anyhow::Result<()> {
         let mut all = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, begun| begun.since.elapsed() < LASTS);
-        ensure!(all.len() < MOST, "too many sign-ins have begun");
+        // The oldest is forgotten, so that strangers do not shut it.
+        if all.len() >= MOST {
+            let oldest = all.iter().min_by_key(|(_, begun)| begun.since).map(|(state, _)| state.clone());
+            oldest.map(|state| all.remove(&state));
+        }
         all.insert(state, begun);
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use askama::Template;
-use axum::extract::{FromRequest, Query, Request, State};
+use axum::Router;
+use axum::extract::{Query, Request, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Form, Router};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use crate::transport::Peer;
 
 use super::super::assets;
 use super::super::store::{Account, Role, SessionKind, Token, now};
-use super::{Act, Entrance, Fault, blocking, check_origin, oidc, peer, rights};
+use super::{Act, Entrance, Fault, blocking, check_origin, oidc, peer, rights, strangers_form};
 
 /// Where a sign-in leads when nothing else is said.
 const HOME: &str = "/";
@@ -112,9 +112,7 @@ async fn by_password(State(entrance): State<Entrance>, request: Request) -> Resu
     check_origin(request.headers(), &entrance)?;
     let (parts, body) = request.into_parts();
     let peer = peer(&parts).cloned();
-    let request = Request::from_parts(parts, body);
-    let form = Form::<Password>::from_request(request, &()).await.map_err(|_| Fault::Form)?;
-    let Form(Password { name, password, back }) = form;
+    let Password { name, password, back } = strangers_form(&parts.headers, body).await?;
     let password = Zeroizing::new(password);
     let address = peer.as_deref().map(|peer| peer.address);
     let account = entrance.check_password(&name, password, address).await?;
@@ -140,8 +138,7 @@ async fn by_certificate(State(entrance): State<Entrance>, request: Request) -> R
     let uris = identity.uri_names.iter().map(|name| format!("URI:{name}"));
     let names: Vec<String> =
         uris.chain(identity.dns_names.iter().map(|name| format!("DNS:{name}"))).collect();
-    let form = Form::<Back>::from_request(Request::from_parts(parts, body), &()).await;
-    let back = form.map(|Form(form)| form.back).unwrap_or_default();
+    let back = strangers_form::<Back>(&parts.headers, body).await.map(|form| form.back).unwrap_or_default();
     let house = Arc::clone(&entrance.0.house);
     let account = blocking(move || {
         for name in &names {
@@ -177,10 +174,15 @@ impl Entrance {
         if let Err(wait) = inside.attempts.begin(name, address, Instant::now()) {
             return Err(Fault::TooMany(wait.as_secs().max(1)));
         }
-        let permit = inside.hashing.acquire().await.map_err(|error| Fault::Inside(error.into()))?;
+        let hashing = Arc::clone(&inside.hashing);
+        let permit = hashing.acquire_owned().await.map_err(|error| Fault::Inside(error.into()))?;
         let (house, given) = (Arc::clone(&inside.house), name.to_owned());
-        let account = blocking(move || house.store.check_password(&given, &password)).await?;
-        drop(permit);
+        // The permit is the work's, not the request's: whoever leaves does not make room for another one.
+        let account = blocking(move || {
+            let _permit = permit;
+            house.store.check_password(&given, &password)
+        })
+        .await?;
         if account.is_some() {
             inside.attempts.succeeded(name, address);
         }

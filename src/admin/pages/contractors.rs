@@ -221,9 +221,6 @@ async fn order<R: Asks>(id: &str, act: Act<R, Order>, action: SuspensionAction) 
         return Err(Fault::Missing("contractor"));
     }
     match action {
-        SuspensionAction::Suspended if is_suspended => {
-            return Err(Fault::Conflict("It is suspended already.".into()));
-        }
         SuspensionAction::Resumed if !is_suspended => {
             return Err(Fault::Conflict("It is not suspended.".into()));
         }

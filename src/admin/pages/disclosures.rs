@@ -112,13 +112,13 @@ struct Page {
     ranges: Vec<(&'static str, String)>,
 }
 
-/// Searches, once the ledger has an entry about it where something was asked for. Further pages are the same search.
+/// Searches, once the ledger has an entry about it where something was asked for; further pages are asked for too.
 async fn search(see: &See<rights::View>, filter: &Filter) -> Result<Result<Entries, String>, Fault> {
     let query = match filter.query(now()) {
         Ok(query) => query,
         Err(wrong) => return Ok(Err(wrong)),
     };
-    if filter.before.is_empty() && !filter.is_empty() {
+    if !filter.before.is_empty() || !filter.is_empty() {
         let described = described(&see.house, filter, &query).await?;
         see.house.note(&see.who, "search", described).await?;
     }

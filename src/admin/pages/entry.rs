@@ -79,6 +79,21 @@ struct Entry {
 }
 
 impl Entry {
+    /// For who may not look customers up: nothing by which one could be recognised in other entries.
+    fn forget_customers(&mut self) {
+        let Some(content) = &mut self.content else { return };
+        let named = content.as_object_mut().and_then(|members| members.remove("subjects"));
+        if named.is_none() {
+            return;
+        }
+        self.pretty = serde_json::to_string_pretty(content).ok();
+        // It holds the entry as it is.
+        self.proof = None;
+        self.proof_fault = Some(
+            "The entry names customers by their keys: who may look customers up gets its proof.".to_owned(),
+        );
+    }
+
     fn is_of(&self, kind: &str) -> bool {
         self.row.as_ref().is_some_and(|row| row.kind == kind)
     }
@@ -170,9 +185,18 @@ fn names(file: &KeptRules, contractor: &str) -> bool {
 
 /// That somebody opened it is an entry too.
 async fn opened(see: &See<rights::View>, position: u64) -> Result<Entry, Fault> {
-    see.house.note(&see.who, "entry", json!({ "entry": position })).await?;
     let house = Arc::clone(&see.house);
-    blocking(move || load(&house, position)).await
+    let size = blocking(move || Ok::<_, Fault>(house.search()?.log().size())).await?;
+    if position >= size {
+        return Err(Fault::Missing("entry"));
+    }
+    see.house.note(&see.who, "entry", json!({ "entry": position })).await?;
+    let (house, names_customers) = (Arc::clone(&see.house), see.who.may(Right::LookUp));
+    let mut entry = blocking(move || load(&house, position)).await?;
+    if !names_customers {
+        entry.forget_customers();
+    }
+    Ok(entry)
 }
 
 async fn model(see: See<rights::View>, Path(position): Path<u64>) -> Result<Json<Entry>, Fault> {

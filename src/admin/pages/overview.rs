@@ -212,7 +212,7 @@ fn load(house: &House) -> Result<Overview, Fault> {
 /// What the counts say of each contractor, and of the last hours.
 fn counted(counts: &Reader, plan: &Plan, now: i64) -> Result<(Vec<Today>, Vec<HourOfDay>), Fault> {
     let (this_hour, today) = (now.div_euclid(HOUR), now.div_euclid(DAY));
-    let rows = counts.hours((today - BACK) * 24, this_hour + 1)?;
+    let rows = counts.hours((today - BACK - 1) * 24, this_hour + 1)?;
     let mut all = Usual::default();
     let mut each: BTreeMap<&str, [Usual; 2]> = BTreeMap::new();
     for row in &rows {

@@ -76,8 +76,9 @@ impl Counting {
             "subjects" => self.customers(entry, words),
             "refusal" => {
                 let key = hour_key(entry, words)?;
-                self.hours.entry(key).or_default().answers += 1;
-                self.pulse.entry((key.0, key.1)).or_default().refusals += 1;
+                let refusals = 1 + entry.not_written;
+                self.hours.entry(key).or_default().answers += refusals;
+                self.pulse.entry((key.0, key.1)).or_default().refusals += refusals;
                 Ok(())
             }
             "signal" => {
@@ -115,7 +116,7 @@ impl Counting {
             let path = words.number(&field.path)?;
             let treatment = words.number(field.transform.as_deref().unwrap_or_default())?;
             let count = self.fields.entry((contractor, task, route, path, treatment, day)).or_default();
-            count.answers += u64::from(field.disclosed > 0);
+            count.answers += first * u64::from(field.disclosed > 0);
             count.disclosed += field.disclosed;
             count.withheld += field.withheld;
             if field.disclosed > 0 {

@@ -29,7 +29,7 @@ pub const HOUR: i64 = 3_600_000_000;
 pub const DAY: i64 = 24 * HOUR;
 
 /// Of the tables; another one is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE state (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;

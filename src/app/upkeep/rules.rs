@@ -97,7 +97,16 @@ impl Keeper {
         let changes = behind_requests(|| changes(before, after)).await?;
         let plan = match self.kept.clone() {
             None => plan,
-            Some(kept) => behind_requests(move || kept.keep_rules(&plan).map(|()| plan)).await??,
+            Some(kept) => {
+                let keep = move || {
+                    // New rules can revoke something: they do not wait for what only remembers them.
+                    if let Err(error) = kept.keep_rules(&plan) {
+                        tracing::error!(%error, "the rules cannot be kept as they are now for the review side");
+                    }
+                    plan
+                };
+                behind_requests(keep).await?
+            }
         };
         record_rules(&self.ledger, &plan, Some((&self.digest, &changes))).await?;
         let gateway = Arc::clone(&self.gateway);

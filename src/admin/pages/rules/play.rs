@@ -17,6 +17,8 @@ use super::super::{Shell, html};
 
 /// Values that are shown; the reduced body is whole.
 const SHOWN: usize = 2000;
+/// Bytes of a body: an explanation is thorough, not quick.
+const MAX_BODY: usize = 128 << 10;
 
 /// What somebody wants to see.
 #[derive(Clone, Default, Deserialize, ToSchema)]
@@ -105,6 +107,12 @@ pub async fn model(act: Act<rights::View, Try>) -> Result<Json<Tried>, Fault> {
 }
 
 async fn attempt(plan: Arc<Plan>, asked: Try) -> Result<Result<Tried, String>, Fault> {
+    if asked.body.len() > MAX_BODY {
+        return Ok(Err(format!(
+            "At most {} KiB are tried here; `fieldgate explain` takes more.",
+            MAX_BODY >> 10
+        )));
+    }
     blocking(move || Ok::<_, Fault>(run(&plan, &asked))).await
 }
 

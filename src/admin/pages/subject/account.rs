@@ -113,16 +113,21 @@ pub async fn ask(house: &Arc<House>, who: &Who, action: &str, asked: CustomerAsk
         since: day(&from)?.map(start).transpose()?,
         until: day(&to)?.map(|day| day.tomorrow().map_err(|_| not_a_day()).and_then(start)).transpose()?,
     };
-    let (files, id) = (house.config.ledger.clone(), customer.clone());
-    let (epoch, names) = blocking(move || {
-        let keys = ledger::subject_keys(&files.subject_key, &files.path)?;
-        Ok::<_, anyhow::Error>((keys.current().number, keys.pseudonyms(Subject::new(&id))))
-    })
-    .await?;
+    let (epoch, names) = keyed(house, &customer).await?;
     let named: Vec<String> = names.last().map(ToString::to_string).into_iter().collect();
     let event = json!({ "reason": reason.trim(), "epoch": epoch, "subjects": named });
     house.note(who, action, event).await?;
     Ok(Asked { customer, names, period })
+}
+
+/// The key epoch of today, and the names of a customer in the ledger.
+pub async fn keyed(house: &House, customer: &str) -> Result<(u32, Vec<SubjectPseudonym>), Fault> {
+    let (files, id) = (house.config.ledger.clone(), customer.to_owned());
+    blocking(move || {
+        let keys = ledger::subject_keys(&files.subject_key, &files.path)?;
+        Ok::<_, anyhow::Error>((keys.current().number, keys.pseudonyms(Subject::new(&id))))
+    })
+    .await
 }
 
 fn not_a_day() -> Fault {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::customer;
@@ -10,6 +11,7 @@ use crate::ledger::{ConsentOrder, Saying, Scope};
 
 use super::super::super::guard::{Fault, Who};
 use super::super::super::house::House;
+use super::account::keyed;
 use super::check;
 
 /// Something that a customer said. `Debug` is not derived: it holds the id.
@@ -52,6 +54,12 @@ pub async fn take(house: &Arc<House>, who: &Who, says: CustomerSays) -> Result<C
     let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let scope = Scope { purpose: given(&says.purpose), contractor: given(&says.contractor) };
     check_scope(house, &scope, granted)?;
+    // What comes back says what is on file, also where nothing changes.
+    let (epoch, names) = keyed(house, &customer).await?;
+    let named: Vec<String> = names.last().map(ToString::to_string).into_iter().collect();
+    let event =
+        json!({ "reason": says.reason.trim(), "epoch": epoch, "subjects": named, "statement": says.said });
+    house.note(who, "consent", event).await?;
     let saying = Saying { subject: customer, scope, granted, time: None, receipt: None };
     let order = ConsentOrder {
         said: vec![saying],
