@@ -85,7 +85,7 @@ disclose = [
 const GATEWAY_OF_STRANGERS: &str = r#"
 S = 1
 listen = { S = 1 }
-admin = { S = 1 }
+admin = { S = 1, oidc = { S = 1, client_secret = { S = 1 } }, webhook = { S = 1, key = { S = 1 } }, syslog = { S = 1 } }
 organisation = { S = 1 }
 ledger = { S = 1, retention = { S = 1 }, witness = [{ S = 1 }] }
 limits = { S = 1 }

@@ -186,8 +186,8 @@ fn names(file: &KeptRules, contractor: &str) -> bool {
 /// That somebody opened it is an entry too.
 async fn opened(see: &See<rights::View>, position: u64) -> Result<Entry, Fault> {
     let house = Arc::clone(&see.house);
-    let size = blocking(move || Ok::<_, Fault>(house.search()?.log().size())).await?;
-    if position >= size {
+    let size = blocking(move || Ok::<_, Fault>(house.search()?.log().size())).await;
+    if size.is_ok_and(|size| position >= size) {
         return Err(Fault::Missing("entry"));
     }
     see.house.note(&see.who, "entry", json!({ "entry": position })).await?;

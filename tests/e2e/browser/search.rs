@@ -51,7 +51,7 @@ async fn a_search_that_fails_does_not_leave_the_rows_of_another_one() {
     let (folder, away) = (house.path("ledger/fieldgate.tlog"), house.path("ledger/away"));
     std::fs::rename(&folder, &away).unwrap();
     browser.choose("Contractor", "ParcelCo").await;
-    browser.see("The ledger cannot be written").await;
+    browser.see("Something broke").await;
     browser.gone("deliver-order").await;
     std::fs::rename(&away, &folder).unwrap();
     let told = browser.console().await;
