@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{house, signed_in};
-use crate::support::{House, Visitor};
+use crate::support::{Answer, House, Visitor, order};
 
 async fn send(visitor: &Visitor, target: &str, body: &Value) -> (u16, Value) {
     let token = visitor.form_token().await;
@@ -39,7 +39,8 @@ fn item<'o>(one: &'o Value, route: &str, path: &str) -> &'o Value {
 }
 
 async fn begun(house: &House, visitor: &Visitor) -> (String, Value) {
-    house.get(&house.parcelco(), "/orders/504499").await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    assert_eq!(house.get(&house.parcelco(), "/orders/1").await.status, 200);
     let (status, review) = send(visitor, "/api/v1/reviews", &json!({ "contractor": "parcelco" })).await;
     assert_eq!(status, 200, "{review}");
     let target = format!("/api/v1/reviews/{}", review["id"]);
