@@ -39,6 +39,9 @@ async fn a_search_changes_the_table_only_and_is_one_entry_however_it_is_sent() {
     browser.see("The newest 1 entry that fit").await;
     let hidden = "return document.querySelector('form[action=\"/disclosures/export\"] [name=outcome]').value";
     assert_eq!(browser.run(hidden, &[]).await, json!("not-found"));
+    // A search that another one overtakes is given up.
+    let told = browser.console().await;
+    assert!(told.iter().all(|line| line.contains("sendAbort") || line.contains("afterRequest")), "{told:?}");
     browser.close().await;
 }
 
@@ -55,6 +58,6 @@ async fn a_search_that_fails_does_not_leave_the_rows_of_another_one() {
     browser.gone("deliver-order").await;
     std::fs::rename(&away, &folder).unwrap();
     let told = browser.console().await;
-    assert!(told.iter().all(|line| line.contains("503")), "{told:?}");
+    assert!(told.iter().all(|line| line.contains("500")), "{told:?}");
     browser.close().await;
 }
