@@ -418,10 +418,8 @@ async fn follower(config: &config::Ledger, ledger: &Arc<Ledger>) -> anyhow::Resu
 }
 
 async fn record_start(ledger: &Ledger, plan: &Plan, kept: Option<&admin::Store>) -> anyhow::Result<()> {
-    if let Some(kept) = kept {
-        if let Err(error) = kept.keep_rules(plan) {
-            tracing::error!(%error, "the rules cannot be kept as they are now for the review side");
-        }
+    if let Some(Err(error)) = kept.map(|kept| kept.keep_rules(plan)) {
+        tracing::error!(%error, "the rules cannot be kept as they are now for the review side");
     }
     let started = Started { version: env!("CARGO_PKG_VERSION") };
     let draft = Draft::started(RequestId::new().to_string(), &started);
