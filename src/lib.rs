@@ -21,7 +21,7 @@
 //! | [`transport`] | sockets, TLS, client certificates, drain; endpoints of upstreams |
 //! | [`signals`] | events about requests and shapes of upstreams' answers in, what a reviewer should look at out |
 //! | [`proxy`] | the life of a request |
-//! | [`admin`] | the admin side: health and figures |
+//! | [`admin`] | the review side: sign-in, pages and their interface for programs, alerts, reviews, counts of the ledger; health and figures |
 //! | [`processing`] | the record of processing activities |
 //! | [`customer`] | what the company's own people are told of one customer |
 //! | [`witness`] | heads to witnesses and cosignatures back; the witness as a server |
