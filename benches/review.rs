@@ -17,7 +17,7 @@ use bytes::Bytes;
 use clap::Parser;
 use fieldgate::admin::rollup::{DAY, Reader, path_of};
 use fieldgate::authority::Authority;
-use fieldgate::ledger::{Ledger, signer};
+use fieldgate::ledger::{Ledger, pseudonym_key, signer, subject_keys};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -49,6 +49,9 @@ fn main() -> Result<()> {
     write_company(&folder)?;
     let (path, key) = (folder.join("fieldgate.db"), folder.join("signing.key"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Before the ledger, as the gateway does: a ledger whose names nobody can make again is refused.
+    subject_keys(&folder.join("subject.key"), &path)?;
+    pseudonym_key(&folder.join("ledger/pseudonym.key"), &folder.join("subject.key"))?;
     let began = Instant::now();
     let ledger = Ledger::open(&path, signer(&key, None)?, Duration::from_secs(600))?;
     let entries = runtime.block_on(fill(Arc::new(ledger), arguments.entries))?;
@@ -259,7 +262,6 @@ fn account(folder: &Path) -> Result<String> {
         .arg(folder.join("fieldgate.toml"))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .spawn()?;
     std::io::Write::write_all(&mut child.stdin.take().context("no input")?, password.as_bytes())?;
     // It is there already where the folder was used before.

@@ -201,6 +201,11 @@ async fn told() -> House {
     house
 }
 
+/// As a word: the entries' own ids can hold these letters.
+fn names_the_planted(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == "c-9")
+}
+
 #[tokio::test]
 async fn each_kind_of_entry_has_a_page_that_says_what_it_is_in_words() {
     let house = told().await;
@@ -239,7 +244,7 @@ async fn each_kind_of_entry_has_a_page_that_says_what_it_is_in_words() {
         let id = entry["id"].as_str().unwrap();
         assert!(page.body.contains(id) && page.body.contains("The entry as it is"), "{kind}");
         // Who is planted is not for a page.
-        assert!(!page.body.contains("c-9"), "{kind}");
+        assert!(!names_the_planted(&page.body), "{kind}");
         let rules = entry["rules"].as_str();
         assert_eq!(rules.is_some(), page.body.contains("href=\"/rules/") && rules.is_some(), "{kind}");
     }
@@ -266,7 +271,7 @@ async fn an_entry_leads_to_its_neighbours_its_signal_and_the_rules_of_then() {
     let model = visitor.get(&format!("{ENTRIES}/{}", canary["index"])).await.json();
     assert_eq!(model["content"], *canary);
     let file = model["rule_file"]["text"].as_str().unwrap();
-    assert!(file.contains("Deliver the customer's parcel") && !file.contains("c-9"), "{file}");
+    assert!(file.contains("Deliver the customer's parcel") && !names_the_planted(file), "{file}");
     let digest = model["rules"].as_str().unwrap();
     assert_eq!(visitor.get(&format!("/rules/{digest}")).await.status, 200);
     for (path, status) in [("/entries/99999", 404), ("/entries/-1", 400), ("/entries/x", 400)] {

@@ -27,6 +27,7 @@ use crate::config::{Oidc, Secret};
 use crate::secrets;
 use crate::transport::{ClientFiles, HttpClient, client_config, http_client};
 
+use super::super::assets;
 use super::super::store::Role;
 use super::sign_in::{admit_foreign, way};
 use super::{Entrance, Fault, cookie};
@@ -335,9 +336,10 @@ pub(super) async fn finish(
     headers.append(SET_COOKIE, sign_in_cookie("", Duration::ZERO)?);
     // A redirect would still count as the provider's, and a strict cookie would not come with it.
     let to = begun.back.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    let icon = &assets::links().icon;
     let page = format!(
         "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Signed in</title>\
-         <meta http-equiv=\"refresh\" content=\"0;url={to}\"><p>Signed in. <a href=\"{to}\">Go on</a></p></html>"
+         <link rel=\"icon\" href=\"{icon}\" type=\"image/svg+xml\"><meta http-equiv=\"refresh\" content=\"0;url={to}\"><p>Signed in. <a href=\"{to}\">Go on</a></p></html>"
     );
     Ok((headers, Html(page)).into_response())
 }
