@@ -67,6 +67,20 @@ impl Archive {
         self.pending.push(leaf);
     }
 
+    /// Appends an entry whose content was pruned where it comes from.
+    pub fn append_pruned(&mut self, hash: Hash) {
+        self.tiles.append(hash);
+        self.pending.push(Vec::new());
+    }
+
+    /// The hash of an entry that was sealed.
+    ///
+    /// # Errors
+    /// Where its tile cannot be read.
+    pub fn leaf_hash(&self, position: u64) -> Result<Hash, StoreError> {
+        Ok(TileReader::new(self.folder.clone(), self.head.size).node(0, position)?)
+    }
+
     /// Entries that were sealed, from one number to another (exclusive).
     ///
     /// # Errors

@@ -253,6 +253,8 @@ pub struct Draft {
     pub(super) decided: Option<u64>,
     /// From this generation on, what was decided by an earlier one is stale.
     pub(super) withdrawn: Option<u64>,
+    /// Something leaves by it.
+    pub(super) discloses: bool,
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub(super) time: i64,
 }
@@ -439,6 +441,7 @@ impl Draft {
             subjects_per_day: entry.subjects_per_day,
             decided: entry.decided,
             withdrawn: None,
+            discloses: true,
             time,
         }
     }
@@ -463,6 +466,7 @@ impl Draft {
             subjects_per_day: u64::MAX,
             decided: None,
             withdrawn: None,
+            discloses: false,
             time,
         }
     }
@@ -478,6 +482,11 @@ impl Draft {
     /// What the company's own people did with the ledger.
     pub fn own(kind: OwnKind, id: String, event: &impl Serialize) -> Draft {
         Draft::node(kind.as_str(), id, event)
+    }
+
+    /// The customers that it is about.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = &SubjectPseudonym> {
+        self.parts.iter().flat_map(|part| &part.subjects)
     }
 
     /// Says that what was decided by an earlier generation of the consent registry is stale from this entry on.
@@ -498,6 +507,7 @@ impl Draft {
             subjects_per_day: u64::MAX,
             decided: None,
             withdrawn: None,
+            discloses: false,
             time,
         }
     }

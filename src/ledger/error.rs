@@ -32,6 +32,24 @@ pub enum StoreError {
     Suspensions(PathBuf),
     #[error("{}: {what}; put the newest copy of the ledger's folder back", path.display())]
     Broken { path: PathBuf, what: String },
+    #[error(transparent)]
+    Postgres(#[from] super::postgres::DatabaseError),
+    #[error("another process writes the entries of node {0}; end it, or give each node a name of its own")]
+    NodeInUse(String),
+    #[error(
+        "the database knows of {found} changes of suspensions and consent, and {known} were in force here: an older copy was put back; put the newest copy back"
+    )]
+    OlderChanges { found: u64, known: u64 },
+    #[error("change {0} of the fleet is not understood; use a newer program")]
+    ChangeUnknown(u64),
+    #[error("entry {0} of this node is missing or damaged in the database")]
+    DamagedRow(u64),
+    #[error(
+        "the database has {found} entries of node {node}, and this node is known to have written {known}: an older copy was put back; put the newest copy back"
+    )]
+    OlderDatabase { node: String, found: u64, known: u64 },
+    #[error("entry {entry} of node {node} is another one in the database than in this node's archive: an older copy was put back and written on, or the archive is another node's; put the newest copy back")]
+    OtherHistory { node: String, entry: u64 },
     #[error(
         "the witness {witness} has seen {known} entries and the ledger has {found}: an older copy was put back, or two ledgers use one key; put the newest copy of the ledger's folder back"
     )]

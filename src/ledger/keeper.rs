@@ -1,7 +1,6 @@
 //! The thread behind the writer: takes durable entries from the journal into the archive, signs the head,
 //! and keeps the index. Whatever it waits for, no request waits for it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,11 +11,11 @@ use super::archive::{Archive, Head};
 use super::entry;
 use super::error::StoreError;
 use super::index::Index;
-use super::journal::{Tail, sync_all};
 use super::known::Known;
 use super::log;
 use super::space::Space;
 use super::state::State;
+use super::store::{Store, Tail};
 
 /// The shortest time from one head to the next, and from a failure to the next try.
 const PACE: Duration = Duration::from_millis(500);
@@ -32,6 +31,7 @@ pub struct Keeper {
     archive: Archive,
     index: Option<Index>,
     path: PathBuf,
+    store: Store,
     tail: Tail,
     state: Arc<State>,
     /// The last failure, so that each is logged once.
@@ -51,14 +51,20 @@ impl Keeper {
     ///
     /// # Errors
     /// Where the archive or the index cannot be written, or the index knows of more entries than there are.
-    pub fn start(archive: Archive, index: Index, path: &Path, state: Arc<State>) -> Result<Self, StoreError> {
-        let journal = log::journal_folder(&log::folder(path));
-        let tail = Tail::new(&journal, archive.size());
+    pub fn start(
+        archive: Archive,
+        index: Index,
+        path: &Path,
+        store: &Store,
+        state: Arc<State>,
+    ) -> Result<Self, StoreError> {
+        let tail = store.tail(archive.size())?;
         let trouble = String::new();
         let mut keeper = Keeper {
             archive,
             index: Some(index),
             path: path.to_owned(),
+            store: store.clone(),
             tail,
             state,
             trouble,
@@ -66,8 +72,9 @@ impl Keeper {
         };
         keeper.take_over_first_version()?;
         // What is archived from there was durable before.
-        sync_all(&journal, File::sync_data)?;
-        keeper.tail = Tail::new(&journal, keeper.archive.size());
+        store.settle()?;
+        store.check(&keeper.archive)?;
+        keeper.tail = store.tail(keeper.archive.size())?;
         keeper.take(u64::MAX)?;
         keeper.archive.seal()?;
         keeper.publish();
@@ -143,11 +150,12 @@ impl Keeper {
         let committed = self.state.committed.load(Ordering::Acquire);
         self.take(committed)?;
         if self.archive.size() < committed {
-            let what = format!("entry {} is not where it was written", self.archive.size());
-            return Err(StoreError::Broken { path: log::journal_folder(&log::folder(&self.path)), what });
+            return Err(self.store.gap(self.archive.size()));
         }
         self.archive.seal()?;
         self.publish();
+        // Kept up with, also where nobody elsewhere can see it for now.
+        self.tail.publish(self.archive.head())?;
         self.reopen_index()?;
         let began = Instant::now();
         let mut indexed = self.index_more()?;
@@ -162,9 +170,8 @@ impl Keeper {
         let mut upto = upto;
         loop {
             let from = self.archive.size();
-            let archive = &mut self.archive;
             let end = upto.min(from + BATCH);
-            self.tail.read(end, |_, leaf| archive.append(leaf.to_vec()))?;
+            self.tail.feed(end, &mut self.archive)?;
             let all = self.archive.size();
             // At the start nobody knows how many there are.
             if all < end {

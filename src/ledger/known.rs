@@ -50,20 +50,22 @@ impl Known {
         }
     }
 
+    /// The day that a draft counts for. One that was made before midnight counts for the day that its entry says; a
+    /// clock that jumped further back opens no day anew.
+    pub fn day_of(&self, draft: &Draft) -> i64 {
+        draft.time.div_euclid(MICROS_PER_DAY).clamp(self.day - 1, self.day)
+    }
+
     /// Counts the draft's subjects for its day; `None` (and nothing counted) where they would be too many.
     pub fn admit(&mut self, draft: &Draft) -> Option<Admitted> {
         let Some(contractor) = draft.contractor.as_deref() else {
             return Some(Admitted { new: 0, left: u64::MAX });
         };
-        // A draft that was made before midnight counts for the day that its entry says. A clock that jumped
-        // further back opens no day anew.
-        let day = draft.time.div_euclid(MICROS_PER_DAY).clamp(self.day - 1, self.day);
-        let key = (day, contractor.to_owned());
-        let all = || draft.parts.iter().flat_map(|part| &part.subjects);
+        let key = (self.day_of(draft), contractor.to_owned());
         let none = HashSet::new();
         let seen = self.subjects.get(&key).unwrap_or(&none);
         let new: HashSet<SubjectPseudonym> =
-            all().filter(|subject| !seen.contains(*subject)).copied().collect();
+            draft.subjects().filter(|subject| !seen.contains(*subject)).copied().collect();
         let (count, added) = ((seen.len() + new.len()) as u64, new.len() as u64);
         if !new.is_empty() && count > draft.subjects_per_day {
             return None;
@@ -95,9 +97,19 @@ impl Known {
         self.undo.clear();
     }
 
+    /// What the batch in work has changed so far.
+    pub fn mark(&self) -> usize {
+        self.undo.len()
+    }
+
     /// The batch is not on the disk.
     pub fn take_back(&mut self) {
-        for undo in std::mem::take(&mut self.undo) {
+        self.take_back_to(0);
+    }
+
+    /// What the batch in work has changed behind a mark is not so.
+    pub fn take_back_to(&mut self, mark: usize) {
+        for undo in self.undo.split_off(mark) {
             match undo {
                 Undo::Sequence(contractor) => {
                     self.sequences.entry(contractor).and_modify(|sequence| *sequence -= 1);

@@ -44,6 +44,7 @@ mod lock;
 mod log;
 mod merkle;
 mod note;
+mod postgres;
 mod postings;
 mod proof;
 mod prune;
@@ -52,6 +53,7 @@ mod receipt;
 mod space;
 mod state;
 mod state_file;
+mod store;
 mod suspensions;
 #[cfg(test)]
 mod tests;
@@ -87,6 +89,9 @@ pub use keys::{
 pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use proof::{Proof, ProofError};
+pub use postgres::{
+    Change, Changes, Database, DatabaseError, Migrated, NodeState, Said, Take, migrate, nodes,
+};
 pub use prune::{Class, Pruned, Pruning, RetentionLock, Tally, plan};
 pub use query::{Order, Page, Query, Row, Search};
 pub use receipt::{own_entry, receipt};

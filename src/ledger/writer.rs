@@ -16,13 +16,15 @@ use super::entry::{self, Draft, Started};
 use super::error::StoreError;
 use super::files;
 use super::index::Index;
-use super::journal::{Journal, MAX_ENTRY, Sync, Tail};
+use super::journal::{MAX_ENTRY, Sync};
 use super::keeper::Keeper;
 use super::known::{Admitted, Known};
 use super::lock::WriterLock;
 use super::log;
 use super::note::Signer;
+use super::postgres::{Changes, Committed};
 use super::state::State;
+use super::store::{Journal, Store};
 use super::view::View;
 
 /// Drafts that may wait. More are refused: memory stays bounded, and so does the wait.
@@ -87,6 +89,9 @@ pub struct Ledger {
 }
 
 type Answer = oneshot::Sender<Result<Receipt, RecordError>>;
+type Answers = Vec<(Answer, Result<Receipt, RecordError>)>;
+/// Up to which entry, and who waits for it.
+type Scrub = (u64, oneshot::Sender<bool>);
 
 enum Job {
     Write(Draft, Answer),
@@ -105,20 +110,38 @@ impl Ledger {
         Ledger::open_on(path, signer, deadline, File::sync_data)
     }
 
+    /// The same for a node of a fleet: entries are durable in its database, archive and index are at `path`. The
+    /// archive is made anew from there where it is lost.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and where the database is an older copy.
+    pub fn open_in_fleet(
+        path: &Path,
+        signer: Signer,
+        deadline: Duration,
+        changes: Arc<Changes>,
+    ) -> Result<Self, StoreError> {
+        Ledger::open_store(path, signer, deadline, Store::Fleet(changes))
+    }
+
     pub(super) fn open_on(
         path: &Path,
         signer: Signer,
         deadline: Duration,
         sync: Sync,
     ) -> Result<Self, StoreError> {
+        Ledger::open_store(path, signer, deadline, Store::disk(path, sync))
+    }
+
+    fn open_store(path: &Path, signer: Signer, deadline: Duration, store: Store) -> Result<Self, StoreError> {
         let lock = WriterLock::take(path)?;
         let index = Index::open(path)?;
         let folder = log::folder(path);
         let archive = Archive::open(&folder, signer)?;
         let state = Arc::new(State::new(index.inode()));
         // What the first version kept comes first: the journal is empty then.
-        let keeper = Keeper::start(archive, index, path, Arc::clone(&state))?;
-        let mut journal = Journal::open(&log::journal_folder(&folder), Arc::clone(&state.archived), sync)?;
+        let keeper = Keeper::start(archive, index, path, &store, Arc::clone(&state))?;
+        let mut journal = store.open(Arc::clone(&state.archived))?;
         if keeper.last()?.is_some_and(|leaf| is_torn(&leaf)) {
             note_start(&mut journal)?;
         }
@@ -129,7 +152,7 @@ impl Ledger {
         let writer = Writer {
             path: path.to_owned(),
             place,
-            sync,
+            store,
             size: journal.next(),
             journal: Some(journal),
             state: Arc::clone(&state),
@@ -221,7 +244,7 @@ struct Place {
 struct Writer {
     path: PathBuf,
     place: Place,
-    sync: Sync,
+    store: Store,
     /// `None` while it is sick.
     journal: Option<Journal>,
     /// Entries that are durable.
@@ -273,25 +296,42 @@ impl Writer {
     }
 
     fn serve(&mut self, first: (Draft, Answer), jobs: &Receiver<Job>) {
-        let mut answers = Vec::new();
-        let Some(journal) = &mut self.journal else {
-            answers.push((first.1, Err(RecordError::Unavailable)));
-            return answer_all(answers);
-        };
-        let mut scrub = None;
+        if self.journal.is_none() {
+            return answer_all(vec![(first.1, Err(RecordError::Unavailable))]);
+        }
+        let (batch, scrub) = self.gather(first, jobs);
         self.known.turn_to(entry::now());
+        self.company = batch.len();
+        let began = Instant::now();
+        self.state.begin();
+        match self.write(batch) {
+            Ok(answers) => {
+                self.state.commit(self.size);
+                answer_all(answers);
+            }
+            Err((error, answers)) => {
+                tracing::error!(%error, lost = answers.len(), "the ledger cannot be written: nothing is disclosed until it can");
+                self.fall_sick(&error);
+                answer_all(answers.into_iter().map(|answer| (answer, Err(RecordError::Unavailable))).collect());
+            }
+        }
+        self.state.end();
+        self.patience = (began.elapsed() / 8).min(PATIENCE);
+        if let Some((upto, answer)) = scrub {
+            self.scrub(upto, answer);
+        }
+    }
+
+    /// What waits, and those who are likely to come.
+    fn gather(&self, first: (Draft, Answer), jobs: &Receiver<Job>) -> (Vec<(Draft, Answer)>, Option<Scrub>) {
         let until = Instant::now() + self.patience;
+        let (mut batch, mut bytes, mut scrub) = (Vec::new(), 0, None);
         let mut next = Some(first);
         while let Some((draft, answer)) = next {
-            let fresh = draft.decided.is_none_or(|decided| decided >= self.withdrawn);
-            let staged =
-                if fresh { stage(journal, &mut self.known, &draft) } else { Err(RecordError::Stale) };
-            // Also where the entry is then lost: the withdrawal is in force.
-            self.withdrawn = self.withdrawn.max(draft.withdrawn.unwrap_or(0));
-            answers.push((answer, staged));
-            let room = answers.len() < BATCH && journal.staged_bytes() < BATCH_BYTES;
-            let job = if room { gather(jobs, answers.len() < self.company, until) } else { None };
-            next = match job {
+            bytes += draft.parts.iter().map(|part| part.size()).sum::<usize>();
+            batch.push((draft, answer));
+            let room = batch.len() < BATCH && bytes < BATCH_BYTES;
+            next = match if room { gather(jobs, batch.len() < self.company, until) } else { None } {
                 Some(Job::Write(draft, answer)) => Some((draft, answer)),
                 Some(Job::Scrub(upto, answer)) => {
                     scrub = Some((upto, answer));
@@ -300,28 +340,62 @@ impl Writer {
                 None => None,
             };
         }
-        let began = Instant::now();
-        self.state.begin();
-        let outcome = journal.commit().and_then(|()| self.place.check(&self.path));
-        self.state.end();
-        self.patience = (began.elapsed() / 8).min(PATIENCE);
-        self.company = answers.len();
-        match outcome {
-            Ok(()) => {
+        (batch, scrub)
+    }
+
+    /// Makes the batch durable; what to answer to each.
+    fn write(&mut self, mut batch: Vec<(Draft, Answer)>) -> Result<Answers, (StoreError, Vec<Answer>)> {
+        let mut answers = Vec::with_capacity(batch.len());
+        loop {
+            let mut staged = Vec::with_capacity(batch.len());
+            let outcome = self.try_write(&batch, &mut staged);
+            match outcome {
+                Ok(Committed::Whole) => {
+                    answers.extend(batch.into_iter().map(|(_, answer)| answer).zip(staged));
+                    return Ok(answers);
+                }
+                // What others were told meanwhile may be about these customers or contractors.
+                Ok(Committed::Overtaken) => {
+                    let (stale, rest): (Vec<_>, _) = batch.into_iter().partition(|(draft, _)| draft.discloses);
+                    answers.extend(stale.into_iter().map(|(_, answer)| (answer, Err(RecordError::Stale))));
+                    batch = rest;
+                }
+                Err(error) => {
+                    let waiting = batch.into_iter().map(|(_, answer)| answer);
+                    return Err((error, answers.into_iter().map(|(answer, _)| answer).chain(waiting).collect()));
+                }
+            }
+        }
+    }
+
+    fn try_write(
+        &mut self,
+        batch: &[(Draft, Answer)],
+        staged: &mut Vec<Result<Receipt, RecordError>>,
+    ) -> Result<Committed, StoreError> {
+        // It was there when the batch was begun.
+        let Some(journal) = &mut self.journal else { return Ok(Committed::Overtaken) };
+        self.withdrawn = self.withdrawn.max(journal.begin());
+        for (draft, _) in batch {
+            let fresh = draft.decided.is_none_or(|decided| decided >= self.withdrawn);
+            staged.push(if fresh {
+                stage(journal, &mut self.known, draft)?
+            } else {
+                Err(RecordError::Stale)
+            });
+            // Also where the entry is then lost: the withdrawal is in force.
+            self.withdrawn = self.withdrawn.max(draft.withdrawn.unwrap_or(0));
+        }
+        let committed = journal.commit()?;
+        self.place.check(&self.path)?;
+        match committed {
+            Committed::Whole => {
                 self.known.keep();
                 self.size = journal.next();
-                self.state.commit(self.size);
             }
-            Err(error) => {
-                tracing::error!(%error, lost = answers.len(), "the ledger cannot be written: nothing is disclosed until it can");
-                self.fall_sick(&error);
-                answers.iter_mut().for_each(|(_, result)| *result = Err(RecordError::Unavailable));
-            }
+            Committed::Overtaken => self.known.take_back(),
         }
-        answer_all(answers);
-        if let Some((upto, answer)) = scrub {
-            self.scrub(upto, answer);
-        }
+        Ok(committed)
     }
 
     /// After a failed commit nothing is known: the journal is closed and read back before it is trusted
@@ -354,15 +428,14 @@ impl Writer {
 
     fn try_reopen(&mut self) -> Result<(), StoreError> {
         self.place.check(&self.path)?;
-        let folder = log::journal_folder(&log::folder(&self.path));
-        let mut journal = Journal::open(&folder, Arc::clone(&self.state.archived), self.sync)?;
+        let mut journal = self.store.open(Arc::clone(&self.state.archived))?;
         let found = journal.next();
         if found < self.size {
-            return Err(StoreError::Shorter { path: folder, found, known: self.size });
+            return Err(self.store.shorter(found, self.size));
         }
         // Some of the batch that failed may be there: these entries exist.
         let (known, mut torn) = (&mut self.known, false);
-        Tail::new(&folder, self.size).read(found, |_, leaf| {
+        self.store.tail(self.size)?.read(found, |leaf| {
             if let Ok(entry) = View::parse(leaf) {
                 known.note(&entry);
             }
@@ -406,10 +479,16 @@ fn is_torn(leaf: &[u8]) -> bool {
 fn note_start(journal: &mut Journal) -> Result<(), StoreError> {
     let event = Started { version: env!("CARGO_PKG_VERSION") };
     let draft = Draft::started(uuid::Uuid::now_v7().to_string(), &event);
-    for part in &draft.parts {
-        journal.stage(&part.leaf(journal.next(), None));
+    // Where changes of others come in between, it is written again.
+    loop {
+        journal.begin();
+        for part in &draft.parts {
+            journal.stage(part.leaf(journal.next(), None), draft.time);
+        }
+        if journal.commit()? == Committed::Whole {
+            return Ok(());
+        }
     }
-    journal.commit()
 }
 
 /// The next draft that waits. Those whose entries the last batch made durable are likely to come back at
@@ -427,21 +506,28 @@ fn gather(jobs: &Receiver<Job>, more: bool, until: Instant) -> Option<Job> {
 }
 
 /// Adds a draft to the batch; the number of its first entry.
-fn stage(journal: &mut Journal, known: &mut Known, draft: &Draft) -> Result<Receipt, RecordError> {
+///
+/// # Errors
+/// Where the batch is lost.
+fn stage(
+    journal: &mut Journal,
+    known: &mut Known,
+    draft: &Draft,
+) -> Result<Result<Receipt, RecordError>, StoreError> {
     if draft.parts.iter().any(|part| part.size() > MAX_ENTRY) {
         tracing::error!("an entry is too large for the ledger");
-        return Err(RecordError::Unavailable);
+        return Ok(Err(RecordError::Unavailable));
     }
-    let subjects = known.admit(draft).ok_or(RecordError::SubjectLimit)?;
+    let Some(subjects) = journal.admit(known, draft)? else { return Ok(Err(RecordError::SubjectLimit)) };
     let position = journal.next();
     for part in &draft.parts {
         let sequence = draft.contractor.as_deref().map(|contractor| known.next_sequence(contractor));
-        journal.stage(&part.leaf(journal.next(), sequence));
+        journal.stage(part.leaf(journal.next(), sequence), draft.time);
     }
-    Ok(Receipt { position, subjects })
+    Ok(Ok(Receipt { position, subjects }))
 }
 
-fn answer_all(answers: Vec<(Answer, Result<Receipt, RecordError>)>) {
+fn answer_all(answers: Answers) {
     for (answer, result) in answers {
         // Who waited may have gone; the entry stays.
         let _ = answer.send(result);

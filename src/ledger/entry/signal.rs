@@ -52,6 +52,7 @@ impl Draft {
             subjects_per_day: u64::MAX,
             decided: None,
             withdrawn: None,
+            discloses: false,
             time,
         }
     }

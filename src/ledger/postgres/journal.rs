@@ -1,0 +1,169 @@
+//! Where an entry of a fleet's node becomes durable: one statement for a batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, Statement};
+
+use super::super::error::StoreError;
+use super::super::merkle::{self, Hash};
+use super::{CONNECT, Changes, DatabaseError, STATEMENT, runtime, schema, within};
+
+/// The first number of the lock that a node's process holds; the second one is the node's.
+const LOCK: i32 = 70_134_900;
+
+const APPEND: &str = "SELECT fieldgate.append($1, $2, $3, $4, $5, $6)";
+
+/// The node's tree in the database, open for writing by this process alone.
+pub struct PostgresJournal {
+    runtime: Runtime,
+    client: Client,
+    append: Statement,
+    changes: Arc<Changes>,
+    /// The number of the next entry.
+    next: u64,
+    /// The changes that were in force when the batch in work began.
+    known: u64,
+    times: Vec<i64>,
+    hashes: Vec<Hash>,
+    leaves: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    Whole,
+    /// Nothing was written: changes came in between, which are in force now.
+    Overtaken,
+}
+
+impl PostgresJournal {
+    /// Connects as the only writer of the node's tree.
+    ///
+    /// # Errors
+    /// Where the database cannot be used, or another process writes the tree.
+    pub fn open(changes: Arc<Changes>) -> Result<Self, StoreError> {
+        let runtime = runtime()?;
+        let opening = async {
+            let client = changes.database().connect(None).await?;
+            schema::check(&client).await?;
+            let row = client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&LOCK, &changes.node()]).await?;
+            if !row.try_get::<_, bool>(0)? {
+                return Ok(None);
+            }
+            let sql = "SELECT size FROM fieldgate.tree WHERE node = $1";
+            let row = client.query_opt(sql, &[&changes.node()]).await?;
+            let row = row.ok_or_else(|| DatabaseError::NoNode(changes.name().to_owned()))?;
+            let size: i64 = row.try_get(0)?;
+            let append = client.prepare(APPEND).await?;
+            Ok(Some((client, append, size as u64)))
+        };
+        let opened = runtime.block_on(within(CONNECT * 3, opening))?;
+        let Some((client, append, next)) = opened else {
+            return Err(StoreError::NodeInUse(changes.name().to_owned()));
+        };
+        Ok(PostgresJournal {
+            runtime,
+            client,
+            append,
+            known: changes.applied(),
+            changes,
+            next,
+            times: Vec::new(),
+            hashes: Vec::new(),
+            leaves: Vec::new(),
+            bytes: 0,
+        })
+    }
+
+    /// The number of the next entry.
+    pub fn next(&self) -> u64 {
+        self.next + self.leaves.len() as u64
+    }
+
+    /// Begins a batch; what was decided by an earlier generation of the consent registry than this is stale.
+    pub fn begin(&mut self) -> u64 {
+        self.known = self.changes.applied();
+        self.changes.stale_before()
+    }
+
+    /// Adds an entry to the batch in work; `time` is in microseconds since 1970-01-01T00:00:00Z.
+    pub fn stage(&mut self, leaf: Vec<u8>, time: i64) {
+        self.hashes.push(merkle::leaf_hash(&leaf));
+        self.times.push(time);
+        self.bytes += leaf.len();
+        self.leaves.push(leaf);
+    }
+
+    /// Forgets the batch in work.
+    pub fn discard(&mut self) {
+        self.times.clear();
+        self.hashes.clear();
+        self.leaves.clear();
+        self.bytes = 0;
+    }
+
+    /// Bytes of the batch in work.
+    pub fn staged_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts customers of a day for a contractor, over all nodes: how many are new and how many more there may be;
+    /// `None`, and nothing counted, where they would be too many.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub fn admit(
+        &mut self,
+        day: i64,
+        contractor: &str,
+        names: &[Vec<u8>],
+        most: u64,
+    ) -> Result<Option<(u64, u64)>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let asking = async {
+            let sql = "SELECT fresh, remaining FROM fieldgate.admit($1, $2, $3, $4)";
+            let row = self.client.query_opt(sql, &[&(day as i32), &contractor, &names, &most]).await?;
+            let Some(row) = row else { return Ok(None) };
+            let (fresh, remaining): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(Some((fresh as u64, remaining as u64)))
+        };
+        Ok(self.runtime.block_on(within(STATEMENT, asking))?)
+    }
+
+    /// Writes the batch. When this returns [`Committed::Whole`], it is in the database.
+    ///
+    /// # Errors
+    /// Where nothing is certain: the journal must be opened anew.
+    pub fn commit(&mut self) -> Result<Committed, StoreError> {
+        if self.leaves.is_empty() {
+            return Ok(Committed::Whole);
+        }
+        let hashes: Vec<&[u8]> = self.hashes.iter().map(|hash| &hash[..]).collect();
+        let (node, size, known) = (self.changes.node(), self.next as i64, self.known as i64);
+        let writing = async {
+            let row = self
+                .client
+                .query_one(&self.append, &[&node, &size, &known, &self.times, &hashes, &self.leaves])
+                .await?;
+            Ok(row.try_get::<_, String>(0)?)
+        };
+        // The server gives up before this does.
+        let outcome = self.runtime.block_on(within(STATEMENT + Duration::from_secs(1), writing))?;
+        let count = self.leaves.len() as u64;
+        self.discard();
+        match outcome.as_str() {
+            "whole" => {
+                self.next += count;
+                Ok(Committed::Whole)
+            }
+            "overtaken" => {
+                self.runtime.block_on(self.changes.catch_up_by(&self.client))?;
+                Ok(Committed::Overtaken)
+            }
+            _ => Err(StoreError::NodeInUse(self.changes.name().to_owned())),
+        }
+    }
+}

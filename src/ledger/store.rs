@@ -1,0 +1,249 @@
+//! Where entries become durable: files of this machine, or the database of a fleet.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::archive::{Archive, Head};
+use super::entry::Draft;
+use super::error::StoreError;
+use super::files;
+use super::journal::{self, Sync};
+use super::known::{Admitted, Known};
+use super::log;
+use super::merkle;
+use super::postgres::{Changes, Committed, PostgresJournal, PostgresTail};
+
+/// Which of them.
+#[derive(Clone)]
+pub enum Store {
+    /// Files in a folder.
+    Disk { folder: PathBuf, sync: Sync },
+    Fleet(Arc<Changes>),
+}
+
+/// Open for writing.
+pub enum Journal {
+    Disk(journal::Journal),
+    Fleet(PostgresJournal),
+}
+
+/// Reads entries back, one after the other.
+pub enum Tail {
+    Disk(journal::Tail),
+    Fleet(PostgresTail),
+}
+
+impl Store {
+    /// That of the ledger whose index is at `path`, on this machine's disk.
+    pub fn disk(path: &Path, sync: Sync) -> Self {
+        Store::Disk { folder: log::journal_folder(&log::folder(path)), sync }
+    }
+
+    /// Opens it, with the number of the next entry; those behind the first `archived` must be there.
+    ///
+    /// # Errors
+    /// Where it cannot be used.
+    pub fn open(&self, archived: Arc<AtomicU64>) -> Result<Journal, StoreError> {
+        match self {
+            Store::Disk { folder, sync } => Ok(Journal::Disk(journal::Journal::open(folder, archived, *sync)?)),
+            Store::Fleet(changes) => Ok(Journal::Fleet(PostgresJournal::open(Arc::clone(changes))?)),
+        }
+    }
+
+    /// Begins to read at an entry.
+    ///
+    /// # Errors
+    /// Where nobody can ask.
+    pub fn tail(&self, next: u64) -> Result<Tail, StoreError> {
+        match self {
+            Store::Disk { folder, .. } => Ok(Tail::Disk(journal::Tail::new(folder, next))),
+            Store::Fleet(changes) => Ok(Tail::Fleet(PostgresTail::new(changes, next)?)),
+        }
+    }
+
+    /// Makes durable what an earlier process may have left.
+    ///
+    /// # Errors
+    /// Where the disk does not take it.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        match self {
+            Store::Disk { folder, sync } => journal::sync_all(folder, *sync),
+            Store::Fleet(_) => Ok(()),
+        }
+    }
+
+    /// That it has fewer entries than are known.
+    pub fn shorter(&self, found: u64, known: u64) -> StoreError {
+        match self {
+            Store::Disk { folder, .. } => StoreError::Shorter { path: folder.clone(), found, known },
+            Store::Fleet(changes) => {
+                StoreError::OlderDatabase { node: changes.name().to_owned(), found, known }
+            }
+        }
+    }
+
+    /// That an entry that it acknowledged is not there.
+    pub fn gap(&self, entry: u64) -> StoreError {
+        match self {
+            Store::Disk { folder, .. } => {
+                let what = format!("entry {entry} is not where it was written");
+                StoreError::Broken { path: folder.clone(), what }
+            }
+            Store::Fleet(_) => StoreError::DamagedRow(entry),
+        }
+    }
+
+    /// Sees that it goes on where the archive ends: files do by their numbers, a database may be another one.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn check(&self, archive: &Archive) -> Result<(), StoreError> {
+        let Store::Fleet(changes) = self else { return Ok(()) };
+        let Some(last) = archive.size().checked_sub(1) else { return Ok(()) };
+        let node = changes.name().to_owned();
+        match PostgresTail::new(changes, last)?.hash(last)? {
+            Some(hash) if hash == archive.leaf_hash(last)? => Ok(()),
+            Some(_) => Err(StoreError::OtherHistory { node, entry: last }),
+            None => Err(StoreError::OlderDatabase { node, found: last, known: last + 1 }),
+        }
+    }
+}
+
+impl Journal {
+    /// The number of the next entry.
+    pub fn next(&self) -> u64 {
+        match self {
+            Journal::Disk(journal) => journal.next(),
+            Journal::Fleet(journal) => journal.next(),
+        }
+    }
+
+    /// Begins a batch; what was decided by an earlier generation of the consent registry than this is stale.
+    pub fn begin(&mut self) -> u64 {
+        match self {
+            Journal::Disk(_) => 0,
+            Journal::Fleet(journal) => journal.begin(),
+        }
+    }
+
+    /// Counts the draft's customers for its day; `None`, and nothing counted, where they would be too many.
+    ///
+    /// # Errors
+    /// Where nobody can be asked.
+    pub fn admit(&mut self, known: &mut Known, draft: &Draft) -> Result<Option<Admitted>, StoreError> {
+        let mark = known.mark();
+        let Some(admitted) = known.admit(draft) else { return Ok(None) };
+        let (Journal::Fleet(journal), Some(contractor)) = (self, draft.contractor.as_deref()) else {
+            return Ok(Some(admitted));
+        };
+        // Of those whom this node has shown today already, the others know.
+        if admitted.new == 0 || draft.subjects_per_day == u64::MAX {
+            return Ok(Some(admitted));
+        }
+        let names: Vec<Vec<u8>> = draft.subjects().map(|name| name.0.to_vec()).collect();
+        let counted = journal.admit(known.day_of(draft), contractor, &names, draft.subjects_per_day)?;
+        if counted.is_none() {
+            known.take_back_to(mark);
+        }
+        Ok(counted.map(|(new, left)| Admitted { new, left }))
+    }
+
+    /// Adds an entry to the batch in work; `time` is in microseconds since 1970-01-01T00:00:00Z.
+    pub fn stage(&mut self, leaf: Vec<u8>, time: i64) {
+        match self {
+            Journal::Disk(journal) => journal.stage(&leaf),
+            Journal::Fleet(journal) => journal.stage(leaf, time),
+        }
+    }
+
+    /// Bytes of the batch in work.
+    pub fn staged_bytes(&self) -> usize {
+        match self {
+            Journal::Disk(journal) => journal.staged_bytes(),
+            Journal::Fleet(journal) => journal.staged_bytes(),
+        }
+    }
+
+    /// Writes the batch. When this returns [`Committed::Whole`], it is durable.
+    ///
+    /// # Errors
+    /// Where nothing is certain: it must be opened anew; after [`StoreError::Sync`], by another process.
+    pub fn commit(&mut self) -> Result<Committed, StoreError> {
+        match self {
+            Journal::Disk(journal) => journal.commit().map(|()| Committed::Whole),
+            Journal::Fleet(journal) => journal.commit(),
+        }
+    }
+
+    /// Writes zeros over all that is left of entries before number `upto`; false where that must wait. Of a
+    /// database, its owner prunes.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn scrub(&mut self, upto: u64) -> Result<bool, StoreError> {
+        match self {
+            Journal::Disk(journal) => journal.scrub(upto),
+            Journal::Fleet(_) => Ok(true),
+        }
+    }
+}
+
+impl Tail {
+    /// Gives the archive the entries up to number `upto` (exclusive), as far as they are there.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn feed(&mut self, upto: u64, archive: &mut Archive) -> Result<(), StoreError> {
+        match self {
+            Tail::Disk(tail) => tail.read(upto, |_, leaf| archive.append(leaf.to_vec())),
+            Tail::Fleet(tail) => {
+                let mut damaged = None;
+                tail.read(upto, |kept| match kept.leaf {
+                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => archive.append(leaf.to_vec()),
+                    // What a prune has left of it.
+                    None => archive.append_pruned(kept.hash),
+                    Some(_) => damaged = damaged.or(Some(kept.position)),
+                })?;
+                damaged.map_or(Ok(()), |entry| Err(StoreError::DamagedRow(entry)))
+            }
+        }
+    }
+
+    /// Shows the entries up to number `upto` (exclusive), as far as they are there.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn read(&mut self, upto: u64, mut show: impl FnMut(&[u8])) -> Result<(), StoreError> {
+        match self {
+            Tail::Disk(tail) => tail.read(upto, |_, leaf| show(leaf)),
+            Tail::Fleet(tail) => tail.read(upto, |kept| {
+                kept.leaf.inspect(|leaf| show(leaf));
+            }),
+        }
+    }
+
+    /// Shows a signed head to who reads the store elsewhere.
+    ///
+    /// # Errors
+    /// Where it is not taken; it can be tried again.
+    pub fn publish(&mut self, head: &Head) -> Result<(), StoreError> {
+        match self {
+            Tail::Disk(_) => Ok(()),
+            Tail::Fleet(tail) => tail.publish(head),
+        }
+    }
+}
+
+/// The file in which a node remembers how many changes were in force, beside the index at `path`.
+pub fn memory(path: &Path) -> PathBuf {
+    log::folder(path).join("fleet")
+}
+
+/// Makes the ledger's folder, for what is kept in it before the ledger is open.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn make_folder(path: &Path) -> Result<(), StoreError> {
+    files::make_folder(&log::folder(path))
+}
