@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+use crate::telemetry::Commits;
+
 use super::archive::{Archive, Head};
 use super::entry::{self, Draft, Started};
 use super::error::StoreError;
@@ -159,6 +161,16 @@ impl Ledger {
         &self.path
     }
 
+    /// What its writer does, in figures.
+    pub fn commits(&self) -> Arc<Commits> {
+        Arc::clone(&self.state.commits)
+    }
+
+    /// Entries that are durable.
+    pub fn size(&self) -> u64 {
+        self.state.committed.load(Ordering::Acquire)
+    }
+
     /// The signed heads, as they are made.
     pub fn heads(&self) -> watch::Receiver<Head> {
         self.state.heads.subscribe()
@@ -176,9 +188,14 @@ impl Ledger {
     pub async fn record(&self, draft: Draft) -> Result<Receipt, RecordError> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(RecordError::Unavailable)?;
-        queue.try_send(Job::Write(draft, answer)).map_err(|error| match error {
-            TrySendError::Full(_) => RecordError::Overloaded,
-            TrySendError::Disconnected(_) => RecordError::Unavailable,
+        // Counted first: the writer may be faster.
+        self.state.commits.queued();
+        queue.try_send(Job::Write(draft, answer)).map_err(|error| {
+            self.state.commits.taken(1);
+            match error {
+                TrySendError::Full(_) => RecordError::Overloaded,
+                TrySendError::Disconnected(_) => RecordError::Unavailable,
+            }
         })?;
         match tokio::time::timeout(self.deadline, answered).await {
             Ok(Ok(result)) => result,
@@ -275,6 +292,7 @@ impl Writer {
     fn serve(&mut self, first: (Draft, Answer), jobs: &Receiver<Job>) {
         let mut answers = Vec::new();
         let Some(journal) = &mut self.journal else {
+            self.state.commits.taken(1);
             answers.push((first.1, Err(RecordError::Unavailable)));
             return answer_all(answers);
         };
@@ -300,11 +318,14 @@ impl Writer {
                 None => None,
             };
         }
+        self.state.commits.taken(answers.len());
         let began = Instant::now();
         self.state.begin();
         let outcome = journal.commit().and_then(|()| self.place.check(&self.path));
         self.state.end();
-        self.patience = (began.elapsed() / 8).min(PATIENCE);
+        let time = began.elapsed();
+        self.state.commits.tried(time, answers.len(), outcome.is_ok());
+        self.patience = (time / 8).min(PATIENCE);
         self.company = answers.len();
         match outcome {
             Ok(()) => {

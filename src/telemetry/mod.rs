@@ -1,0 +1,17 @@
+//! What the gateway measures of itself.
+//!
+//! **Guarantees.** Measuring takes no lock and no memory: who measures has found the series that it counts in
+//! before a request comes. Labels come from rules and configuration, so that the number of series is bounded.
+//!
+//! **Trusts** nobody: it is told numbers. **Must not** be told a path, a query, a body or a customer.
+//!
+//! **Called by** `proxy` and `ledger` (measure), `admin` (shows).
+
+mod commits;
+mod encode;
+mod histogram;
+mod requests;
+
+pub use commits::Commits;
+pub use histogram::Histogram;
+pub use requests::{InWork, OfUpstream, Outcome, Requests, Series, Stage};
