@@ -249,7 +249,10 @@ impl Server {
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
         let gateway =
             Arc::new(gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents)));
-        let figures = Arc::new(Figures::default());
+        let mut figures = Figures::default();
+        figures.collect(gateway.requests());
+        figures.collect(ledger.commits());
+        let figures = Arc::new(figures);
         figures.rules_are_new(&digest);
         let drain = watch::channel(false);
         let (mut admin, mut admin_doorway) = (None, None);

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::filter::{Format, Outcome};
 use crate::model::RequestId;
+use crate::telemetry::OfUpstream;
 use crate::transport::{AnswerBody, CallFault, Coding, DecodeLimits, Decoder, Endpoints};
 
 use super::authorize::Permit;
@@ -50,6 +51,8 @@ pub struct Upstream {
     max_body: usize,
     /// Codings that its answers may have.
     codings: Vec<Coding>,
+    /// Where its answers are counted.
+    series: Option<Arc<OfUpstream>>,
 }
 
 /// A request that a permit allows. Only [`prepare`] makes one.
@@ -89,6 +92,7 @@ impl Upstream {
             timeout: Duration::from_secs(10),
             max_body: 16 << 20,
             codings: Vec::new(),
+            series: None,
         }
     }
 
@@ -132,6 +136,11 @@ impl Upstream {
         self
     }
 
+    /// Counts its answers there.
+    pub(super) fn count_in(&mut self, series: Arc<OfUpstream>) {
+        self.series = Some(series);
+    }
+
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
@@ -141,8 +150,13 @@ impl Upstream {
     /// # Errors
     /// Where the upstream cannot be reached, takes too long, or announces what cannot be taken.
     pub async fn call(&self, request: UpstreamRequest) -> Result<UpstreamResponse, Refusal> {
-        let deadline = Instant::now() + self.timeout;
-        let answer = self.endpoints.call(request.0, deadline).await?;
+        let began = Instant::now();
+        let deadline = began + self.timeout;
+        let answer = self.endpoints.call(request.0, deadline).await;
+        if let Some(series) = &self.series {
+            series.called(began.elapsed(), answer.is_ok());
+        }
+        let answer = answer?;
         // The body of an answer that is refused anyway is not worth reading.
         let decoder = if answer.status.is_success() { self.decoder(&answer.headers)? } else { None };
         let body = UpstreamBody {

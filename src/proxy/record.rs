@@ -145,6 +145,9 @@ impl Recorder {
         if canaries > 0 {
             self.alert(permit, &receipt);
         }
+        let task = permit.route().task;
+        let seen = permit.task().limits.subjects_per_day.saturating_sub(receipt.subjects_left());
+        permit.caller().series(Some(task)).subjects(seen);
         self.watcher.disclosed(permit, self.id, disclosure, &receipt);
         Ok(receipt)
     }
