@@ -27,8 +27,6 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::{self, Admin, Figures, House};
 use crate::config::{self, Config};
@@ -38,6 +36,7 @@ use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended, Watch};
 use crate::rules::openapi::Document;
 use crate::rules::{self, Loaded, Plan, Surroundings};
+use crate::telemetry;
 use crate::transport::{self, Capacity, Doorway, Drain, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
@@ -430,30 +429,12 @@ async fn record_start(ledger: &Ledger, plan: &Plan, kept: Option<&admin::Store>)
     upkeep::record_rules(ledger, plan, None).await
 }
 
-/// JSON lines on standard error, written by a thread of their own: a reader that hangs costs lines,
-/// never requests. The guard writes what is left when it is dropped.
+/// JSON lines on standard error. The guard writes what is left when it is dropped.
 ///
 /// # Errors
 /// Where `filter` is not one.
 pub fn log(filter: &str) -> anyhow::Result<tracing_appender::non_blocking::WorkerGuard> {
-    let filter = EnvFilter::builder()
-        .parse(filter)
-        .context("telemetry.log is not a log filter; write \"info\" or \"debug\"")?;
-    // Whoever waits for the gateway must learn that it is ready, whatever else is logged.
-    let filter = filter.add_directive("fieldgate::ready=info".parse()?);
-    // Of what a stranger does, the HTTP/2 library says a line for each frame, if it is let; and below info it
-    // writes down paths and header fields.
-    let quiet = filter.max_level_hint().is_some_and(|level| level <= LevelFilter::INFO);
-    let filter = filter.add_directive(if quiet { "h2=error" } else { "h2=info" }.parse()?);
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .init();
+    let guard = telemetry::log::begin(filter).context("telemetry.log")?;
     // The message of a panic may hold a value; its place cannot.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

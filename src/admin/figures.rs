@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::rules::Plan;
+use crate::telemetry;
 
 use super::house::{House, UpstreamState};
 
@@ -36,6 +38,7 @@ pub struct Figures {
     subject_limits: Family<OfTask, Gauge>,
     upstreams: Family<OfUpstream, Gauge>,
     endpoints: Family<OfEndpoint, Gauge>,
+    log_dropped: Counter,
     alerts: Gauge,
     reviews: Gauge,
     late_reviews: Gauge,
@@ -152,6 +155,7 @@ impl Default for Figures {
                 .family("upstream_up", "1 where at least one endpoint of the upstream is in service"),
             endpoints: registering
                 .family("upstream_endpoint_up", "1 where the endpoint of the upstream is in service"),
+            log_dropped: registering.counter("log_lines_dropped", "Lines of the log that nobody took in time"),
             alerts: registering.gauge("alerts_open", "Alerts that nobody has closed"),
             reviews: registering.gauge("reviews_open", "Reviews that wait for somebody"),
             late_reviews: registering.gauge("reviews_late", "Open reviews whose time is over"),
@@ -172,6 +176,12 @@ impl Registering<'_> {
         let gauge = Gauge::default();
         self.0.register(name, help, gauge.clone());
         gauge
+    }
+
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.0.register(name, help, counter.clone());
+        counter
     }
 
     fn family<S>(&mut self, name: &str, help: &str) -> Family<S, Gauge>
@@ -238,6 +248,8 @@ impl Figures {
         let _turn = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.ledger.set(house.ledger.is_healthy().into());
         self.entries.set(house.ledger.size() as i64);
+        // Nobody else reads meanwhile.
+        self.log_dropped.inc_by(telemetry::log::dropped().saturating_sub(self.log_dropped.get()));
         self.alerts.set(house.store.open_alerts() as i64);
         let (reviews, late) = (&house.open_reviews, &house.late_reviews);
         self.reviews.set(reviews.load(Ordering::Relaxed) as i64);

@@ -29,6 +29,7 @@ use crate::ledger::{
 };
 use crate::model::{KeyEpoch, RequestId, Subject};
 use crate::proxy::Suspended;
+use crate::telemetry;
 
 /// Bytes of an order, and of an answer.
 const MAX_LINE: u64 = 1 << 16;
@@ -51,6 +52,8 @@ pub enum Order {
     Suspension(SuspensionEvent),
     /// Take down what customers said.
     Consent(ConsentOrder),
+    /// Log by another filter, until the gateway stops.
+    Log { filter: String, by: String },
 }
 
 /// What came of it.
@@ -65,6 +68,8 @@ pub enum Outcome {
     Scrubbed(bool),
     /// How many statements changed something.
     Taken(usize),
+    /// Lines are written by the new filter.
+    Logs,
     Failed(String),
 }
 
@@ -163,6 +168,13 @@ async fn answer(hands: &Hands, stream: UnixStream) -> std::io::Result<()> {
     write.write_all(text.as_bytes()).await
 }
 
+/// The line about it is written whatever the filter says.
+fn log_by(filter: &str, by: &str) -> anyhow::Result<()> {
+    telemetry::log::change(filter)?;
+    tracing::info!(target: "fieldgate::ready", filter, by, "the log filter was changed");
+    Ok(())
+}
+
 impl Hands {
     async fn carry_out(&self, order: Order) -> Outcome {
         let outcome = match order {
@@ -170,6 +182,7 @@ impl Hands {
             Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
             Order::Suspension(event) => self.suspend(event).await.map(Outcome::Recorded),
             Order::Consent(order) => self.consent(order).await.map(Outcome::Taken),
+            Order::Log { filter, by } => log_by(&filter, &by).map(|()| Outcome::Logs),
             Order::Scrub(upto) => Ok(Outcome::Scrubbed(self.ledger.scrub(upto).await)),
         };
         outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
@@ -353,6 +366,9 @@ fn ask(mut stream: Stream, order: &Order) -> anyhow::Result<Outcome> {
 
 /// Without a gateway.
 fn do_it(config: &Config, order: Order) -> anyhow::Result<Outcome> {
+    if matches!(order, Order::Log { .. }) {
+        bail!("no gateway runs with this configuration; for its next start, write [telemetry] log");
+    }
     let keys = super::load_keys(config)?.subjects;
     // First: what another command has written is then on the disk.
     let ledger = Arc::new(super::open_ledger(config)?);

@@ -15,6 +15,7 @@ mod explain_code;
 mod init;
 mod key;
 mod ledger;
+mod log_level;
 mod openapi;
 mod report;
 mod schema;
@@ -97,6 +98,10 @@ enum Command {
     Suspend(suspend::Suspend),
     /// End a contractor's suspension
     Resume(suspend::Resume),
+    /// Have the gateway that runs log more or less, until it stops
+    ///
+    /// No level writes down a path, a body or a customer.
+    LogLevel(log_level::Arguments),
     /// What a customer consents and objects to
     Subject(subject::Arguments),
     /// Who may sign in at the review side
@@ -153,6 +158,7 @@ pub fn run() -> ExitCode {
         Command::Key(arguments) => key::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),
         Command::Resume(arguments) => suspend::resume(&arguments),
+        Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Subject(arguments) => subject::run(&arguments),
         Command::Ledger(arguments) => ledger::run(*arguments),
         Command::Witness(arguments) => witness::run(arguments),

@@ -131,7 +131,20 @@ impl Gateway {
         let (memory, hosts) = (Budget::new(body.memory), Vec::new());
         // Until it is known what customers said.
         let consents = Arc::new(Consents::unknown());
-        Gateway { ruling, suspended, consents, upstreams, ledger, own, epoch, watcher, body, memory, requests, hosts }
+        Gateway {
+            ruling,
+            suspended,
+            consents,
+            upstreams,
+            ledger,
+            own,
+            epoch,
+            watcher,
+            body,
+            memory,
+            requests,
+            hosts,
+        }
     }
 
     /// What customers consent and object to. Without it, nothing is disclosed but what the law asks for.

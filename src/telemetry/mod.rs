@@ -5,11 +5,12 @@
 //!
 //! **Trusts** nobody: it is told numbers. **Must not** be told a path, a query, a body or a customer.
 //!
-//! **Called by** `proxy` and `ledger` (measure), `admin` (shows).
+//! **Called by** `proxy` and `ledger` (measure), `admin` (shows), `app` (the log).
 
 mod commits;
 mod encode;
 mod histogram;
+pub mod log;
 mod requests;
 
 pub use commits::Commits;

@@ -206,9 +206,9 @@ impl Requests {
     fn all(&self) -> Vec<(String, String, Arc<Series>)> {
         let nobody = (String::new(), String::new(), Arc::clone(&self.nobody));
         let known = locked(&self.series);
-        let known = known.iter().map(|((contractor, task), series)| {
-            (contractor.clone(), task.clone(), Arc::clone(series))
-        });
+        let known = known
+            .iter()
+            .map(|((contractor, task), series)| (contractor.clone(), task.clone(), Arc::clone(series)));
         std::iter::once(nobody).chain(known).collect()
     }
 
@@ -243,7 +243,8 @@ impl Requests {
     }
 
     fn encode_times(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let help = "Time from a request's head to its response's, by contractor; empty as long as it is not known";
+        let help =
+            "Time from a request's head to its response's, by contractor; empty as long as it is not known";
         let mut times = metric(encoder, "request_duration_seconds", help, MetricType::Histogram)?;
         histogram(&mut times, &[("contractor", "")], &self.nobody.of.time)?;
         let contractors = locked(&self.contractors).clone();

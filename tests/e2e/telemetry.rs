@@ -1,0 +1,144 @@
+//! What the gateway says of itself: figures, log levels and traces, none with a personal value.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Answer, CONFIG, House, PLANTED, RULES, order};
+
+const WITH_ADMIN: &str = "[admin]\naddress = \"127.0.0.1:0\"\n[ledger]";
+
+async fn house() -> House {
+    House::with(&CONFIG.replace("[ledger]", WITH_ADMIN), &[("parcelco", RULES)]).await
+}
+
+async fn scrape(house: &House) -> String {
+    let url = format!("http://{}/metrics", house.admin());
+    let output = tokio::process::Command::new("curl").args(["-sSf", &url]).output().await.unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Each series with its value.
+fn series(text: &str) -> BTreeMap<&str, f64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(name, value)| (name, value.parse().unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn figures_count_what_becomes_of_requests_and_how_long_it_takes() {
+    let house = house().await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.upstream.on("/orders/2", Answer::json(order(2, "swiftpost", "ready_to_ship")));
+    house.upstream.on("/orders/3", Answer::status("500 Oh", PLANTED));
+    let client = house.parcelco();
+    for _ in 0..3 {
+        assert_eq!(house.get(&client, "/orders/1").await.status, 200);
+    }
+    assert_eq!(house.get(&client, "/orders/2").await.status, 404);
+    assert_eq!(house.get(&client, "/orders/3").await.status, 502);
+    assert_eq!(house.get(&client, "/nothing").await.status, 404);
+    assert_eq!(house.send_unknown(&house.client(None), http::Method::GET, "/orders/1", "").await.status, 401);
+    let text = scrape(&house).await;
+    let found = series(&text);
+    let task = r#"{contractor="parcelco",task="deliver-order""#;
+    for (name, value) in [
+        (format!("fieldgate_requests_total{task}}}"), 5.0),
+        (r#"fieldgate_requests_total{contractor="parcelco",task=""}"#.to_owned(), 1.0),
+        (r#"fieldgate_requests_total{contractor="",task=""}"#.to_owned(), 1.0),
+        (format!("fieldgate_disclosures_total{task}}}"), 3.0),
+        (format!("fieldgate_refusals_total{task},code=\"not-found\"}}"), 1.0),
+        (format!("fieldgate_refusals_total{task},code=\"upstream-error\"}}"), 1.0),
+        (r#"fieldgate_refusals_total{contractor="",task="",code="no-credential"}"#.to_owned(), 1.0),
+        (r#"fieldgate_request_duration_seconds_count{contractor="parcelco"}"#.to_owned(), 6.0),
+        (r#"fieldgate_stage_duration_seconds_count{stage="decide"}"#.to_owned(), 5.0),
+        (r#"fieldgate_stage_duration_seconds_count{stage="upstream"}"#.to_owned(), 5.0),
+        (r#"fieldgate_stage_duration_seconds_count{stage="reduce"}"#.to_owned(), 5.0),
+        (r#"fieldgate_stage_duration_seconds_count{stage="ledger"}"#.to_owned(), 3.0),
+        (r#"fieldgate_upstream_duration_seconds_count{upstream="orders"}"#.to_owned(), 5.0),
+        (r#"fieldgate_upstream_failures_total{upstream="orders"}"#.to_owned(), 0.0),
+        (r#"fieldgate_upstream_up{upstream="orders"}"#.to_owned(), 1.0),
+        (r#"fieldgate_subjects_today{contractor="parcelco"}"#.to_owned(), 1.0),
+        (format!("fieldgate_subjects_per_day_limit{task}}}"), 100_000.0),
+        (
+            r#"fieldgate_agreement_expiry_timestamp_seconds{contractor="parcelco"}"#.to_owned(),
+            4_102_358_400.0,
+        ),
+        ("fieldgate_requests_in_progress".to_owned(), 0.0),
+        ("fieldgate_ledger_queue_length".to_owned(), 0.0),
+        ("fieldgate_ledger_commit_failures_total".to_owned(), 0.0),
+        ("fieldgate_ledger_healthy".to_owned(), 1.0),
+        ("fieldgate_log_lines_dropped_total".to_owned(), 0.0),
+    ] {
+        assert_eq!(found.get(name.as_str()), Some(&value), "{name} in {text}");
+    }
+    assert_eq!(found["fieldgate_ledger_entries"], house.entries().len() as f64);
+    assert!(found["fieldgate_ledger_commit_duration_seconds_count"] >= 6.0, "{text}");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    let since = now - found["fieldgate_rules_activation_timestamp_seconds"];
+    assert!((0.0..60.0).contains(&since), "{since}");
+    let ends = r#"fieldgate_certificate_expiry_timestamp_seconds{file=""#;
+    assert!(found.iter().any(|(name, value)| name.starts_with(ends) && *value > now), "{text}");
+}
+
+#[tokio::test]
+async fn figures_have_help_and_no_value_of_a_customer_or_a_path() {
+    let house = house().await;
+    house.upstream.on("/orders/7712377123", Answer::json(order(7712377123, "parcelco", "ready_to_ship")));
+    house.get(&house.parcelco(), "/orders/7712377123").await;
+    house.get(&house.parcelco(), "/PLANTED/x?cursor=PLANTED").await;
+    let text = scrape(&house).await;
+    for value in ["7712377123", "Anna", "Keizersgracht", "Amsterdam", PLANTED, "/orders"] {
+        assert!(!text.contains(value), "{value} in {text}");
+    }
+    let told = |kind: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(kind));
+        lines.filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect()
+    };
+    let (helped, typed) = (told("# HELP"), told("# TYPE"));
+    assert_eq!(helped, typed);
+    for name in series(&text).keys() {
+        let name = name.split('{').next().unwrap();
+        let plain = |end: &str| name.strip_suffix(end).unwrap_or(name);
+        let is_told = ["", "_total", "_info", "_sum", "_count", "_bucket"];
+        assert!(is_told.iter().any(|end| helped.iter().any(|known| known == plain(end))), "{name}");
+    }
+    house.assert_clean();
+}
+
+#[tokio::test]
+async fn the_log_level_changes_while_the_gateway_runs() {
+    let quiet = CONFIG.replace("log = \"debug\"", "log = \"warn\"");
+    let house = House::with(&quiet.replace("[ledger]", WITH_ADMIN), &[("parcelco", RULES)]).await;
+    house.upstream.on("/orders/7712377123", Answer::json(order(7712377123, "parcelco", "ready_to_ship")));
+    let client = house.parcelco();
+    house.get(&client, "/orders/7712377123").await;
+    assert!(!house.log().contains("\"disclosed\""));
+
+    let change = |filter: &str| house.command(&["log-level", filter, "--by", "anna"]);
+    assert!(change("warn,fieldgate::proxy=debug").status.success());
+    house.logged("the log filter was changed").await;
+    house.get(&client, "/orders/7712377123").await;
+    house.logged("\"disclosed\"").await;
+
+    let wrong = change("fieldgate=loud");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("is not a log filter"));
+    // At the most that can be asked for, there is still no value in it.
+    assert!(change("trace").status.success());
+    house.get(&client, "/orders/7712377123").await;
+    house.curl(&[&format!("https://localhost:{}/orders/7712377123", house.address.port())]).await;
+    let log = house.log();
+    for value in ["7712377123", "Anna", "Keizersgracht", PLANTED] {
+        assert!(!log.contains(value), "{value} in {log}");
+    }
+    house.assert_clean();
+}
+
+#[tokio::test]
+async fn without_a_gateway_there_is_no_log_level_to_change() {
+    let house = House::closed(CONFIG, &[("parcelco", RULES)]).await;
+    let output = house.command(&["log-level", "debug", "--by", "anna"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no gateway runs"));
+}
