@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -33,15 +34,18 @@ use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::ledger::{self, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
-use crate::proxy::{self, BodyLimits, Gateway, Suspended, Watch};
+use crate::proxy::{self, BodyLimits, Gateway, Suspended};
 use crate::rules::openapi::Document;
 use crate::rules::{self, Loaded, Plan, Surroundings};
-use crate::telemetry;
-use crate::transport::{self, Capacity, Doorway, Drain, Listener, Timeouts};
+use crate::telemetry::{self, Exporter, Tracing};
+use crate::transport::{self, Capacity, ClientFiles, Doorway, Drain, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
 use upkeep::Upkeep;
+
+/// For a connection to a collector of traces.
+const COLLECTOR: Duration = Duration::from_secs(3);
 
 /// A gateway that listens and does not serve yet.
 pub struct Server {
@@ -53,7 +57,9 @@ pub struct Server {
     admin: Option<Admin>,
     /// Tells all that it is time to stop.
     drain: (watch::Sender<bool>, Drain),
-    watching: Watching,
+    watching: Behind,
+    /// Sends traces, where somebody takes them.
+    exporting: Option<Behind>,
     /// Submits heads to witnesses, where there are some.
     following: Option<JoinHandle<()>>,
     /// Looks after upstreams.
@@ -62,11 +68,14 @@ pub struct Server {
     requests: usize,
 }
 
-/// The detectors of signals at work. They stop where this is dropped.
-struct Watching {
+/// Work behind requests. It stops where this is dropped.
+struct Behind {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
 }
+
+/// Done when it is time to stop.
+type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The keys that customers are named by.
 pub struct Keys {
@@ -246,11 +255,13 @@ impl Server {
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger), keys.pseudonyms.clone());
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
-        let gateway =
-            Arc::new(gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents)));
+        let (traces, exporter) = tracing_of(&config.telemetry)?;
+        let gateway = gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents));
+        let gateway = Arc::new(gateway.with_tracing(Arc::clone(&traces)));
         let mut figures = Figures::default();
         figures.collect(gateway.requests());
         figures.collect(ledger.commits());
+        figures.collect(traces);
         let figures = Arc::new(figures);
         figures.rules_are_new(&digest);
         let drain = watch::channel(false);
@@ -297,7 +308,8 @@ impl Server {
             hangup: upkeep::hangup(),
         };
         let following = follower.map(|follower| tokio::spawn(follower.run()));
-        let watching = Watching::new(watch);
+        let watching = Behind::new(|stop| watch.run(stop));
+        let exporting = exporter.map(|exporter| Behind::new(|stop| exporter.run(stop)));
         let requests = limits.requests;
         Ok(Server {
             listener,
@@ -308,6 +320,7 @@ impl Server {
             admin,
             drain,
             watching,
+            exporting,
             following,
             tending,
             requests,
@@ -361,20 +374,23 @@ impl Server {
             let _ = following.await;
         }
         self.watching.end().await;
+        if let Some(exporting) = self.exporting {
+            exporting.end().await;
+        }
         // The last holder waits for the writer, which writes what is queued.
         drop(self.ledger);
         tracing::info!("stopped");
     }
 }
 
-impl Watching {
-    fn new(watch: Watch) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async move { _ = stopped.await };
-        Watching { task: tokio::spawn(watch.run(stopped)), stop }
+impl Behind {
+    fn new<W: Future<Output = ()> + Send + 'static>(work: impl FnOnce(Stopped) -> W) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped: Stopped = Box::pin(async move { _ = stopped.await });
+        Behind { task: tokio::spawn(work(stopped)), stop }
     }
 
-    /// Waits until what was told is in the ledger.
+    /// Waits until what was told is done.
     async fn end(self) {
         drop(self.stop);
         _ = self.task.await;
@@ -391,6 +407,20 @@ fn consents(path: &std::path::Path) -> (Arc<Consents>, Option<Statements>) {
             (Arc::new(Consents::unknown()), None)
         }
     }
+}
+
+/// What is traced, and what sends it where somebody takes it.
+fn tracing_of(terms: &config::Telemetry) -> anyhow::Result<(Arc<Tracing>, Option<Exporter>)> {
+    let Some(otlp) = &terms.otlp else { return Ok((Arc::new(Tracing::off(terms.trust_traceparent)), None)) };
+    let tls = otlp
+        .ca
+        .clone()
+        .map(|ca| transport::client_config(&ClientFiles { ca, identity: None, server_name: None }));
+    let client = transport::http_client(tls.transpose().context("telemetry.otlp_ca")?, COLLECTOR);
+    let (tracing, finished) = Tracing::sampling(terms.trust_traceparent, otlp.sample);
+    let tracing = Arc::new(tracing);
+    let exporter = Exporter { tracing: Arc::clone(&tracing), finished, client, url: otlp.url.clone() };
+    Ok((tracing, Some(exporter)))
 }
 
 /// The socket that was handed over, or one of its own.

@@ -127,6 +127,10 @@ pub fn reach(
         secrets_of(upstream).into_iter().chain(&upstream.openapi).for_each(|file| reach.read_file(file));
         upstream.urls.iter().for_each(|url| called(&mut reach, url, upstream.tls.as_ref()));
     }
+    if let Some(otlp) = &config.telemetry.otlp {
+        otlp.ca.iter().for_each(|ca| reach.read_file(ca));
+        called(&mut reach, &otlp.url, None);
+    }
     for witness in &config.ledger.witnesses {
         called(&mut reach, &witness.url, witness.tls.as_ref());
     }

@@ -48,7 +48,7 @@ where
     let began = Instant::now();
     let refuse = |refusal: Refusal| {
         counted.nobody().ended(Outcome::Refused(refusal.number()), began.elapsed());
-        respond::refuse(refusal, id)
+        respond::refuse(refusal, id, id.into())
     };
     // Nothing that unwinds is looked at again: the request's state goes with it.
     match AssertUnwindSafe(stack.oneshot(arrival)).catch_unwind().await {

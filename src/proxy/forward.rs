@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::filter::{Format, Outcome};
 use crate::model::RequestId;
-use crate::telemetry::OfUpstream;
+use crate::telemetry::{OfUpstream, TRACEPARENT};
 use crate::transport::{AnswerBody, CallFault, Coding, DecodeLimits, Decoder, Endpoints};
 
 use super::authorize::Permit;
@@ -85,6 +85,7 @@ impl Upstream {
         headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(REQUEST_ID, HeaderValue::from_static(""));
+        headers.insert(TRACEPARENT, HeaderValue::from_static(""));
         Upstream {
             endpoints,
             prefix,
@@ -265,6 +266,7 @@ impl From<CallFault> for Refusal {
 pub async fn prepare(
     permit: &Permit,
     id: RequestId,
+    traceparent: Option<HeaderValue>,
     upstream: &Upstream,
     head: &Parts,
     body: &mut Incoming,
@@ -282,6 +284,10 @@ pub async fn prepare(
     let headers = request.headers_mut();
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         headers.insert(REQUEST_ID, id);
+    }
+    match traceparent {
+        Some(traceparent) => _ = headers.insert(TRACEPARENT, traceparent),
+        None => _ = headers.remove(TRACEPARENT),
     }
     if let Some(body) = body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

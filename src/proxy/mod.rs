@@ -58,7 +58,7 @@ pub use watch::{Watch, watch};
 use crate::ledger::{Consents, Ledger};
 use crate::model::{Host, KeyEpoch, RequestId};
 use crate::rules::Plan;
-use crate::telemetry::{Requests, Stage};
+use crate::telemetry::{Requests, Stage, Tracing};
 use crate::transport::Peer;
 
 use admitted::Admitted;
@@ -89,6 +89,7 @@ pub struct Gateway {
     body: BodyLimits,
     memory: Arc<Budget>,
     requests: Arc<Requests>,
+    tracing: Arc<Tracing>,
     /// Names that requests may be for; any where there are none.
     hosts: Vec<Host>,
 }
@@ -143,6 +144,7 @@ impl Gateway {
             body,
             memory,
             requests,
+            tracing: Arc::default(),
             hosts,
         }
     }
@@ -158,6 +160,13 @@ impl Gateway {
     #[must_use]
     pub fn with_hosts(mut self, hosts: Vec<Host>) -> Self {
         self.hosts = hosts;
+        self
+    }
+
+    /// What is traced, and who follows it. Nobody by default.
+    #[must_use]
+    pub fn with_tracing(mut self, tracing: Arc<Tracing>) -> Self {
+        self.tracing = tracing;
         self
     }
 
@@ -194,7 +203,7 @@ impl Gateway {
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
-        let mut meter = Meter::begin(&self.requests);
+        let mut meter = Meter::begin(&self.requests, &self.tracing, arrival.id, arrival.request.headers());
         let Arrival { id, peer, request } = arrival;
         let (head, mut body) = request.into_parts();
         let fit = hygiene::check(&head, &self.hosts);
@@ -203,8 +212,8 @@ impl Gateway {
             (Ok(()), Ok(caller)) => caller,
             (Ok(()), Err(refusal)) => {
                 forward::drain(&head, body, self.body);
-                meter.refused(None, None, &refusal);
-                return respond::refuse(refusal, id);
+                meter.refused(None, &refusal);
+                return respond::refuse(refusal, id, meter.trace());
             }
             (Err(unfit), caller) => {
                 return self.turn_away(id, &mut meter, caller.ok(), &head, body, unfit).await;
@@ -223,13 +232,13 @@ impl Gateway {
                     respond::give(own)
                 }
                 Err(refusal) => {
-                    meter.refused(Some(&caller), None, &refusal);
-                    respond::refuse(refusal, id)
+                    meter.refused(Some((&caller, None, None)), &refusal);
+                    respond::refuse(refusal, id, meter.trace())
                 }
             };
         }
         match self.disclose(id, &mut meter, &caller, &head, &mut body).await {
-            Ok(recorded) => respond::release(recorded),
+            Ok(recorded) => respond::release(recorded, meter.trace()),
             Err(refused) => {
                 forward::drain(&head, body, self.body);
                 self.refuse(id, &mut meter, &caller, &head, refused).await
@@ -247,9 +256,9 @@ impl Gateway {
         refused: Refused,
     ) -> Response<Outgoing> {
         self.record_refusal(id, caller, head, &refused).await;
-        meter.refused(Some(caller), refused.task, &refused.refusal);
+        meter.refused(Some((caller, refused.task, refused.route)), &refused.refusal);
         self.watcher.refused(caller, id, &refused);
-        respond::refuse(refused.refusal, id)
+        respond::refuse(refused.refusal, id, meter.trace())
     }
 
     /// Refuses a request for its form. What a known contractor tries is written down all the same.
@@ -270,8 +279,8 @@ impl Gateway {
         let response = match caller {
             Some(caller) => self.refuse(id, meter, &caller, head, refusal.into()).await,
             None => {
-                meter.refused(None, None, &refusal);
-                respond::refuse(refusal, id)
+                meter.refused(None, &refusal);
+                respond::refuse(refusal, id, meter.trace())
             }
         };
         // The requests of an HTTP/2 connection cannot run into each other.
@@ -297,7 +306,8 @@ impl Gateway {
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
         let admitted = Admitted::new(&self.consents, &permit).map_err(refused)?;
         let mut share = self.memory.share(caller.limits().memory(caller.holder()));
-        let request = forward::prepare(&permit, id, upstream, head, body, self.body, &mut share);
+        let request =
+            forward::prepare(&permit, id, meter.traceparent(), upstream, head, body, self.body, &mut share);
         let request = request.await.map_err(refused)?;
         // The contractor's own body is the contractor's own time.
         meter.skip();
@@ -316,11 +326,11 @@ impl Gateway {
             watcher: Arc::clone(&self.watcher),
             id,
         };
-        let task = permit.route().task;
+        let (task, route) = (permit.route().task, permit.route_index());
         let recorded = record::record(recorder, permit, disclosure).await;
         meter.stage(Stage::Ledger);
-        if recorded.is_ok() {
-            meter.disclosed(caller, task);
+        if let Ok(recorded) = &recorded {
+            meter.disclosed(caller, task, route, recorded.status);
         }
         recorded
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Answer, CONFIG, House, PLANTED, RULES, order};
+use crate::support::{Answer, CONFIG, House, PLANTED, RULES, StubUpstream, order};
 
 const WITH_ADMIN: &str = "[admin]\naddress = \"127.0.0.1:0\"\n[ledger]";
 
@@ -141,4 +141,97 @@ async fn without_a_gateway_there_is_no_log_level_to_change() {
     let output = house.command(&["log-level", "debug", "--by", "anna"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("no gateway runs"));
+}
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// What the upstream was told of the trace in its last request.
+fn traceparent(house: &House) -> String {
+    let request = house.upstream.requests().pop().unwrap();
+    let lines = request.lines().filter_map(|line| line.strip_prefix("traceparent: "));
+    let [value] = lines.collect::<Vec<_>>()[..] else { panic!("{request}") };
+    value.to_owned()
+}
+
+#[tokio::test]
+async fn a_strangers_trace_is_followed_only_where_it_is_trusted() {
+    for trusts in [false, true] {
+        let config = CONFIG.replace("[telemetry]", &format!("[telemetry]\ntrust_traceparent = {trusts}"));
+        let house = House::with(&config, &[("parcelco", RULES)]).await;
+        house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+        let client = house
+            .parcelco()
+            .with("traceparent", PARENT)
+            .with("tracestate", "PLANTED=1")
+            .with("baggage", "PLANTED=1");
+        let id = house.get(&client, "/orders/1").await.disclosure_id().replace('-', "");
+        let told = traceparent(&house);
+        let trace = if trusts { "0af7651916cd43dd8448eb211c80319c" } else { id.as_str() };
+        assert_eq!(&told[..36], format!("00-{trace}-"));
+        assert!(told.ends_with("-00") && !told.contains("b7ad6b7169203331"), "{told}");
+        let request = house.upstream.requests().pop().unwrap();
+        assert!(!request.contains("tracestate") && !request.contains("baggage"), "{request}");
+        house.logged(&format!("\"trace\":\"{trace}\"")).await;
+
+        let client = house.parcelco().with("traceparent", "00-xyz");
+        let id = house.get(&client, "/orders/1").await.disclosure_id().replace('-', "");
+        assert_eq!(&traceparent(&house)[..36], format!("00-{id}-"), "what is not one starts a new one");
+        house.assert_clean();
+    }
+}
+
+#[tokio::test]
+async fn traces_go_to_a_collector_and_hold_no_value() {
+    let collector = StubUpstream::start().await;
+    collector.on("/v1/traces", Answer::json("{}"));
+    let telemetry = format!("[telemetry]\notlp = \"http://{}\"\nsample = 1", collector.address);
+    let config = CONFIG.replace("[telemetry]", &telemetry).replace("[ledger]", WITH_ADMIN);
+    let house = House::with(&config, &[("parcelco", RULES)]).await;
+    house.upstream.on("/orders/7712377123", Answer::json(order(7712377123, "parcelco", "ready_to_ship")));
+    let id = house.get(&house.parcelco(), "/orders/7712377123").await.disclosure_id().replace('-', "");
+    let told = traceparent(&house);
+    house.get(&house.parcelco(), "/PLANTED").await;
+    let began = std::time::Instant::now();
+    while !scrape(&house).await.contains("fieldgate_traces_exported_total 2\n") {
+        assert!(began.elapsed() < crate::support::SOON, "{}", scrape(&house).await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let sent = collector.requests();
+    let bodies = sent.iter().map(|request| request.split_once("\r\n\r\n").unwrap().1);
+    let spans: Vec<serde_json::Value> = bodies
+        .map(|body| serde_json::from_str::<serde_json::Value>(body).unwrap())
+        .flat_map(|body| body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone())
+        .collect();
+    let of: Vec<&serde_json::Value> = spans.iter().filter(|span| span["traceId"] == id.as_str()).collect();
+    let names: Vec<&str> = of.iter().map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["request", "decide", "upstream", "reduce", "ledger"]);
+    assert!(of[1..].iter().all(|span| span["parentSpanId"] == of[0]["spanId"]), "{of:?}");
+    assert_eq!(told, format!("00-{id}-{}-01", of[2]["spanId"].as_str().unwrap()));
+    let attribute = |span: &serde_json::Value, key: &str| {
+        let all = span["attributes"].as_array().unwrap();
+        all.iter().find(|known| known["key"] == key).map(|known| known["value"].clone())
+    };
+    assert_eq!(attribute(of[0], "http.route").unwrap()["stringValue"], "/orders/{order_id}");
+    assert_eq!(attribute(of[0], "fieldgate.contractor").unwrap()["stringValue"], "parcelco");
+    assert_eq!(attribute(of[0], "fieldgate.task").unwrap()["stringValue"], "deliver-order");
+    assert_eq!(attribute(of[0], "http.response.status_code").unwrap()["intValue"], "200");
+    let refused = spans.iter().find(|span| attribute(span, "fieldgate.refusal").is_some()).unwrap();
+    assert_eq!(attribute(refused, "fieldgate.refusal").unwrap()["stringValue"], "not-found");
+    let text = sent.concat();
+    for value in ["7712377123", "Anna", "Keizersgracht", PLANTED] {
+        assert!(!text.contains(value), "{value} in {text}");
+    }
+    house.assert_clean();
+}
+
+#[tokio::test]
+async fn a_collector_that_is_gone_costs_traces_only() {
+    let telemetry = "[telemetry]\notlp = \"http://127.0.0.1:1\"\nsample = 1.0";
+    let config = CONFIG.replace("[telemetry]", telemetry).replace("[ledger]", WITH_ADMIN);
+    let house = House::with(&config, &[("parcelco", RULES)]).await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    assert_eq!(house.get(&house.parcelco(), "/orders/1").await.status, 200);
+    house.logged("traces are dropped").await;
+    assert!(scrape(&house).await.contains("fieldgate_traces_dropped_total 1\n"));
+    house.assert_clean();
 }
