@@ -208,8 +208,8 @@ async fn traces_go_to_a_collector_and_hold_no_value() {
     assert!(of[1..].iter().all(|span| span["parentSpanId"] == of[0]["spanId"]), "{of:?}");
     assert_eq!(told, format!("00-{id}-{}-01", of[2]["spanId"].as_str().unwrap()));
     let attribute = |span: &serde_json::Value, key: &str| {
-        let all = span["attributes"].as_array().unwrap();
-        all.iter().find(|known| known["key"] == key).map(|known| known["value"].clone())
+        let mut all = span["attributes"].as_array().into_iter().flatten();
+        all.find(|known| known["key"] == key).map(|known| known["value"].clone())
     };
     assert_eq!(attribute(of[0], "http.route").unwrap()["stringValue"], "/orders/{order_id}");
     assert_eq!(attribute(of[0], "fieldgate.contractor").unwrap()["stringValue"], "parcelco");
@@ -234,4 +234,40 @@ async fn a_collector_that_is_gone_costs_traces_only() {
     house.logged("traces are dropped").await;
     assert!(scrape(&house).await.contains("fieldgate_traces_dropped_total 1\n"));
     house.assert_clean();
+}
+
+/// The names of metrics in a text.
+fn names(text: &str) -> std::collections::BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("fieldgate_")).collect()
+}
+
+#[tokio::test]
+async fn the_dashboard_and_the_alert_rules_name_figures_that_there_are() {
+    let house = house().await;
+    house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
+    house.get(&house.parcelco(), "/orders/1").await;
+    house.get(&house.parcelco(), "/nothing").await;
+    let mut text = scrape(&house).await;
+    while !text.contains("fieldgate_certificate_expiry_timestamp_seconds{") {
+        text = scrape(&house).await;
+    }
+    let shown: std::collections::BTreeSet<&str> =
+        series(&text).into_keys().map(|name| name.split('{').next().unwrap()).collect();
+    let read = |name: &str| std::fs::read_to_string(format!("docker/{name}")).unwrap();
+    let (dashboard, alerts) = (read("grafana/dashboard.json"), read("prometheus/alerts.yml"));
+    for (file, used) in [("dashboard", names(&dashboard)), ("alerts", names(&alerts))] {
+        let missing: Vec<_> = used.difference(&shown).collect();
+        assert!(used.len() > 10 && missing.is_empty(), "{missing:?} of {file}");
+    }
+    // What is measured is shown.
+    let base = |name: &str| {
+        let ends = ["_bucket", "_sum", "_count"];
+        ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+    };
+    let on_dashboard: std::collections::BTreeSet<String> = names(&dashboard).into_iter().map(base).collect();
+    let unseen: Vec<_> = shown.iter().filter(|name| !on_dashboard.contains(&base(name))).collect();
+    assert_eq!(unseen, [&"fieldgate_certificate_days_left"], "an older form of what is there");
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    assert_eq!(dashboard["templating"]["list"][0]["type"], "datasource");
 }
