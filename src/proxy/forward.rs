@@ -55,6 +55,13 @@ pub struct Upstream {
     series: Option<Arc<OfUpstream>>,
 }
 
+/// What an upstream is told of the request, so that its own log leads to ours.
+pub struct Ids {
+    pub request: RequestId,
+    /// `traceparent`.
+    pub trace: Option<HeaderValue>,
+}
+
 /// A request that a permit allows. Only [`prepare`] makes one.
 pub struct UpstreamRequest(Request<Full<Bytes>>);
 
@@ -265,8 +272,7 @@ impl From<CallFault> for Refusal {
 /// Where the request has a body that the route does not take.
 pub async fn prepare(
     permit: &Permit,
-    id: RequestId,
-    traceparent: Option<HeaderValue>,
+    ids: Ids,
     upstream: &Upstream,
     head: &Parts,
     body: &mut Incoming,
@@ -282,11 +288,11 @@ pub async fn prepare(
     *request.uri_mut() = uri;
     *request.headers_mut() = HeaderMap::clone(&upstream.headers.load());
     let headers = request.headers_mut();
-    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+    if let Ok(id) = HeaderValue::try_from(ids.request.to_string()) {
         headers.insert(REQUEST_ID, id);
     }
-    match traceparent {
-        Some(traceparent) => _ = headers.insert(TRACEPARENT, traceparent),
+    match ids.trace {
+        Some(trace) => _ = headers.insert(TRACEPARENT, trace),
         None => _ = headers.remove(TRACEPARENT),
     }
     if let Some(body) = body {

@@ -306,8 +306,8 @@ impl Gateway {
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
         let admitted = Admitted::new(&self.consents, &permit).map_err(refused)?;
         let mut share = self.memory.share(caller.limits().memory(caller.holder()));
-        let request =
-            forward::prepare(&permit, id, meter.traceparent(), upstream, head, body, self.body, &mut share);
+        let ids = forward::Ids { request: id, trace: meter.traceparent() };
+        let request = forward::prepare(&permit, ids, upstream, head, body, self.body, &mut share);
         let request = request.await.map_err(refused)?;
         // The contractor's own body is the contractor's own time.
         meter.skip();
