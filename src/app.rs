@@ -8,6 +8,7 @@
 //! commands `serve` and `demo`.
 
 pub mod control;
+pub mod fleet;
 pub mod live;
 pub mod process;
 mod review;
@@ -21,28 +22,33 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::{self, Admin, Figures, House};
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::ledger::{self, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed};
+use crate::ledger::{
+    self, Changes, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed,
+};
 use crate::model::{RequestId, SubjectKey, SubjectKeys};
-use crate::proxy::{self, BodyLimits, Gateway, Suspended, Watch};
+use crate::proxy::{self, BodyLimits, Gateway, Suspended};
 use crate::rules::openapi::Document;
 use crate::rules::{self, Loaded, Plan, Surroundings};
-use crate::transport::{self, Capacity, Doorway, Drain, Listener, Timeouts};
+use crate::telemetry::{self, Exporter, Tracing};
+use crate::transport::{self, Capacity, ClientFiles, Doorway, Drain, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
 use upkeep::Upkeep;
+
+/// For a connection to a collector of traces.
+const COLLECTOR: Duration = Duration::from_secs(3);
 
 /// A gateway that listens and does not serve yet.
 pub struct Server {
@@ -54,7 +60,9 @@ pub struct Server {
     admin: Option<Admin>,
     /// Tells all that it is time to stop.
     drain: (watch::Sender<bool>, Drain),
-    watching: Watching,
+    watching: Behind,
+    /// Sends traces, where somebody takes them.
+    exporting: Option<Behind>,
     /// Submits heads to witnesses, where there are some.
     following: Option<JoinHandle<()>>,
     /// Looks after upstreams.
@@ -63,11 +71,14 @@ pub struct Server {
     requests: usize,
 }
 
-/// The detectors of signals at work. They stop where this is dropped.
-struct Watching {
+/// Work behind requests. It stops where this is dropped.
+struct Behind {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
 }
+
+/// Done when it is time to stop.
+type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The keys that customers are named by.
 pub struct Keys {
@@ -155,14 +166,18 @@ pub fn known_pseudonym_key(config: &Config) -> Option<SubjectKey> {
         .then(|| ledger::pseudonym_key(&files.pseudonym_key, &files.subject_key).ok())?
 }
 
-/// Opens the ledger for writing.
+/// Opens the ledger for writing; in a fleet, not on a thread that drives others.
 ///
 /// # Errors
 /// Where it or its key cannot be used, or a gateway runs with it.
-pub fn open_ledger(config: &Config) -> anyhow::Result<Ledger> {
+pub fn open_ledger(config: &Config, fleet: Option<Arc<Changes>>) -> anyhow::Result<Ledger> {
     let files = &config.ledger;
     let signer = ledger::signer(&files.signing_key, files.origin.as_deref())?;
-    Ok(Ledger::open(&files.path, signer, config.limits.commit_timeout)?)
+    let deadline = config.limits.commit_timeout;
+    Ok(match fleet {
+        None => Ledger::open(&files.path, signer, deadline)?,
+        Some(changes) => Ledger::open_in_fleet(&files.path, signer, deadline, changes)?,
+    })
 }
 
 impl Server {
@@ -200,7 +215,14 @@ impl Server {
         let socket = listen(config, socket).await?;
         let proxies = config.listen.proxies.clone();
         let listener = Listener::new(socket, Some(Arc::clone(&doorway)), timeouts, capacity, proxies);
-        let ledger = Arc::new(open_ledger(config)?);
+        let shared = match &config.ledger.fleet {
+            None => None,
+            Some(fleet) => Some(Arc::new(fleet::join(&config.ledger, fleet, keys).await?)),
+        };
+        let changes = shared.as_ref().map(|shared| Arc::clone(&shared.changes));
+        let opened = config.clone();
+        let ledger = tokio::task::spawn_blocking(move || open_ledger(&opened, changes)).await??;
+        let ledger = Arc::new(ledger);
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
         token_keys::fill(&plan.key_stores, &[]).await?;
@@ -223,7 +245,16 @@ impl Server {
             memory: limits.body_memory.0,
         };
         let epoch = Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone()));
-        let (consents, mut statements) = consents(&config.ledger.path);
+        let (consents, mut statements) = match &shared {
+            None => consents(&config.ledger.path),
+            Some(shared) => (Arc::clone(&shared.consents), None),
+        };
+        if let Some(Err(error)) = match &shared {
+            None => None,
+            Some(shared) => Some(shared.settle(&ledger).await),
+        } {
+            tracing::error!(error = format!("{error:#}"), "entries of withdrawals cannot be written");
+        }
         if let Some(statements) = &mut statements {
             // They are in force all the same.
             if let Err(error) = control::settle(&ledger, statements).await {
@@ -231,7 +262,10 @@ impl Server {
             }
         }
         let suspensions = Suspensions::load(&config.ledger.path)?;
-        let suspended = Arc::new(Suspended::new(suspensions.contractors.keys().cloned()));
+        let suspended = match &shared {
+            None => Arc::new(Suspended::new(suspensions.contractors.keys().cloned())),
+            Some(shared) => Arc::clone(&shared.suspended),
+        };
         let control = Control::new(Hands {
             ledger: Arc::clone(&ledger),
             files: config.ledger.clone(),
@@ -241,15 +275,21 @@ impl Server {
             consents: Arc::clone(&consents),
             statements: Mutex::new(statements),
             turn: Mutex::default(),
+            fleet: shared.clone(),
         })?;
         let digest = plan.digest.as_str().to_owned();
         let (key_stores, sources) = (plan.key_stores.clone(), plan.sources.clone());
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger), keys.pseudonyms.clone());
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
-        let gateway =
-            Arc::new(gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents)));
-        let figures = Arc::new(Figures::default());
+        let (traces, exporter) = tracing_of(&config.telemetry)?;
+        let gateway = gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents));
+        let gateway = Arc::new(gateway.with_tracing(Arc::clone(&traces)));
+        let mut figures = Figures::default();
+        figures.collect(gateway.requests());
+        figures.collect(ledger.commits());
+        figures.collect(traces);
+        let figures = Arc::new(figures);
         figures.rules_are_new(&digest);
         let drain = watch::channel(false);
         let (mut admin, mut admin_doorway) = (None, None);
@@ -294,8 +334,12 @@ impl Server {
             figures,
             hangup: upkeep::hangup(),
         };
+        if let Some(shared) = &shared {
+            tending.spawn(Arc::clone(&shared.changes).follow(drain.1.clone()));
+        }
         let following = follower.map(|follower| tokio::spawn(follower.run()));
-        let watching = Watching::new(watch);
+        let watching = Behind::new(|stop| watch.run(stop));
+        let exporting = exporter.map(|exporter| Behind::new(|stop| exporter.run(stop)));
         let requests = limits.requests;
         Ok(Server {
             listener,
@@ -306,6 +350,7 @@ impl Server {
             admin,
             drain,
             watching,
+            exporting,
             following,
             tending,
             requests,
@@ -359,20 +404,23 @@ impl Server {
             let _ = following.await;
         }
         self.watching.end().await;
+        if let Some(exporting) = self.exporting {
+            exporting.end().await;
+        }
         // The last holder waits for the writer, which writes what is queued.
         drop(self.ledger);
         tracing::info!("stopped");
     }
 }
 
-impl Watching {
-    fn new(watch: Watch) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async move { _ = stopped.await };
-        Watching { task: tokio::spawn(watch.run(stopped)), stop }
+impl Behind {
+    fn new<W: Future<Output = ()> + Send + 'static>(work: impl FnOnce(Stopped) -> W) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped: Stopped = Box::pin(async move { _ = stopped.await });
+        Behind { task: tokio::spawn(work(stopped)), stop }
     }
 
-    /// Waits until what was told is in the ledger.
+    /// Waits until what was told is done.
     async fn end(self) {
         drop(self.stop);
         _ = self.task.await;
@@ -389,6 +437,20 @@ fn consents(path: &std::path::Path) -> (Arc<Consents>, Option<Statements>) {
             (Arc::new(Consents::unknown()), None)
         }
     }
+}
+
+/// What is traced, and what sends it where somebody takes it.
+fn tracing_of(terms: &config::Telemetry) -> anyhow::Result<(Arc<Tracing>, Option<Exporter>)> {
+    let Some(otlp) = &terms.otlp else { return Ok((Arc::new(Tracing::off(terms.trust_traceparent)), None)) };
+    let tls = otlp
+        .ca
+        .clone()
+        .map(|ca| transport::client_config(&ClientFiles { ca, identity: None, server_name: None }));
+    let client = transport::http_client(tls.transpose().context("telemetry.otlp_ca")?, COLLECTOR);
+    let (tracing, finished) = Tracing::sampling(terms.trust_traceparent, otlp.sample);
+    let tracing = Arc::new(tracing);
+    let exporter = Exporter { tracing: Arc::clone(&tracing), finished, client, url: otlp.url.clone() };
+    Ok((tracing, Some(exporter)))
 }
 
 /// The socket that was handed over, or one of its own.
@@ -427,30 +489,12 @@ async fn record_start(ledger: &Ledger, plan: &Plan, kept: Option<&admin::Store>)
     upkeep::record_rules(ledger, plan, None).await
 }
 
-/// JSON lines on standard error, written by a thread of their own: a reader that hangs costs lines,
-/// never requests. The guard writes what is left when it is dropped.
+/// JSON lines on standard error. The guard writes what is left when it is dropped.
 ///
 /// # Errors
 /// Where `filter` is not one.
 pub fn log(filter: &str) -> anyhow::Result<tracing_appender::non_blocking::WorkerGuard> {
-    let filter = EnvFilter::builder()
-        .parse(filter)
-        .context("telemetry.log is not a log filter; write \"info\" or \"debug\"")?;
-    // Whoever waits for the gateway must learn that it is ready, whatever else is logged.
-    let filter = filter.add_directive("fieldgate::ready=info".parse()?);
-    // Of what a stranger does, the HTTP/2 library says a line for each frame, if it is let; and below info it
-    // writes down paths and header fields.
-    let quiet = filter.max_level_hint().is_some_and(|level| level <= LevelFilter::INFO);
-    let filter = filter.add_directive(if quiet { "h2=error" } else { "h2=info" }.parse()?);
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .init();
+    let guard = telemetry::log::begin(filter).context("telemetry.log")?;
     // The message of a panic may hold a value; its place cannot.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

@@ -9,8 +9,10 @@
 //! **Called by** `app` and the commands.
 
 mod admin;
+mod fleet;
 mod ledger;
 mod process;
+mod telemetry;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -29,8 +31,10 @@ use crate::model::{ByteSize, Country, Host, Rate, parse_duration};
 use crate::transport::ServerFiles;
 
 pub use admin::{Admin, Least, Oidc, SyslogTerms, SyslogWay, WebhookTerms};
+pub use fleet::{Fleet, database, is_here};
 pub use ledger::{Ledger, Retention, Witness};
 pub use process::Process;
+pub use telemetry::{Otlp, Telemetry};
 pub use upstream::{Secret, Upstream};
 
 #[derive(Clone, Debug)]
@@ -54,8 +58,7 @@ pub struct Config {
     pub large_bodies: BTreeMap<String, Diagnostic>,
     pub limits: Limits,
     pub process: Process,
-    /// What is logged, as a filter of `tracing`: `info`, `debug`, `fieldgate::proxy=debug`.
-    pub log: String,
+    pub telemetry: Telemetry,
 }
 
 /// `[organisation]`: who is responsible (GDPR, Article 30(1)(a)).
@@ -187,9 +190,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     };
     let limits = top.table(report, "limits", |table, report| Some(Limits::read(table, report)));
     let process = top.table(report, "process", |table, report| Some(process::read(table, report, home)));
-    let log = top.table(report, "telemetry", |table, report| {
-        table.get("log")?.parse(report, log_filter).map(|at| at.value)
-    });
+    let telemetry = top.table(report, "telemetry", |table, report| telemetry::read(table, report, home));
     let limits = limits.unwrap_or_default();
     let large_bodies = large_bodies(&upstreams, limits.body_memory, report);
     Some(Config {
@@ -205,7 +206,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         large_bodies,
         limits,
         process: process.unwrap_or_default(),
-        log: log.unwrap_or_else(|| "info".to_owned()),
+        telemetry: telemetry.unwrap_or_default(),
     })
 }
 

@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | [`model`], [`diagnostic`], [`secrets`] | nouns; errors that point into files; files that only their owner reads |
 //! | [`sandbox`] | what the process can still do once it serves |
+//! | [`telemetry`] | what the gateway measures of itself, its log, traces of requests |
 //! | [`token`] | signed tokens, and the keys of their issuers |
 //! | [`filter`] | JSON text and compiled paths in, reduced JSON text out |
 //! | [`ledger`] | entries, the one writer, journal and archive, the Merkle tree and its heads, index and search, verification, retention |
@@ -80,6 +81,7 @@ pub mod rules;
 pub mod sandbox;
 pub mod secrets;
 pub mod signals;
+pub mod telemetry;
 #[doc = include_str!("threats.md")]
 pub mod threats {}
 pub mod token;

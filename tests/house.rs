@@ -5,18 +5,19 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("secrets", &[]),
     ("sandbox", &[]),
     ("model", &[]),
     ("diagnostic", &[]),
     ("filter", &["model"]),
-    ("ledger", &["model", "secrets"]),
+    ("telemetry", &["model", "transport"]),
+    ("ledger", &["model", "secrets", "telemetry"]),
     ("token", &[]),
     ("rules", &["model", "diagnostic", "filter", "token"]),
     ("transport", &["model", "secrets"]),
     ("signals", &["model"]),
-    ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals"]),
+    ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals", "telemetry"]),
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
     ("processing", &["model", "rules", "config"]),
@@ -35,6 +36,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "config",
             "processing",
             "customer",
+            "telemetry",
         ],
     ),
     ("authority", &["secrets"]),
@@ -53,6 +55,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "proxy",
             "witness",
             "config",
+            "telemetry",
         ],
     ),
     (

@@ -30,6 +30,9 @@ use crate::ledger::{
 use crate::model::{KeyEpoch, RequestId, Subject};
 use crate::proxy::Suspended;
 
+use super::fleet::Shared;
+use crate::telemetry;
+
 /// Bytes of an order, and of an answer.
 const MAX_LINE: u64 = 1 << 16;
 /// Bytes of what somebody says about an order.
@@ -51,6 +54,8 @@ pub enum Order {
     Suspension(SuspensionEvent),
     /// Take down what customers said.
     Consent(ConsentOrder),
+    /// Log by another filter, until the gateway stops.
+    Log { filter: String, by: String },
 }
 
 /// What came of it.
@@ -65,6 +70,8 @@ pub enum Outcome {
     Scrubbed(bool),
     /// How many statements changed something.
     Taken(usize),
+    /// Lines are written by the new filter.
+    Logs,
     Failed(String),
 }
 
@@ -88,6 +95,8 @@ pub struct Hands {
     pub statements: Mutex<Option<Statements>>,
     /// Keys change one after the other.
     pub turn: Mutex<()>,
+    /// Where several gateways share a database, it is told there, and not to the files.
+    pub fleet: Option<Arc<Shared>>,
 }
 
 impl Control {
@@ -163,6 +172,13 @@ async fn answer(hands: &Hands, stream: UnixStream) -> std::io::Result<()> {
     write.write_all(text.as_bytes()).await
 }
 
+/// The line about it is written whatever the filter says.
+fn log_by(filter: &str, by: &str) -> anyhow::Result<()> {
+    telemetry::log::change(filter)?;
+    tracing::info!(target: "fieldgate::ready", filter, by, "the log filter was changed");
+    Ok(())
+}
+
 impl Hands {
     async fn carry_out(&self, order: Order) -> Outcome {
         let outcome = match order {
@@ -170,6 +186,7 @@ impl Hands {
             Order::RotateKey { by } => self.rotate(by).await.map(Outcome::Rotated),
             Order::Suspension(event) => self.suspend(event).await.map(Outcome::Recorded),
             Order::Consent(order) => self.consent(order).await.map(Outcome::Taken),
+            Order::Log { filter, by } => log_by(&filter, &by).map(|()| Outcome::Logs),
             Order::Scrub(upto) => Ok(Outcome::Scrubbed(self.ledger.scrub(upto).await)),
         };
         outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
@@ -194,6 +211,9 @@ impl Hands {
     /// A suspension is in force before its entry is written, its end after that: whatever fails, the
     /// contractor stays suspended.
     pub async fn suspend(&self, event: SuspensionEvent) -> anyhow::Result<u64> {
+        if let Some(fleet) = &self.fleet {
+            return fleet.suspend(&self.ledger, event).await;
+        }
         let mut suspensions = self.suspensions.lock().await;
         let draft = Draft::own(OwnKind::Suspension, RequestId::new().to_string(), &event);
         let receipt = match event.action {
@@ -222,6 +242,13 @@ impl Hands {
     /// Withdrawals are in force before their entries are written, grants after that: whatever fails, the stricter
     /// holds. What a crash leaves between the two is made up for at the next start.
     pub async fn consent(&self, order: ConsentOrder) -> anyhow::Result<usize> {
+        check_length(&order)?;
+        if let Some(fleet) = &self.fleet {
+            let events = |said: &[Saying], news: &[(usize, i64)], generation: u64| {
+                self.events(&order, said, news, generation)
+            };
+            return fleet.consent(&self.ledger, &order, &events).await;
+        }
         let mut guard = self.statements.lock().await;
         let statements =
             guard.as_mut().context("it is not known what customers said; see the gateway's log")?;
@@ -229,10 +256,6 @@ impl Hands {
     }
 
     async fn take(&self, statements: &mut Statements, order: &ConsentOrder) -> anyhow::Result<usize> {
-        // What does not fit into an entry would keep all later ones out.
-        if [&order.by, &order.reason, &order.source].iter().any(|text| text.len() > MAX_TEXT) {
-            bail!("--by, --reason and --source have at most {MAX_TEXT} bytes each");
-        }
         let now = jiff::Timestamp::now().as_microsecond();
         let (granted, withdrawn): (Vec<Saying>, Vec<Saying>) =
             order.said.iter().cloned().partition(|saying| saying.granted);
@@ -285,6 +308,9 @@ impl Hands {
 
     /// The entry comes first: a key that nobody announced is never used.
     async fn rotate(&self, by: String) -> anyhow::Result<u32> {
+        if self.fleet.is_some() {
+            bail!("the nodes of a fleet share this key, and this version cannot change it for all of them");
+        }
         let _turn = self.turn.lock().await;
         let keys = ledger::subject_keys(&self.files.subject_key, &self.files.path)?;
         let number = keys.current().number + 1;
@@ -293,6 +319,14 @@ impl Hands {
         self.epoch.store(Arc::new(epoch));
         Ok(number)
     }
+}
+
+/// What does not fit into an entry would keep all later ones out.
+fn check_length(order: &ConsentOrder) -> anyhow::Result<()> {
+    if [&order.by, &order.reason, &order.source].iter().any(|text| text.len() > MAX_TEXT) {
+        bail!("--by, --reason and --source have at most {MAX_TEXT} bytes each");
+    }
+    Ok(())
 }
 
 /// Writes the entries of withdrawals that are in force.
@@ -309,7 +343,10 @@ pub async fn settle(ledger: &Ledger, statements: &mut Statements) -> anyhow::Res
 }
 
 /// Writes consent entries; the ledger holds disclosures against those of withdrawals.
-async fn write(ledger: &Ledger, events: &[String]) -> anyhow::Result<()> {
+///
+/// # Errors
+/// Where one is not durable.
+pub async fn write(ledger: &Ledger, events: &[String]) -> anyhow::Result<()> {
     let entries = events.iter().map(|event| {
         // They were made by us.
         let event: Value = serde_json::from_str(event).unwrap_or_default();
@@ -353,20 +390,35 @@ fn ask(mut stream: Stream, order: &Order) -> anyhow::Result<Outcome> {
 
 /// Without a gateway.
 fn do_it(config: &Config, order: Order) -> anyhow::Result<Outcome> {
-    let keys = super::load_keys(config)?.subjects;
+    if matches!(order, Order::Log { .. }) {
+        bail!("no gateway runs with this configuration; for its next start, write [telemetry] log");
+    }
+    let keys = super::load_keys(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let fleet = match &config.ledger.fleet {
+        Some(fleet) => Some(Arc::new(runtime.block_on(super::fleet::join(&config.ledger, fleet, &keys))?)),
+        None => None,
+    };
     // First: what another command has written is then on the disk.
-    let ledger = Arc::new(super::open_ledger(config)?);
-    let (consents, statements) = ledger::consents(&config.ledger.path)?;
+    let ledger =
+        Arc::new(super::open_ledger(config, fleet.as_ref().map(|fleet| Arc::clone(&fleet.changes)))?);
+    let (consents, statements) = match &fleet {
+        Some(fleet) => (Arc::clone(&fleet.consents), None),
+        None => {
+            let (consents, statements) = ledger::consents(&config.ledger.path)?;
+            (consents, Some(statements))
+        }
+    };
     let hands = Hands {
         ledger,
         files: config.ledger.clone(),
-        epoch: Arc::new(ArcSwap::from_pointee(keys.current().clone())),
+        epoch: Arc::new(ArcSwap::from_pointee(keys.subjects.current().clone())),
         suspended: Arc::default(),
         suspensions: Mutex::new(Suspensions::load(&config.ledger.path)?),
         consents,
-        statements: Mutex::new(Some(statements)),
+        statements: Mutex::new(statements),
         turn: Mutex::default(),
+        fleet,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     Ok(runtime.block_on(hands.carry_out(order)))
 }

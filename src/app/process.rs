@@ -127,6 +127,13 @@ pub fn reach(
         secrets_of(upstream).into_iter().chain(&upstream.openapi).for_each(|file| reach.read_file(file));
         upstream.urls.iter().for_each(|url| called(&mut reach, url, upstream.tls.as_ref()));
     }
+    if let Some(otlp) = &config.telemetry.otlp {
+        otlp.ca.iter().for_each(|ca| reach.read_file(ca));
+        called(&mut reach, &otlp.url, None);
+    }
+    if let Some(fleet) = &config.ledger.fleet {
+        reach_database(&mut reach, fleet);
+    }
     for witness in &config.ledger.witnesses {
         called(&mut reach, &witness.url, witness.tls.as_ref());
     }
@@ -162,6 +169,25 @@ fn reach_outlets(reach: &mut Reach, admin: &config::Admin) {
             // Landlock has no say about datagrams, but their names are resolved as others are.
             SyslogWay::Udp => reach.names |= syslog.host.parse::<std::net::IpAddr>().is_err(),
             SyslogWay::Tcp | SyslogWay::Tls => reach.connect_to(&syslog.host, syslog.port),
+        }
+    }
+}
+
+fn reach_database(reach: &mut Reach, fleet: &config::Fleet) {
+    fleet.password_file.iter().for_each(|file| reach.read_file(file));
+    if let Some(tls) = &fleet.tls {
+        reach.read_file(&tls.ca);
+        tls.identity
+            .iter()
+            .flat_map(|(certificate, key)| [certificate, key])
+            .for_each(|file| reach.read_file(file));
+    }
+    let database = &fleet.database;
+    for (at, host) in database.get_hosts().iter().enumerate() {
+        let port = database.get_ports().get(at).or(database.get_ports().first()).copied().unwrap_or(5432);
+        match host {
+            tokio_postgres::config::Host::Tcp(name) => reach.connect_to(name, port),
+            tokio_postgres::config::Host::Unix(folder) => _ = reach.read.insert(folder.clone()),
         }
     }
 }

@@ -12,9 +12,11 @@ mod check;
 mod diff;
 mod explain;
 mod explain_code;
+mod fleet;
 mod init;
 mod key;
 mod ledger;
+mod log_level;
 mod openapi;
 mod report;
 mod schema;
@@ -90,6 +92,8 @@ enum Command {
     Certs(certs::Arguments),
     /// Make API keys
     Key(key::Arguments),
+    /// The database that several gateways share: make its tables, see its nodes
+    Fleet(fleet::Arguments),
     /// Give a contractor nothing any more, from the next request on
     ///
     /// It holds until `resume`, also after a restart, and cuts a response that leaves in parts. Without an id,
@@ -97,6 +101,10 @@ enum Command {
     Suspend(suspend::Suspend),
     /// End a contractor's suspension
     Resume(suspend::Resume),
+    /// Have the gateway that runs log more or less, until it stops
+    ///
+    /// No level writes down a path, a body or a customer.
+    LogLevel(log_level::Arguments),
     /// What a customer consents and objects to
     Subject(subject::Arguments),
     /// Who may sign in at the review side
@@ -151,8 +159,10 @@ pub fn run() -> ExitCode {
         Command::Admin(arguments) => admin::run(arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
+        Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Suspend(arguments) => suspend::suspend(&arguments),
         Command::Resume(arguments) => suspend::resume(&arguments),
+        Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Subject(arguments) => subject::run(&arguments),
         Command::Ledger(arguments) => ledger::run(*arguments),
         Command::Witness(arguments) => witness::run(arguments),

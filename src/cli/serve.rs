@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     // Before the log and the runtime, which start threads.
     let demand = config.process.sandbox;
     let enforced = process::confine(demand, &reach)?;
-    let _log = app::log(&config.log)?;
+    let _log = app::log(&config.telemetry.log)?;
     process::log(demand, &enforced);
     if let Some((files, needed)) = missing {
         tracing::warn!(

@@ -9,13 +9,16 @@ use crate::ledger::{Class, Pruning, Search, StoreError, Verifier, holds, plan};
 use crate::model::parse_period;
 use crate::transport::ClientFiles;
 
+use super::fleet::{self, Fleet};
 use super::upstream::url;
 use super::{duration, path, path_or};
 
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    /// The SQLite database that is the ledger's index; the entries stand beside it.
+    /// The SQLite database that is the ledger's index; the entries stand beside it. In a fleet, both can be made anew.
     pub path: PathBuf,
+    /// The database that its entries are in, where several gateways share one.
+    pub fleet: Option<Fleet>,
     /// The name under which the ledger signs its heads; made from the key where there is none.
     pub origin: Option<String>,
     pub signing_key: PathBuf,
@@ -85,8 +88,23 @@ pub struct Witness {
 
 pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Option<Ledger> {
     let store = match table.get("store") {
-        Some(value) => value.parse(report, store).map(|at| at.value),
-        None => Some(PathBuf::from("ledger/fieldgate.db")),
+        Some(value) => value.parse(report, store).map(Some),
+        None => Some(None),
+    };
+    let usual = PathBuf::from("ledger/fieldgate.db");
+    let (store, fleet) = match store {
+        None => (None, None),
+        Some(None) => (Some(usual), Some(None)),
+        Some(Some(At { value: Store::Sqlite(path), .. })) => (Some(path), Some(None)),
+        Some(Some(At { value: Store::Postgres(database), span, key, stands_in })) => {
+            let database = At { value: *database, span, key, stands_in };
+            let folder =
+                table.get("folder").map_or(Some(usual), |value| value.text(report).map(PathBuf::from));
+            let fleet = table.table_or_empty(report, "postgres", |table, report| {
+                fleet::read(table, report, home, &database)
+            });
+            (folder, fleet.map(Some))
+        }
     };
     let origin = table.get("origin").map(|value| value.parse(report, origin).map(|at| at.value));
     let signing_key = path_or(table, report, "signing_key", "ledger/signing.key", home);
@@ -100,6 +118,7 @@ pub(super) fn read(table: &mut Table, report: &mut Report, home: &Path) -> Optio
     }
     Some(Ledger {
         path: home.join(store?),
+        fleet: fleet?,
         origin: origin.flatten(),
         signing_key: signing_key?,
         subject_key: subject_key?,
@@ -238,12 +257,17 @@ fn origin(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn store(text: &str) -> Result<PathBuf, &'static str> {
+enum Store {
+    Sqlite(PathBuf),
+    Postgres(Box<tokio_postgres::Config>),
+}
+
+fn store(text: &str) -> Result<Store, &'static str> {
     match text.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(path.into()),
+        Some(("sqlite", path)) if !path.is_empty() => Ok(Store::Sqlite(path.into())),
         Some(("postgres" | "postgresql", _)) => {
-            Err("this version has the SQLite ledger only: \"sqlite:ledger/fieldgate.db\"")
+            fleet::database(text).map(|database| Store::Postgres(Box::new(database)))
         }
-        _ => Err("\"sqlite:\" and a path, such as \"sqlite:ledger/fieldgate.db\""),
+        _ => Err("\"sqlite:ledger/fieldgate.db\", or \"postgres://USER@HOST:5432/DATABASE\" for a fleet"),
     }
 }

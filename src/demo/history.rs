@@ -52,7 +52,7 @@ const SECOND: i64 = 1_000_000;
 pub async fn write(config: &Config, plan: &Plan, keys: &Keys, shop: &Shop, now: i64) -> anyhow::Result<u64> {
     let Some(before) = plan_before(config, plan, keys) else { return Ok(0) };
     let kept = config.admin.as_ref().map(|_| Store::open(&config.ledger.path)).transpose()?;
-    let ledger = Arc::new(app::open_ledger(config)?);
+    let ledger = Arc::new(app::open_ledger(config, None)?);
     let mut past = Past {
         ledger,
         shop,

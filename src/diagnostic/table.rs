@@ -259,6 +259,21 @@ impl<'t> Value<'t> {
         inside
     }
 
+    /// A number from 0 to 1.
+    pub fn fraction(&self, report: &mut Report) -> Option<f64> {
+        let value = match self.value.get_ref() {
+            DeValue::Float(float) => float.as_str().replace('_', "").parse().ok(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
+            _ => return self.wrong_type(report, "a number from 0 to 1"),
+        };
+        let inside = value.filter(|value| (0.0..=1.0).contains(value));
+        if inside.is_none() {
+            let help = "a number from 0 to 1, such as 0.01";
+            report.add(codes::OUT_OF_RANGE, &self.span(), &self.path, "is out of range", help);
+        }
+        inside
+    }
+
     /// A string, or a whole number that stands for one.
     pub fn name(&self, report: &mut Report) -> Option<String> {
         match self.value.get_ref() {

@@ -48,7 +48,9 @@ pub enum StoreError {
         "the database has {found} entries of node {node}, and this node is known to have written {known}: an older copy was put back; put the newest copy back"
     )]
     OlderDatabase { node: String, found: u64, known: u64 },
-    #[error("entry {entry} of node {node} is another one in the database than in this node's archive: an older copy was put back and written on, or the archive is another node's; put the newest copy back")]
+    #[error(
+        "entry {entry} of node {node} is another one in the database than in this node's archive: an older copy was put back and written on, or the archive is another node's; put the newest copy back"
+    )]
     OtherHistory { node: String, entry: u64 },
     #[error(
         "the witness {witness} has seen {known} entries and the ledger has {found}: an older copy was put back, or two ledgers use one key; put the newest copy of the ledger's folder back"

@@ -132,11 +132,6 @@ impl Journal {
         self.staged = 0;
     }
 
-    /// Bytes of the batch in work.
-    pub fn staged_bytes(&self) -> usize {
-        self.batch.len()
-    }
-
     /// Writes the batch. When this returns, it is on the disk.
     ///
     /// # Errors

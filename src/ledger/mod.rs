@@ -70,7 +70,7 @@ pub use account::{
 pub use archive::Head;
 pub use consent::{
     AfterWithdrawal, ConsentError, ConsentOrder, Consents, Ground as ConsentGround, Known as KnownConsent,
-    NotKnown, Prepared, Saying, Scope, Statements, after_withdrawal, consents,
+    News, NotKnown, Prepared, Saying, Scope, Statements, after_withdrawal, consents, shared_consents,
 };
 pub use cosigned::{Witnessed, cosignature, known_size};
 pub use drill::{Attempt, Drill, DrillError, drill};
@@ -88,14 +88,15 @@ pub use keys::{
 };
 pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
-pub use proof::{Proof, ProofError};
 pub use postgres::{
-    Change, Changes, Database, DatabaseError, Migrated, NodeState, Said, Take, migrate, nodes,
+    Change, Changes, Database, DatabaseError, Migrated, NodeState, NotTaken, Said, Take, migrate, nodes,
 };
+pub use proof::{Proof, ProofError};
 pub use prune::{Class, Pruned, Pruning, RetentionLock, Tally, plan};
 pub use query::{Order, Page, Query, Row, Search};
 pub use receipt::{own_entry, receipt};
 pub use state_file::StateFile;
+pub use store::{make_folder as make_ledger_folder, memory as fleet_memory};
 pub use suspensions::{Suspension, SuspensionAction, SuspensionEvent, Suspensions};
 pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use view::View;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::telemetry::Commits;
+
 use super::archive::Head;
 
 /// A commit that runs for longer than this makes the ledger count as sick.
@@ -30,6 +32,7 @@ pub struct State {
     pub committed: AtomicU64,
     /// Entries that are in the archive.
     pub archived: Arc<AtomicU64>,
+    pub commits: Arc<Commits>,
     pub heads: watch::Sender<Head>,
     /// The keeper has nothing to do.
     idle: AtomicBool,
@@ -50,6 +53,7 @@ impl State {
             refused_from: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             archived: Arc::default(),
+            commits: Arc::default(),
             heads: watch::Sender::new(Head::default()),
             idle: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

@@ -18,7 +18,10 @@ use super::postgres::{Changes, Committed, PostgresJournal, PostgresTail};
 #[derive(Clone)]
 pub enum Store {
     /// Files in a folder.
-    Disk { folder: PathBuf, sync: Sync },
+    Disk {
+        folder: PathBuf,
+        sync: Sync,
+    },
     Fleet(Arc<Changes>),
 }
 
@@ -46,7 +49,9 @@ impl Store {
     /// Where it cannot be used.
     pub fn open(&self, archived: Arc<AtomicU64>) -> Result<Journal, StoreError> {
         match self {
-            Store::Disk { folder, sync } => Ok(Journal::Disk(journal::Journal::open(folder, archived, *sync)?)),
+            Store::Disk { folder, sync } => {
+                Ok(Journal::Disk(journal::Journal::open(folder, archived, *sync)?))
+            }
             Store::Fleet(changes) => Ok(Journal::Fleet(PostgresJournal::open(Arc::clone(changes))?)),
         }
     }
@@ -154,14 +159,6 @@ impl Journal {
         match self {
             Journal::Disk(journal) => journal.stage(&leaf),
             Journal::Fleet(journal) => journal.stage(leaf, time),
-        }
-    }
-
-    /// Bytes of the batch in work.
-    pub fn staged_bytes(&self) -> usize {
-        match self {
-            Journal::Disk(journal) => journal.staged_bytes(),
-            Journal::Fleet(journal) => journal.staged_bytes(),
         }
     }
 

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+use crate::telemetry::Commits;
+
 use super::archive::{Archive, Head};
 use super::entry::{self, Draft, Started};
 use super::error::StoreError;
@@ -182,6 +184,16 @@ impl Ledger {
         &self.path
     }
 
+    /// What its writer does, in figures.
+    pub fn commits(&self) -> Arc<Commits> {
+        Arc::clone(&self.state.commits)
+    }
+
+    /// Entries that are durable.
+    pub fn size(&self) -> u64 {
+        self.state.committed.load(Ordering::Acquire)
+    }
+
     /// The signed heads, as they are made.
     pub fn heads(&self) -> watch::Receiver<Head> {
         self.state.heads.subscribe()
@@ -199,9 +211,14 @@ impl Ledger {
     pub async fn record(&self, draft: Draft) -> Result<Receipt, RecordError> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(RecordError::Unavailable)?;
-        queue.try_send(Job::Write(draft, answer)).map_err(|error| match error {
-            TrySendError::Full(_) => RecordError::Overloaded,
-            TrySendError::Disconnected(_) => RecordError::Unavailable,
+        // Counted first: the writer may be faster.
+        self.state.commits.queued();
+        queue.try_send(Job::Write(draft, answer)).map_err(|error| {
+            self.state.commits.taken(1);
+            match error {
+                TrySendError::Full(_) => RecordError::Overloaded,
+                TrySendError::Disconnected(_) => RecordError::Unavailable,
+            }
         })?;
         match tokio::time::timeout(self.deadline, answered).await {
             Ok(Ok(result)) => result,
@@ -297,14 +314,21 @@ impl Writer {
 
     fn serve(&mut self, first: (Draft, Answer), jobs: &Receiver<Job>) {
         if self.journal.is_none() {
+            self.state.commits.taken(1);
             return answer_all(vec![(first.1, Err(RecordError::Unavailable))]);
         }
         let (batch, scrub) = self.gather(first, jobs);
+        self.state.commits.taken(batch.len());
         self.known.turn_to(entry::now());
         self.company = batch.len();
         let began = Instant::now();
         self.state.begin();
-        match self.write(batch) {
+        let outcome = self.write(batch);
+        self.state.end();
+        let time = began.elapsed();
+        self.state.commits.tried(time, self.company, outcome.is_ok());
+        self.patience = (time / 8).min(PATIENCE);
+        match outcome {
             Ok(answers) => {
                 self.state.commit(self.size);
                 answer_all(answers);
@@ -312,11 +336,10 @@ impl Writer {
             Err((error, answers)) => {
                 tracing::error!(%error, lost = answers.len(), "the ledger cannot be written: nothing is disclosed until it can");
                 self.fall_sick(&error);
-                answer_all(answers.into_iter().map(|answer| (answer, Err(RecordError::Unavailable))).collect());
+                let lost = answers.into_iter().map(|answer| (answer, Err(RecordError::Unavailable)));
+                answer_all(lost.collect());
             }
         }
-        self.state.end();
-        self.patience = (began.elapsed() / 8).min(PATIENCE);
         if let Some((upto, answer)) = scrub {
             self.scrub(upto, answer);
         }
@@ -356,13 +379,17 @@ impl Writer {
                 }
                 // What others were told meanwhile may be about these customers or contractors.
                 Ok(Committed::Overtaken) => {
-                    let (stale, rest): (Vec<_>, _) = batch.into_iter().partition(|(draft, _)| draft.discloses);
+                    let (stale, rest): (Vec<_>, _) =
+                        batch.into_iter().partition(|(draft, _)| draft.discloses);
                     answers.extend(stale.into_iter().map(|(_, answer)| (answer, Err(RecordError::Stale))));
                     batch = rest;
                 }
                 Err(error) => {
                     let waiting = batch.into_iter().map(|(_, answer)| answer);
-                    return Err((error, answers.into_iter().map(|(answer, _)| answer).chain(waiting).collect()));
+                    return Err((
+                        error,
+                        answers.into_iter().map(|(answer, _)| answer).chain(waiting).collect(),
+                    ));
                 }
             }
         }

@@ -158,6 +158,10 @@ impl RequestId {
         RequestId(uuid::Uuid::now_v7())
     }
 
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
     /// One of a time that has passed, in microseconds since 1970-01-01T00:00:00Z: for histories that are made up.
     pub fn at(time: i64) -> Self {
         let (seconds, micros) = (time.div_euclid(1_000_000) as u64, time.rem_euclid(1_000_000) as u32);

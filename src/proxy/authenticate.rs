@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::rules::{self, Contractor, Holder, Plan, Proof, TokenHolder};
+use crate::telemetry::Series;
 use crate::token::{Token, TokenError};
 use crate::transport::{ClientIdentity, NotTrusted, Peer};
 
@@ -44,6 +45,11 @@ impl Caller {
     /// The rules that this request is decided by, to its end.
     pub fn plan(&self) -> &Plan {
         &self.ruling.plan
+    }
+
+    /// Where its requests are counted.
+    pub fn series(&self, task: Option<usize>) -> &Series {
+        self.ruling.series.of(self.holder, task)
     }
 
     pub fn limits(&self) -> &LimitTable {

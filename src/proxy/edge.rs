@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use http::{Method, Request, Response};
@@ -9,6 +10,7 @@ use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::model::RequestId;
+use crate::telemetry::{Outcome, Requests};
 use crate::transport::Peer;
 
 use super::{Arrival, Gateway, Outgoing, Refusal, respond};
@@ -22,6 +24,7 @@ pub fn edge(
 + Send
 + Sync
 + 'static {
+    let counted = gateway.requests();
     let inner = service_fn(move |arrival: Arrival| {
         let gateway = Arc::clone(&gateway);
         // It is large, and what wraps it would move it from one to the next.
@@ -32,21 +35,26 @@ pub fn edge(
     move |peer, request| {
         let id = RequestId::new();
         let head = request.method() == Method::HEAD;
-        let answer = rescue(stack.clone(), Arrival { id, peer, request });
+        let answer = rescue(stack.clone(), Arrival { id, peer, request }, Arc::clone(&counted));
         answer.map(move |response| if head { respond::without_body(response) } else { response }).boxed()
     }
 }
 
-async fn rescue<S>(stack: S, arrival: Arrival) -> Response<Outgoing>
+async fn rescue<S>(stack: S, arrival: Arrival, counted: Arc<Requests>) -> Response<Outgoing>
 where
     S: Service<Arrival, Response = Response<Outgoing>, Error = BoxError>,
 {
     let id = arrival.id;
+    let began = Instant::now();
+    let refuse = |refusal: Refusal| {
+        counted.nobody().ended(Outcome::Refused(refusal.number()), began.elapsed());
+        respond::refuse(refusal, id, id.into())
+    };
     // Nothing that unwinds is looked at again: the request's state goes with it.
     match AssertUnwindSafe(stack.oneshot(arrival)).catch_unwind().await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => respond::refuse(refusal(&error), id),
-        Err(_) => respond::refuse(Refusal::Internal, id),
+        Ok(Err(error)) => refuse(refusal(&error)),
+        Err(_) => refuse(Refusal::Internal),
     }
 }
 

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::filter::{Format, Outcome};
 use crate::model::RequestId;
+use crate::telemetry::{OfUpstream, TRACEPARENT};
 use crate::transport::{AnswerBody, CallFault, Coding, DecodeLimits, Decoder, Endpoints};
 
 use super::authorize::Permit;
@@ -50,6 +51,15 @@ pub struct Upstream {
     max_body: usize,
     /// Codings that its answers may have.
     codings: Vec<Coding>,
+    /// Where its answers are counted.
+    series: Option<Arc<OfUpstream>>,
+}
+
+/// What an upstream is told of the request, so that its own log leads to ours.
+pub struct Ids {
+    pub request: RequestId,
+    /// `traceparent`.
+    pub trace: Option<HeaderValue>,
 }
 
 /// A request that a permit allows. Only [`prepare`] makes one.
@@ -82,6 +92,7 @@ impl Upstream {
         headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(REQUEST_ID, HeaderValue::from_static(""));
+        headers.insert(TRACEPARENT, HeaderValue::from_static(""));
         Upstream {
             endpoints,
             prefix,
@@ -89,6 +100,7 @@ impl Upstream {
             timeout: Duration::from_secs(10),
             max_body: 16 << 20,
             codings: Vec::new(),
+            series: None,
         }
     }
 
@@ -132,6 +144,11 @@ impl Upstream {
         self
     }
 
+    /// Counts its answers there.
+    pub(super) fn count_in(&mut self, series: Arc<OfUpstream>) {
+        self.series = Some(series);
+    }
+
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
@@ -141,8 +158,13 @@ impl Upstream {
     /// # Errors
     /// Where the upstream cannot be reached, takes too long, or announces what cannot be taken.
     pub async fn call(&self, request: UpstreamRequest) -> Result<UpstreamResponse, Refusal> {
-        let deadline = Instant::now() + self.timeout;
-        let answer = self.endpoints.call(request.0, deadline).await?;
+        let began = Instant::now();
+        let deadline = began + self.timeout;
+        let answer = self.endpoints.call(request.0, deadline).await;
+        if let Some(series) = &self.series {
+            series.called(began.elapsed(), answer.is_ok());
+        }
+        let answer = answer?;
         // The body of an answer that is refused anyway is not worth reading.
         let decoder = if answer.status.is_success() { self.decoder(&answer.headers)? } else { None };
         let body = UpstreamBody {
@@ -250,7 +272,7 @@ impl From<CallFault> for Refusal {
 /// Where the request has a body that the route does not take.
 pub async fn prepare(
     permit: &Permit,
-    id: RequestId,
+    ids: Ids,
     upstream: &Upstream,
     head: &Parts,
     body: &mut Incoming,
@@ -266,8 +288,12 @@ pub async fn prepare(
     *request.uri_mut() = uri;
     *request.headers_mut() = HeaderMap::clone(&upstream.headers.load());
     let headers = request.headers_mut();
-    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+    if let Ok(id) = HeaderValue::try_from(ids.request.to_string()) {
         headers.insert(REQUEST_ID, id);
+    }
+    match ids.trace {
+        Some(trace) => _ = headers.insert(TRACEPARENT, trace),
+        None => _ = headers.remove(TRACEPARENT),
     }
     if let Some(body) = body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -22,6 +22,7 @@ mod forward;
 mod hygiene;
 mod limits;
 mod memory;
+mod meter;
 mod observer;
 mod own;
 mod parts;
@@ -57,11 +58,13 @@ pub use watch::{Watch, watch};
 use crate::ledger::{Consents, Ledger};
 use crate::model::{Host, KeyEpoch, RequestId};
 use crate::rules::Plan;
+use crate::telemetry::{Requests, Stage, Tracing};
 use crate::transport::Peer;
 
 use admitted::Admitted;
 use authenticate::Caller;
 use memory::Budget;
+use meter::Meter;
 use own::OwnResources;
 use record::Recorder;
 use ruling::Ruling;
@@ -85,6 +88,8 @@ pub struct Gateway {
     watcher: Arc<Watcher>,
     body: BodyLimits,
     memory: Arc<Budget>,
+    requests: Arc<Requests>,
+    tracing: Arc<Tracing>,
     /// Names that requests may be for; any where there are none.
     hosts: Vec<Host>,
 }
@@ -115,14 +120,33 @@ impl Gateway {
         watcher: Arc<Watcher>,
         body: BodyLimits,
     ) -> Self {
-        let ruling = Arc::new(Ruling::new(plan));
+        let requests = Requests::new(&refusal::CODES);
+        let mut upstreams = upstreams;
+        for (name, upstream) in &mut upstreams {
+            upstream.count_in(requests.upstream(name));
+        }
+        let ruling = Arc::new(Ruling::new(plan, &requests));
         watcher.rules(&ruling);
         let ruling = ArcSwap::from(ruling);
         let own = OwnResources::new(Arc::clone(&ledger));
         let (memory, hosts) = (Budget::new(body.memory), Vec::new());
         // Until it is known what customers said.
         let consents = Arc::new(Consents::unknown());
-        Gateway { ruling, suspended, consents, upstreams, ledger, own, epoch, watcher, body, memory, hosts }
+        Gateway {
+            ruling,
+            suspended,
+            consents,
+            upstreams,
+            ledger,
+            own,
+            epoch,
+            watcher,
+            body,
+            memory,
+            requests,
+            tracing: Arc::default(),
+            hosts,
+        }
     }
 
     /// What customers consent and object to. Without it, nothing is disclosed but what the law asks for.
@@ -139,12 +163,24 @@ impl Gateway {
         self
     }
 
+    /// What is traced, and who follows it. Nobody by default.
+    #[must_use]
+    pub fn with_tracing(mut self, tracing: Arc<Tracing>) -> Self {
+        self.tracing = tracing;
+        self
+    }
+
     pub fn upstream(&self, name: &str) -> Option<&Upstream> {
         self.upstreams.get(name)
     }
 
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, &Upstream)> {
         self.upstreams.iter().map(|(name, upstream)| (name.as_str(), upstream))
+    }
+
+    /// What is counted of requests.
+    pub fn requests(&self) -> Arc<Requests> {
+        Arc::clone(&self.requests)
     }
 
     /// The rules in force.
@@ -155,7 +191,7 @@ impl Gateway {
     /// Puts other rules in force, and gives back those before: requests in work keep what they began with, and
     /// none of them should be the one that takes it apart.
     pub fn activate(&self, plan: Plan) -> Superseded {
-        let ruling = Arc::new(self.ruling.load().followed_by(plan));
+        let ruling = Arc::new(self.ruling.load().followed_by(plan, &self.requests));
         self.watcher.rules(&ruling);
         Superseded { _ruling: self.ruling.swap(ruling) }
     }
@@ -167,6 +203,7 @@ impl Gateway {
     }
 
     async fn serve(&self, arrival: Arrival) -> Response<Outgoing> {
+        let mut meter = Meter::begin(&self.requests, &self.tracing, arrival.id, arrival.request.headers());
         let Arrival { id, peer, request } = arrival;
         let (head, mut body) = request.into_parts();
         let fit = hygiene::check(&head, &self.hosts);
@@ -175,27 +212,36 @@ impl Gateway {
             (Ok(()), Ok(caller)) => caller,
             (Ok(()), Err(refusal)) => {
                 forward::drain(&head, body, self.body);
-                return respond::refuse(refusal, id);
+                meter.refused(None, &refusal);
+                return respond::refuse(refusal, id, meter.trace());
             }
-            (Err(unfit), caller) => return self.turn_away(id, caller.ok(), &head, body, unfit).await,
+            (Err(unfit), caller) => {
+                return self.turn_away(id, &mut meter, caller.ok(), &head, body, unfit).await;
+            }
         };
         if self.suspended.contains(&caller.contractor().id) {
             forward::drain(&head, body, self.body);
-            return self.refuse(id, &caller, &head, Refusal::Suspended.into()).await;
+            return self.refuse(id, &mut meter, &caller, &head, Refusal::Suspended.into()).await;
         }
         if let Some(answer) = self.own.answer(&caller, &head).await {
             forward::drain(&head, body, self.body);
             self.watcher.other(&caller, id);
             return match answer {
-                Ok(own) => respond::give(own),
-                Err(refusal) => respond::refuse(refusal, id),
+                Ok(own) => {
+                    meter.own(&caller);
+                    respond::give(own)
+                }
+                Err(refusal) => {
+                    meter.refused(Some((&caller, None, None)), &refusal);
+                    respond::refuse(refusal, id, meter.trace())
+                }
             };
         }
-        match self.disclose(id, &caller, &head, &mut body).await {
-            Ok(recorded) => respond::release(recorded),
+        match self.disclose(id, &mut meter, &caller, &head, &mut body).await {
+            Ok(recorded) => respond::release(recorded, meter.trace()),
             Err(refused) => {
                 forward::drain(&head, body, self.body);
-                self.refuse(id, &caller, &head, refused).await
+                self.refuse(id, &mut meter, &caller, &head, refused).await
             }
         }
     }
@@ -204,19 +250,22 @@ impl Gateway {
     async fn refuse(
         &self,
         id: RequestId,
+        meter: &mut Meter<'_>,
         caller: &Caller,
         head: &http::request::Parts,
         refused: Refused,
     ) -> Response<Outgoing> {
         self.record_refusal(id, caller, head, &refused).await;
+        meter.refused(Some((caller, refused.task, refused.route)), &refused.refusal);
         self.watcher.refused(caller, id, &refused);
-        respond::refuse(refused.refusal, id)
+        respond::refuse(refused.refusal, id, meter.trace())
     }
 
     /// Refuses a request for its form. What a known contractor tries is written down all the same.
     async fn turn_away(
         &self,
         id: RequestId,
+        meter: &mut Meter<'_>,
         caller: Option<Caller>,
         head: &http::request::Parts,
         body: Incoming,
@@ -228,8 +277,11 @@ impl Gateway {
             forward::drain(head, body, self.body);
         }
         let response = match caller {
-            Some(caller) => self.refuse(id, &caller, head, refusal.into()).await,
-            None => respond::refuse(refusal, id),
+            Some(caller) => self.refuse(id, meter, &caller, head, refusal.into()).await,
+            None => {
+                meter.refused(None, &refusal);
+                respond::refuse(refusal, id, meter.trace())
+            }
         };
         // The requests of an HTTP/2 connection cannot run into each other.
         if close && head.version < Version::HTTP_2 { respond::and_close(response) } else { response }
@@ -239,11 +291,13 @@ impl Gateway {
     async fn disclose(
         &self,
         id: RequestId,
+        meter: &mut Meter<'_>,
         caller: &Caller,
         head: &http::request::Parts,
         body: &mut Incoming,
     ) -> Result<record::Recorded, Refused> {
         let permit = authorize::authorize(caller, head)?;
+        meter.stage(Stage::Decide);
         let refused = |refusal| permit.refused(refusal);
         if !self.ledger.is_healthy() {
             return Err(refused(Refusal::LedgerUnavailable));
@@ -252,11 +306,18 @@ impl Gateway {
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
         let admitted = Admitted::new(&self.consents, &permit).map_err(refused)?;
         let mut share = self.memory.share(caller.limits().memory(caller.holder()));
-        let request = forward::prepare(&permit, id, upstream, head, body, self.body, &mut share);
-        let response = upstream.call(request.await.map_err(refused)?).await.map_err(refused)?;
+        let ids = forward::Ids { request: id, trace: meter.traceparent() };
+        let request = forward::prepare(&permit, ids, upstream, head, body, self.body, &mut share);
+        let request = request.await.map_err(refused)?;
+        // The contractor's own body is the contractor's own time.
+        meter.skip();
+        let response = upstream.call(request).await;
+        meter.stage(Stage::Upstream);
+        let response = response.map_err(refused)?;
         let sampler = self.watcher.sampler();
-        let disclosure =
-            reduce::reduce(&permit, response, admitted, share, sampler).await.map_err(refused)?;
+        let disclosure = reduce::reduce(&permit, response, admitted, share, sampler).await;
+        meter.stage(Stage::Reduce);
+        let disclosure = disclosure.map_err(refused)?;
         let recorder = Recorder {
             ledger: Arc::clone(&self.ledger),
             consents: Arc::clone(&self.consents),
@@ -265,7 +326,13 @@ impl Gateway {
             watcher: Arc::clone(&self.watcher),
             id,
         };
-        record::record(recorder, permit, disclosure).await
+        let (task, route) = (permit.route().task, permit.route_index());
+        let recorded = record::record(recorder, permit, disclosure).await;
+        meter.stage(Stage::Ledger);
+        if let Ok(recorded) = &recorded {
+            meter.disclosed(caller, task, route, recorded.status);
+        }
+        recorded
     }
 
     async fn record_refusal(

@@ -114,10 +114,6 @@ impl Recorder {
     }
 
     async fn write(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Receipt, Refusal> {
-        // Asked as late as can be: an upstream may have taken long, and a list may be long.
-        if self.suspended.contains(&permit.contractor().id) {
-            return Err(Refusal::Suspended);
-        }
         // A grant may end while a long list leaves.
         if !permit.task().is_in_force() {
             return Err(Refusal::NotFound(Missing::Route));
@@ -127,9 +123,13 @@ impl Recorder {
         let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));
         let mut decided = disclosure.decided;
         let receipt = loop {
+            // Asked as late as can be: an upstream may have taken long, and a list may be long.
+            if self.suspended.contains(&permit.contractor().id) {
+                return Err(Refusal::Suspended);
+            }
             let draft = draft(&self.epoch, self.id, permit, disclosure, canaries, decided);
             match self.ledger.record(draft).await {
-                // Somebody has withdrawn meanwhile, perhaps not one of these customers.
+                // Somebody has withdrawn or was suspended meanwhile, perhaps not one of these.
                 Err(RecordError::Stale) => decided = Some(self.decide_again(permit, disclosure)?),
                 other => break other,
             }
@@ -145,6 +145,9 @@ impl Recorder {
         if canaries > 0 {
             self.alert(permit, &receipt);
         }
+        let task = permit.route().task;
+        let seen = permit.task().limits.subjects_per_day.saturating_sub(receipt.subjects_left());
+        permit.caller().series(Some(task)).subjects(seen);
         self.watcher.disclosed(permit, self.id, disclosure, &receipt);
         Ok(receipt)
     }

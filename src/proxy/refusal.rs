@@ -9,6 +9,42 @@ use crate::transport::DecodeError;
 
 use super::limits::RateHeaders;
 
+/// All codes; the last one is also that of what is not in the list.
+pub const CODES: [&str; 32] = [
+    "bad-request",
+    "parameter-not-permitted",
+    "field-not-permitted",
+    "no-credential",
+    "bad-credential",
+    "suspended",
+    "agreement-inactive",
+    "no-such-task",
+    "outside-network",
+    "outside-hours",
+    "not-found",
+    "method-not-allowed",
+    "not-acceptable",
+    "request-timeout",
+    "content-too-large",
+    "uri-too-long",
+    "unsupported-media-type",
+    "expectation-failed",
+    "misdirected-request",
+    "request-header-fields-too-large",
+    "rate-limited",
+    "subject-limit",
+    "upstream-not-json",
+    "upstream-malformed",
+    "upstream-too-large",
+    "upstream-ambiguous",
+    "upstream-error",
+    "upstream-unreachable",
+    "upstream-timeout",
+    "ledger-unavailable",
+    "overloaded",
+    "internal-error",
+];
+
 /// Why a request gets nothing. No variant can hold a byte of an upstream or of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -152,6 +188,12 @@ impl Refusal {
             Refusal::Overloaded => "overloaded",
             Refusal::Internal => "internal-error",
         }
+    }
+
+    /// The code's place in [`CODES`].
+    pub fn number(&self) -> usize {
+        let code = self.code();
+        CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1)
     }
 
     /// For the contractor: what is wrong and what to do.

@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::filter::Format;
 use crate::model::RequestId;
+use crate::telemetry::TraceId;
 
 use super::Refusal;
 use super::limits::Lease;
@@ -86,12 +87,12 @@ struct Problem<'a> {
 }
 
 /// Releases what is recorded.
-pub fn release(recorded: Recorded) -> Response<Outgoing> {
+pub fn release(recorded: Recorded, trace: TraceId) -> Response<Outgoing> {
     let entry = recorded.entry();
     let left = recorded.subjects_left();
     let Recorded { id, status, format, body, parts, lease, .. } = recorded;
     let Lease { slot, rate, purpose } = lease;
-    tracing::debug!(request = %id, entry, status = status.as_u16(), "disclosed");
+    tracing::debug!(request = %id, %trace, entry, status = status.as_u16(), "disclosed");
     let mut headers = HeaderMap::with_capacity(8);
     if body.is_some() {
         let label = match format {
@@ -120,9 +121,9 @@ pub fn give(own: Own) -> Response<Outgoing> {
 }
 
 /// Refuses, with a problem document that says nothing of the upstream or the request.
-pub fn refuse(refusal: Refusal, id: RequestId) -> Response<Outgoing> {
+pub fn refuse(refusal: Refusal, id: RequestId, trace: TraceId) -> Response<Outgoing> {
     let (status, code) = (refusal.status(), refusal.code());
-    tracing::info!(request = %id, status = status.as_u16(), code, cause = refusal.cause(), "refused");
+    tracing::info!(request = %id, %trace, status = status.as_u16(), code, cause = refusal.cause(), "refused");
     let problem = Problem {
         r#type: format!("urn:fieldgate:problem:{code}"),
         title: status.canonical_reason().unwrap_or("Refused"),

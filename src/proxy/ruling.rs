@@ -3,26 +3,32 @@
 use std::sync::Arc;
 
 use crate::rules::Plan;
+use crate::telemetry::Requests;
 
 use super::limits::LimitTable;
+use super::meter::SeriesTable;
 
 /// A plan and its counters. Immutable: a request keeps those that it began with.
 #[derive(Debug)]
 pub struct Ruling {
     pub plan: Arc<Plan>,
     pub limits: LimitTable,
+    /// Where requests are counted.
+    pub series: SeriesTable,
 }
 
 impl Ruling {
-    pub fn new(plan: Plan) -> Self {
+    pub fn new(plan: Plan, requests: &Requests) -> Self {
         let limits = LimitTable::new(&plan, None);
-        Ruling { plan: Arc::new(plan), limits }
+        let series = SeriesTable::new(&plan, requests);
+        Ruling { plan: Arc::new(plan), limits, series }
     }
 
     /// What follows when `plan` comes into force: a credential keeps its counters at each task whose limits
     /// stay, so that new rules give nobody a second budget.
-    pub fn followed_by(&self, plan: Plan) -> Self {
+    pub fn followed_by(&self, plan: Plan, requests: &Requests) -> Self {
         let limits = LimitTable::new(&plan, Some(self));
-        Ruling { plan: Arc::new(plan), limits }
+        let series = SeriesTable::new(&plan, requests);
+        Ruling { plan: Arc::new(plan), limits, series }
     }
 }

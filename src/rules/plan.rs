@@ -221,6 +221,13 @@ impl Holder {
 }
 
 impl Contractor {
+    /// When the certificate ends that a credential was shown with last, in seconds since 1970-01-01T00:00:00Z, to
+    /// the day.
+    pub fn certificate_end(&self, credential: usize) -> Option<i64> {
+        let at = self.endings.get(credential)?.at.load(Ordering::Relaxed);
+        (at > 0).then_some(at as i64)
+    }
+
     /// When the certificate ends that a credential was shown with last, since these rules came into force; whole
     /// days from now.
     pub fn certificate_days_left(&self, credential: usize) -> Option<i64> {

@@ -16,6 +16,8 @@ pub struct Validity {
     pub name: String,
     /// Whole days; below zero where its time is over.
     pub days_left: i64,
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub ends: i64,
 }
 
 /// What is in a PEM file; what is neither a certificate nor a list is left out.
@@ -31,19 +33,21 @@ fn validity(block: &Pem) -> Option<Validity> {
     match block.label.as_str() {
         "CERTIFICATE" => {
             let (_, certificate) = X509Certificate::from_der(&block.contents).ok()?;
-            let days_left = days_left(&certificate.validity().not_after);
-            Some(Validity { what: "certificate", name: certificate.subject().to_string(), days_left })
+            let end = certificate.validity().not_after;
+            Some(Validity::new("certificate", certificate.subject().to_string(), end))
         }
         "X509 CRL" => {
             let (_, list) = CertificateRevocationList::from_der(&block.contents).ok()?;
             // Without a next update it is never out of date (RFC 5280 wants one).
-            let days_left = days_left(&list.next_update()?);
-            Some(Validity { what: "revocation list", name: list.issuer().to_string(), days_left })
+            Some(Validity::new("revocation list", list.issuer().to_string(), list.next_update()?))
         }
         _ => None,
     }
 }
 
-fn days_left(end: &ASN1Time) -> i64 {
-    (end.timestamp() - now()).div_euclid(86_400)
+impl Validity {
+    fn new(what: &'static str, name: String, end: ASN1Time) -> Self {
+        let ends = end.timestamp();
+        Validity { what, name, days_left: (ends - now()).div_euclid(86_400), ends }
+    }
 }

@@ -181,7 +181,7 @@ async fn the_upstream_sees_nothing_of_the_request_but_what_the_route_allows() {
         .map(|(name, _)| name.to_ascii_lowercase())
         .collect();
     names.sort();
-    assert_eq!(names, ["accept", "accept-encoding", "fieldgate-request-id", "host"]);
+    assert_eq!(names, ["accept", "accept-encoding", "fieldgate-request-id", "host", "traceparent"]);
     assert!(
         request.starts_with("GET /orders/a~1 HTTP/1.1\r\n")
             && request.contains("accept-encoding: identity\r\n"),

@@ -37,6 +37,7 @@ mod sandbox;
 mod signals;
 mod streaming;
 mod suggest;
+mod telemetry;
 mod text;
 mod tokens;
 mod upstreams;

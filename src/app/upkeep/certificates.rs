@@ -104,12 +104,12 @@ async fn report_ends(doorway: &Doorway, config: &Config, figures: &Figures) {
         ends.collect::<Vec<(String, Validity)>>()
     };
     let Ok(ends) = tokio::task::spawn_blocking(read).await else { return };
-    for (file, Validity { what, name, days_left }) in &ends {
+    for (file, Validity { what, name, days_left, .. }) in &ends {
         match days_left {
             ..0 => tracing::error!(file, what, name, days_left, "has ended"),
             0..=SOON_DAYS => tracing::warn!(file, what, name, days_left, "ends soon"),
             _ => {}
         }
     }
-    figures.set_ends(ends.into_iter().map(|(file, end)| (file, end.what, end.name, end.days_left)));
+    figures.set_ends(ends.into_iter().map(|(file, end)| (file, end.what, end.name, end.days_left, end.ends)));
 }

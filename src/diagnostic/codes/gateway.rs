@@ -133,8 +133,8 @@ issuer = "https://id.example""#,
 
 pub const OUTLET_CA: Code = code(
     "E653",
-    "an outlet of alerts and its authority do not fit",
-    "Over TLS the receiver of alerts is believed by the authority that you name, and by no other. Without TLS there is no certificate to check.",
+    "an outlet of alerts or traces and its authority do not fit",
+    "Over TLS the receiver of alerts or traces is believed by the authority that you name, and by no other. Without TLS there is no certificate to check.",
     r#"[admin.syslog]
 address = "tls://logs.example:6514""#,
     r#"[admin.syslog]

@@ -24,4 +24,6 @@ mod tests;
 pub use question::{AfterWithdrawal, after_withdrawal};
 pub use registry::{Consents, NotKnown};
 pub use statement::{Ground, Scope};
-pub use store::{ConsentError, ConsentOrder, Known, Prepared, Saying, Statements, consents};
+pub use store::{
+    ConsentError, ConsentOrder, Known, News, Prepared, Saying, Statements, consents, shared_consents,
+};

@@ -186,6 +186,18 @@ impl Registry {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// The number of a name; one that is new gets the next. None where there are too many. One at a time.
+    pub fn number_or_new(&self, name: &str) -> Option<Number> {
+        let known = self.named.load().numbers.get(name).copied();
+        if known.is_some() {
+            return known;
+        }
+        let next =
+            Number::try_from(self.named.load().numbers.len() + 1).ok().filter(|next| *next != UNNAMED)?;
+        self.learn(name, next);
+        Some(next)
+    }
+
     pub fn learn(&self, name: &str, number: Number) {
         let mut named = Named::clone(&self.named.load());
         named.numbers.insert(name.to_owned(), number);

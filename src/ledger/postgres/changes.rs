@@ -49,8 +49,12 @@ pub struct Said {
 }
 
 /// Brings changes into force on this node; from which generation of the consent registry on, what was decided by an
-/// earlier one is stale.
-pub type Take = Box<dyn Fn(&[Change]) -> Option<u64> + Send + Sync>;
+/// earlier one is stale. An error where they cannot be.
+pub type Take = Box<dyn Fn(&[Change]) -> Result<Option<u64>, NotTaken> + Send + Sync>;
+
+/// They cannot be brought into force.
+#[derive(Clone, Copy, Debug)]
+pub struct NotTaken;
 
 /// The changes, as this node knows them.
 pub struct Changes {
@@ -97,8 +101,17 @@ impl Changes {
         let node = within(CONNECT * 5, joining).await?;
         let (applied, stale_before) = (AtomicU64::new(0), AtomicU64::new(0));
         let name = name.to_owned();
-        let changes =
-            Changes { database, pool, node, name, applied, stale_before, turn: Mutex::default(), take, memory };
+        let changes = Changes {
+            database,
+            pool,
+            node,
+            name,
+            applied,
+            stale_before,
+            turn: Mutex::default(),
+            take,
+            memory,
+        };
         changes.catch_up().await?;
         changes.check_memory(changes.applied())?;
         Ok(Arc::new(changes))
@@ -148,7 +161,8 @@ impl Changes {
                 LEFT JOIN LATERAL (SELECT number, body FROM fieldgate.change
                     WHERE number > $1 ORDER BY number LIMIT $2) c ON true";
             let rows = client.query(sql, &[&(known as i64), &PAGE]).await.map_err(DatabaseError::from)?;
-            let last = rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(0)).map_err(DatabaseError::from)?;
+            let last =
+                rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(0)).map_err(DatabaseError::from)?;
             if (last as u64) < known {
                 return Err(StoreError::OlderChanges { found: last as u64, known });
             }
@@ -178,7 +192,8 @@ impl Changes {
         if new.is_empty() {
             return Ok(false);
         }
-        if let Some(generation) = (self.take)(&new) {
+        let taken = (self.take)(&new).map_err(|NotTaken| StoreError::ChangeUnknown(next))?;
+        if let Some(generation) = taken {
             self.stale_before.fetch_max(generation, Ordering::AcqRel);
         }
         // Last: whoever reads this number finds the rest in force.
@@ -311,12 +326,15 @@ async fn enter(client: &Client, name: &str, verifier: &str) -> Result<i32, Datab
         let twice = error.code() == Some(&SqlState::UNIQUE_VIOLATION);
         return Err(if twice { DatabaseError::SharedKey(name.to_owned()) } else { error.into() });
     }
-    let row = client.query_one("SELECT number, verifier FROM fieldgate.node WHERE name = $1", &[&name]).await?;
+    let row =
+        client.query_one("SELECT number, verifier FROM fieldgate.node WHERE name = $1", &[&name]).await?;
     if row.try_get::<_, &str>(1)? != verifier {
         return Err(DatabaseError::OtherKey(name.to_owned()));
     }
     let number: i32 = row.try_get(0)?;
-    client.execute("INSERT INTO fieldgate.tree (node) VALUES ($1) ON CONFLICT DO NOTHING", &[&number]).await?;
+    client
+        .execute("INSERT INTO fieldgate.tree (node) VALUES ($1) ON CONFLICT DO NOTHING", &[&number])
+        .await?;
     Ok(number)
 }
 

@@ -28,7 +28,6 @@ pub struct PostgresJournal {
     times: Vec<i64>,
     hashes: Vec<Hash>,
     leaves: Vec<Vec<u8>>,
-    bytes: usize,
 }
 
 /// What became of a batch.
@@ -49,7 +48,8 @@ impl PostgresJournal {
         let opening = async {
             let client = changes.database().connect(None).await?;
             schema::check(&client).await?;
-            let row = client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&LOCK, &changes.node()]).await?;
+            let row =
+                client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&LOCK, &changes.node()]).await?;
             if !row.try_get::<_, bool>(0)? {
                 return Ok(None);
             }
@@ -74,7 +74,6 @@ impl PostgresJournal {
             times: Vec::new(),
             hashes: Vec::new(),
             leaves: Vec::new(),
-            bytes: 0,
         })
     }
 
@@ -93,7 +92,6 @@ impl PostgresJournal {
     pub fn stage(&mut self, leaf: Vec<u8>, time: i64) {
         self.hashes.push(merkle::leaf_hash(&leaf));
         self.times.push(time);
-        self.bytes += leaf.len();
         self.leaves.push(leaf);
     }
 
@@ -102,12 +100,6 @@ impl PostgresJournal {
         self.times.clear();
         self.hashes.clear();
         self.leaves.clear();
-        self.bytes = 0;
-    }
-
-    /// Bytes of the batch in work.
-    pub fn staged_bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Counts customers of a day for a contractor, over all nodes: how many are new and how many more there may be;

@@ -34,7 +34,7 @@ use crate::secrets;
 
 use super::error::StoreError;
 
-pub use changes::{Change, Changes, Said, Take};
+pub use changes::{Change, Changes, NotTaken, Said, Take};
 pub use journal::{Committed, PostgresJournal};
 pub use schema::{Migrated, migrate};
 pub use tail::{NodeState, PostgresTail, nodes};
@@ -66,7 +66,9 @@ pub enum DatabaseError {
     Connection(String),
     #[error(transparent)]
     Password(#[from] secrets::SecretError),
-    #[error("the database has no schema fieldgate, or no right to it; run `fieldgate fleet migrate` as its owner")]
+    #[error(
+        "the database has no schema fieldgate, or no right to it; run `fieldgate fleet migrate` as its owner"
+    )]
     NoSchema,
     #[error("the database has schema version {found}, and this program knows {known}; {}", if found < known { "run `fieldgate fleet migrate` as its owner" } else { "use a newer program" })]
     Version { found: i32, known: i32 },
@@ -78,11 +80,15 @@ pub enum DatabaseError {
         "the database's user may change or delete entries; grant it fieldgate_gateway alone, and own the tables by another"
     )]
     TooPowerful,
-    #[error("node {0} signs with another key than in this database; give each node a name and a key of its own")]
+    #[error(
+        "node {0} signs with another key than in this database; give each node a name and a key of its own"
+    )]
     OtherKey(String),
     #[error("the key of node {0} is used by another node; each node needs a signing key of its own")]
     SharedKey(String),
-    #[error("this node's {0} is not that of the other nodes: copy their file, so that customers have one name everywhere")]
+    #[error(
+        "this node's {0} is not that of the other nodes: copy their file, so that customers have one name everywhere"
+    )]
     OtherSeal(&'static str),
     #[error("there is no node {0} in this database")]
     NoNode(String),
@@ -96,7 +102,10 @@ impl From<tokio_postgres::Error> for DatabaseError {
                 if matches!(*said.code(), SqlState::INVALID_SCHEMA_NAME | SqlState::UNDEFINED_TABLE) {
                     return DatabaseError::NoSchema;
                 }
-                DatabaseError::Said { code: said.code().code().to_owned(), message: said.message().to_owned() }
+                DatabaseError::Said {
+                    code: said.code().code().to_owned(),
+                    message: said.message().to_owned(),
+                }
             }
             None => {
                 use std::error::Error;
@@ -176,7 +185,9 @@ impl Database {
         };
         let check = deadpool_postgres::Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move {
-                prepare(client).await.map_err(|error| deadpool_postgres::HookError::message(error.to_string()))
+                prepare(client)
+                    .await
+                    .map_err(|error| deadpool_postgres::HookError::message(error.to_string()))
             })
         });
         let pool = Pool::builder(manager)

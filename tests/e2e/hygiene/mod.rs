@@ -14,8 +14,15 @@ use crate::support::wire::{Heard, fields, frame, kind, latin1, over_http1, over_
 use crate::support::{Answer, CONFIG, House, PLANTED, RULES, order};
 
 /// The upstream's headers: the gateway's own ones, and those of a body.
-const FORWARDED: [&str; 6] =
-    ["host", "accept", "accept-encoding", "fieldgate-request-id", "content-type", "content-length"];
+const FORWARDED: [&str; 7] = [
+    "host",
+    "accept",
+    "accept-encoding",
+    "fieldgate-request-id",
+    "traceparent",
+    "content-type",
+    "content-length",
+];
 
 /// What follows a request, to see whether its connection still serves.
 const PROBE: &str = "GET /orders/2 HTTP/1.1\r\nHost: localhost\r\n\r\n";

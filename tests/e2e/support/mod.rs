@@ -33,6 +33,11 @@ pub async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Whether a text has this word: the random ids of entries can hold its letters.
+pub fn has_word(text: &str, wanted: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == wanted)
+}
+
 /// The gateway's resident memory, in KiB.
 pub fn memory(house: &House) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", house.pid())).unwrap();
