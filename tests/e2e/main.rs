@@ -19,6 +19,7 @@ mod crowd;
 mod demonstration;
 mod disclosure;
 mod drift;
+mod fleet;
 mod endpoints;
 mod hygiene;
 mod identity;

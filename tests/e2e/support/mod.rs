@@ -6,6 +6,7 @@ pub mod h2_raw;
 mod house;
 mod issuer;
 pub mod lists;
+pub mod postgres;
 mod provider;
 mod upstream;
 mod visitor;
