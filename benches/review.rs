@@ -258,11 +258,8 @@ fn account(folder: &Path) -> Result<String> {
     let password = "a long password for a measurement";
     let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
     command.args(["admin", "add", "bench", "--role", "reviewer", "--password-file", "-", "--config"]);
-    let mut child = command
-        .arg(folder.join("fieldgate.toml"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()?;
+    let mut child =
+        command.arg(folder.join("fieldgate.toml")).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     std::io::Write::write_all(&mut child.stdin.take().context("no input")?, password.as_bytes())?;
     // It is there already where the folder was used before.
     child.wait()?;
