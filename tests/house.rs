@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("secrets", &[]),
     ("sandbox", &[]),
     ("model", &[]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals"]),
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
+    ("feed", &["secrets", "ledger", "transport", "config"]),
     ("processing", &["model", "rules", "config"]),
     ("customer", &["model", "ledger", "rules"]),
     (
@@ -33,6 +34,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "signals",
             "transport",
             "config",
+            "feed",
             "processing",
             "customer",
         ],
@@ -53,6 +55,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "proxy",
             "witness",
             "config",
+            "feed",
         ],
     ),
     (
@@ -89,6 +92,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "transport",
             "witness",
             "config",
+            "feed",
             "authority",
             "app",
             "demo",

@@ -1,16 +1,20 @@
 //! Figures for Prometheus, in the OpenMetrics text format (version 1.0.0).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::feed::FeedState;
 
 /// What is known of the gateway from outside of requests.
 pub struct Figures {
@@ -21,6 +25,7 @@ pub struct Figures {
     failed: Family<Taken, Gauge>,
     suspended: Gauge,
     ledger: Gauge,
+    feeds: FeedFigures,
     /// What ends, as the pages show it.
     known_ends: ArcSwap<Vec<Ending>>,
 }
@@ -55,6 +60,67 @@ struct Taken {
     what: &'static str,
 }
 
+/// How far entries are sent on.
+#[derive(Default)]
+struct FeedFigures {
+    lag_entries: Family<Fed, Gauge>,
+    lag_seconds: Family<Fed, Gauge>,
+    delivered: Family<Fed, Counter>,
+    failures: Family<Fed, Counter>,
+    gone: Family<Fed, Gauge>,
+    contradicts: Family<Fed, Gauge>,
+}
+
+/// A feed, by its name in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Fed {
+    feed: String,
+}
+
+impl FeedFigures {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            (
+                "feed_lag_entries",
+                "Entries under the signed head that a feed has not delivered",
+                &self.lag_entries,
+            ),
+            ("feed_lag_seconds", "Seconds since the oldest of them was written", &self.lag_seconds),
+            (
+                "feed_pruned_entries",
+                "Entries whose content was pruned before it could be delivered",
+                &self.gone,
+            ),
+            (
+                "feed_contradicts",
+                "1 where a feed's place is not in this ledger: it stands still",
+                &self.contradicts,
+            ),
+        ];
+        gauges.into_iter().for_each(|(name, help, family)| registry.register(name, help, family.clone()));
+        registry.register(
+            "feed_delivered",
+            "Events that a feed's receiver has taken",
+            self.delivered.clone(),
+        );
+        registry.register("feed_failures", "Attempts of a feed that failed", self.failures.clone());
+    }
+
+    fn set(&self, state: &FeedState) {
+        let fed = Fed { feed: state.name.clone() };
+        let gauge = |family: &Family<Fed, Gauge>, value: u64| {
+            family.get_or_create(&fed).set(value.try_into().unwrap_or(i64::MAX));
+        };
+        gauge(&self.lag_entries, state.lag_entries);
+        gauge(&self.lag_seconds, state.lag_seconds);
+        gauge(&self.gone, state.gone);
+        gauge(&self.contradicts, state.contradicts.into());
+        // They are counted elsewhere.
+        self.delivered.get_or_create(&fed).inner().store(state.delivered, Ordering::Relaxed);
+        self.failures.get_or_create(&fed).inner().store(state.failures, Ordering::Relaxed);
+    }
+}
+
 impl Default for Figures {
     fn default() -> Self {
         let (ends, rules) = (Family::<End, Gauge>::default(), Gauge::default());
@@ -79,6 +145,8 @@ impl Default for Figures {
         );
         registry.register("suspended_contractors", "Contractors that get nothing for now", suspended.clone());
         registry.register("ledger_healthy", "1 where disclosures can be recorded", ledger.clone());
+        let feeds = FeedFigures::default();
+        feeds.register(&mut registry);
         let figures = Figures {
             registry,
             ends,
@@ -87,6 +155,7 @@ impl Default for Figures {
             failed,
             suspended,
             ledger,
+            feeds,
             known_ends: ArcSwap::default(),
         };
         ["rules", "tls", "upstreams"].iter().for_each(|what| figures.set_failed(what, false));
@@ -136,6 +205,10 @@ impl Figures {
 
     pub fn set_ledger(&self, healthy: bool) {
         self.ledger.set(healthy.into());
+    }
+
+    pub fn set_feeds(&self, states: &[FeedState]) {
+        states.iter().for_each(|state| self.feeds.set(state));
     }
 
     pub fn text(&self) -> String {

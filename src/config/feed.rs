@@ -89,17 +89,12 @@ pub struct NatsTerms {
 pub enum NatsSignIn {
     Nobody,
     Token(Secret),
-    User {
-        user: String,
-        password: Secret,
-    },
-    /// A file with a JWT and the seed of its nkey.
-    Credentials(PathBuf),
+    User { user: String, password: Secret },
 }
 
 const KINDS: [&str; 4] = ["file", "syslog", "http", "nats"];
 /// The keys that only some feeds have, and which.
-const OWN: [(&str, &[&str]); 12] = [
+const OWN: [(&str, &[&str]); 11] = [
     ("path", &["file"]),
     ("address", &["syslog", "nats"]),
     ("facility", &["syslog"]),
@@ -110,7 +105,6 @@ const OWN: [(&str, &[&str]); 12] = [
     ("token", &["nats"]),
     ("user", &["nats"]),
     ("password", &["nats"]),
-    ("credentials", &["nats"]),
     ("ca", &["syslog", "http", "nats"]),
 ];
 /// Kinds of entries.
@@ -217,26 +211,17 @@ fn nats(table: &mut Table, report: &mut Report, home: &Path) -> Option<FeedTo> {
     let subject = subject.and_then(|value| value.parse(report, nats_subject));
     let ca = table.get("ca").and_then(|value| path(&value, report, home));
     let token = optional_secret(table, report, home, "token");
-    let user_at = table.get("user");
-    let user = user_at.as_ref().map(|value| value.text(report).map(str::to_owned));
+    let user = table.get("user").map(|value| value.text(report).map(str::to_owned));
     let password = optional_secret(table, report, home, "password");
-    let credentials = table.get("credentials");
-    let credentials = credentials.map(|value| path(&value, report, home));
-    let sign_in = match (token?, user, password?, credentials) {
-        (None, None, None, None) => Some(NatsSignIn::Nobody),
-        (Some(token), None, None, None) => Some(NatsSignIn::Token(token)),
-        (None, Some(user), Some(password), None) => user.map(|user| NatsSignIn::User { user, password }),
-        (None, None, None, Some(file)) => file.map(NatsSignIn::Credentials),
+    let sign_in = match (token?, user, password?) {
+        (None, None, None) => Some(NatsSignIn::Nobody),
+        (Some(token), None, None) => Some(NatsSignIn::Token(token)),
+        (None, Some(user), Some(password)) => user.map(|user| NatsSignIn::User { user, password }),
         _ => {
             let at = table.at(());
-            let help = "write `token`, or `user` and `password`, or `credentials`, or none of them";
-            report.add(
-                codes::FEED_SIGN_IN,
-                &at.span,
-                &at.key,
-                "signs in in more than one way, or in half of one",
-                help,
-            );
+            let message = "signs in in more than one way, or in half of one";
+            let help = "write `token`, or `user` and `password`, or none of them";
+            report.add(codes::FEED_SIGN_IN, &at.span, &at.key, message, help);
             None
         }
     };

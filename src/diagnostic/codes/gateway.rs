@@ -179,7 +179,7 @@ name = "archive""#,
 pub const FEED_SIGN_IN: Code = code(
     "E656",
     "a feed does not sign in to NATS in one way",
-    "A NATS server takes a token, a user with a password, or a JWT with the seed of its nkey.",
+    "A NATS server takes a token, or a user with a password.",
     r#"[[feed]]
 kind = "nats"
 user = "fieldgate""#,
