@@ -113,7 +113,7 @@ impl Standing {
     pub fn fails(&self, words: &str, contradicts: bool) -> bool {
         let mut now = self.now();
         now.failures += 1;
-        let is_news = now.error.is_none() || now.contradicts != contradicts;
+        let is_news = now.error.as_deref() != Some(words);
         (now.error, now.contradicts) = (Some(words.to_owned()), contradicts);
         is_news
     }
