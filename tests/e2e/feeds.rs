@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fieldgate::ledger::Log;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::retention::house_of_the_first_version;
 use crate::support::{Answer, CONFIG, House, PLANTED, RULES, order};
@@ -35,10 +39,14 @@ enum Mood {
     Hangs,
 }
 
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// A receiver over TCP: HTTP, or syslog.
 struct Receiver {
     address: SocketAddr,
     is_http: bool,
+    tls: Option<TlsAcceptor>,
     mood: watch::Sender<Mood>,
     /// All that came, as it came.
     text: Arc<Mutex<String>>,
@@ -49,10 +57,16 @@ struct Receiver {
 
 impl Receiver {
     async fn start(is_http: bool) -> Receiver {
+        Receiver::start_over(is_http, None).await
+    }
+
+    /// With TLS, where there is an acceptor.
+    async fn start_over(is_http: bool, tls: Option<TlsAcceptor>) -> Receiver {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut receiver = Receiver {
             address: listener.local_addr().unwrap(),
             is_http,
+            tls,
             mood: watch::channel(Mood::Takes).0,
             text: Arc::default(),
             events: Arc::default(),
@@ -63,16 +77,24 @@ impl Receiver {
     }
 
     fn listen(&mut self, listener: TcpListener) {
-        let (is_http, mood) = (self.is_http, self.mood.subscribe());
+        let (is_http, tls, mood) = (self.is_http, self.tls.clone(), self.mood.subscribe());
         let (text, events) = (Arc::clone(&self.text), Arc::clone(&self.events));
         self.task = Some(tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (mood, text, events) = (mood.clone(), Arc::clone(&text), Arc::clone(&events));
+                let tls = tls.clone();
                 connections.spawn(async move {
                     if *mood.borrow() == Mood::Hangs {
                         std::future::pending::<()>().await;
                     }
+                    let stream: Box<dyn Stream> = match &tls {
+                        None => Box::new(stream),
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => Box::new(stream),
+                            Err(_) => return,
+                        },
+                    };
                     let _ = match is_http {
                         true => take_requests(stream, mood, &text, &events).await,
                         false => take_messages(stream, &text, &events).await,
@@ -109,7 +131,7 @@ fn numbers(events: &[Value]) -> Vec<u64> {
 }
 
 async fn take_requests(
-    mut stream: TcpStream,
+    mut stream: Box<dyn Stream>,
     mood: watch::Receiver<Mood>,
     text: &Mutex<String>,
     events: &Mutex<Vec<Value>>,
@@ -169,7 +191,7 @@ fn signature(seconds: &str, body: &[u8]) -> String {
 }
 
 async fn take_messages(
-    mut stream: TcpStream,
+    mut stream: Box<dyn Stream>,
     text: &Mutex<String>,
     events: &Mutex<Vec<Value>>,
 ) -> std::io::Result<()> {
@@ -468,16 +490,18 @@ async fn what_was_pruned_is_counted_and_an_older_copy_stops_the_feed() {
 
 /// nats-server, running.
 struct Nats {
+    /// Its `tls` in its configuration.
+    tls: String,
     folder: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
 }
 
 impl Nats {
-    fn start() -> Nats {
+    fn start(tls: String) -> Nats {
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut nats = Nats { folder, port, child: None };
+        let mut nats = Nats { tls, folder, port, child: None };
         nats.come_back();
         nats
     }
@@ -485,9 +509,10 @@ impl Nats {
     fn come_back(&mut self) {
         let config = format!(
             "listen: 127.0.0.1:{}\njetstream {{ store_dir: \"{}\" }}\n\
-             authorization {{ users: [ {{ user: fieldgate, password: opensesame }} ] }}\n",
+             authorization {{ users: [ {{ user: fieldgate, password: opensesame }} ] }}\n{}\n",
             self.port,
-            self.folder.path().display()
+            self.folder.path().display(),
+            self.tls
         );
         let file = self.folder.path().join("nats.conf");
         std::fs::write(&file, config).unwrap();
@@ -550,7 +575,7 @@ impl Drop for Nats {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jetstream_has_each_entry_once_whoever_is_killed() {
-    let mut nats = Nats::start();
+    let mut nats = Nats::start(String::new());
     let feed = format!(
         "[[feed]]\nname = \"stream\"\nkind = \"nats\"\naddress = \"nats://127.0.0.1:{}\"\nsubject = \"fieldgate.ledger\"\n\
          user = \"fieldgate\"\npassword = {{ file = \"secrets/nats.password\" }}\nbatch = 100\ntimeout = \"2s\"\n",
@@ -588,5 +613,57 @@ async fn jetstream_has_each_entry_once_whoever_is_killed() {
     let events = whole(&nats, &house).await;
     assert_in_order_of_time(&events);
     assert_nothing_personal(&serde_json::to_string(&events).unwrap());
+    house.assert_clean();
+}
+
+/// With the gateway's own certificate, whose name is `localhost`.
+fn acceptor(house: &House) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_file(house.path("certs/gateway.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(house.path("certs/gateway.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_a_receiver_is_known_by_its_authority() {
+    let mut house = house("").await;
+    let certs = house.path("certs");
+    let nats = Nats::start(format!(
+        "tls {{ cert_file: \"{0}/gateway.pem\", key_file: \"{0}/gateway.key\" }}",
+        certs.display()
+    ));
+    let endpoint = Receiver::start_over(true, Some(acceptor(&house))).await;
+    let lines = Receiver::start_over(false, Some(acceptor(&house))).await;
+    let feeds = format!(
+        "{}ca = \"certs/CA.pem\"\n\
+         [[feed]]\nname = \"lines\"\nkind = \"syslog\"\naddress = \"tls://localhost:{}\"\nca = \"certs/CA.pem\"\n\
+         [[feed]]\nname = \"stream\"\nkind = \"nats\"\naddress = \"tls://localhost:{}\"\nca = \"certs/CA.pem\"\n\
+         subject = \"fieldgate.ledger\"\nuser = \"fieldgate\"\npassword = {{ file = \"secrets/nats.password\" }}\n",
+        http(endpoint.address).replace("http://127.0.0.1", "https://localhost"),
+        lines.address.port(),
+        nats.port
+    );
+    let config = std::fs::read_to_string(house.path("fieldgate.toml")).unwrap();
+    let with = |ca: &str| format!("{config}{}", feeds.replace("CA", ca));
+    std::fs::write(house.path("fieldgate.toml"), with("contractor-ca")).unwrap();
+    house.open();
+    disclose(&house, 3).await;
+    for feed in ["siem", "lines", "stream"] {
+        until(feed, || {
+            let log = house.log();
+            log.contains(&format!("\"feed\":\"{feed}\",\"error\":\"invalid peer certificate"))
+        })
+        .await;
+    }
+    assert_eq!((endpoint.numbers().len(), lines.numbers().len()), (0, 0));
+    house.kill();
+    std::fs::write(house.path("fieldgate.toml"), with("company-ca")).unwrap();
+    house.open();
+    until("they come", || are_whole(&house, &endpoint.numbers()) && are_whole(&house, &lines.numbers()))
+        .await;
+    // It was let in, and nobody keeps what is published there.
+    house.logged("no JetStream stream takes this subject").await;
     house.assert_clean();
 }
