@@ -20,6 +20,7 @@ mod demonstration;
 mod disclosure;
 mod drift;
 mod endpoints;
+mod feeds;
 mod hygiene;
 mod identity;
 mod leaks;
