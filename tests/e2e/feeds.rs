@@ -518,15 +518,11 @@ impl Nats {
         let users = format!(
             "authorization {{ users: [ {{ user: fieldgate, password: opensesame }}, {{ nkey: {NKEY} }} ] }}"
         );
-        // One who knows users by an operator's signature only has no others.
-        let users = if self.more.contains("operator:") { "" } else { users.as_str() };
-        let config = format!(
-            "listen: 127.0.0.1:{}\njetstream {{ store_dir: \"{}\" }}\n\
-             {users}\n{}\n",
-            self.port,
-            self.folder.path().display(),
-            self.more
-        );
+        let storage = format!("jetstream {{ store_dir: \"{}\" }}", self.folder.path().display());
+        // One that knows users by an operator's signature has no others, and no JetStream without more of it.
+        let is_operated = self.more.contains("operator:");
+        let own = if is_operated { String::new() } else { format!("{users}\n{storage}") };
+        let config = format!("listen: 127.0.0.1:{}\n{own}\n{}\n", self.port, self.more);
         let file = self.folder.path().join("nats.conf");
         std::fs::write(&file, config).unwrap();
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
