@@ -91,7 +91,7 @@ ledger = { S = 1, retention = { S = 1 }, witness = [{ S = 1 }] }
 feed = [
   { S = 1, kind = "file" },
   { S = 1, kind = "http", key = { S = 1 }, bearer = { S = 1 } },
-  { S = 1, kind = "nats", token = { S = 1 }, password = { S = 1 } },
+  { S = 1, kind = "nats", token = { S = 1 }, password = { S = 1 }, credentials = { S = 1 } },
 ]
 limits = { S = 1 }
 process = { S = 1 }

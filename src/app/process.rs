@@ -77,7 +77,9 @@ fn secrets_of_feed(feed: &Feed) -> impl Iterator<Item = &PathBuf> {
         FeedTo::Http { key, bearer, .. } => [key.as_ref(), bearer.as_ref()],
         FeedTo::Nats(terms) => match &terms.sign_in {
             NatsSignIn::Nobody => [None, None],
-            NatsSignIn::Token(secret) | NatsSignIn::User { password: secret, .. } => [Some(secret), None],
+            NatsSignIn::Token(secret)
+            | NatsSignIn::User { password: secret, .. }
+            | NatsSignIn::Credentials(secret) => [Some(secret), None],
         },
     };
     secrets.into_iter().flatten().filter_map(|secret| match secret {

@@ -89,12 +89,17 @@ pub struct NatsTerms {
 pub enum NatsSignIn {
     Nobody,
     Token(Secret),
-    User { user: String, password: Secret },
+    User {
+        user: String,
+        password: Secret,
+    },
+    /// A JWT and the seed of its nkey, or such a seed alone.
+    Credentials(Secret),
 }
 
 const KINDS: [&str; 4] = ["file", "syslog", "http", "nats"];
 /// The keys that only some feeds have, and which.
-const OWN: [(&str, &[&str]); 11] = [
+const OWN: [(&str, &[&str]); 12] = [
     ("path", &["file"]),
     ("address", &["syslog", "nats"]),
     ("facility", &["syslog"]),
@@ -105,6 +110,7 @@ const OWN: [(&str, &[&str]); 11] = [
     ("token", &["nats"]),
     ("user", &["nats"]),
     ("password", &["nats"]),
+    ("credentials", &["nats"]),
     ("ca", &["syslog", "http", "nats"]),
 ];
 /// Kinds of entries.
@@ -213,14 +219,16 @@ fn nats(table: &mut Table, report: &mut Report, home: &Path) -> Option<FeedTo> {
     let token = optional_secret(table, report, home, "token");
     let user = table.get("user").map(|value| value.text(report).map(str::to_owned));
     let password = optional_secret(table, report, home, "password");
-    let sign_in = match (token?, user, password?) {
-        (None, None, None) => Some(NatsSignIn::Nobody),
-        (Some(token), None, None) => Some(NatsSignIn::Token(token)),
-        (None, Some(user), Some(password)) => user.map(|user| NatsSignIn::User { user, password }),
+    let credentials = optional_secret(table, report, home, "credentials");
+    let sign_in = match (token?, user, password?, credentials?) {
+        (None, None, None, None) => Some(NatsSignIn::Nobody),
+        (Some(token), None, None, None) => Some(NatsSignIn::Token(token)),
+        (None, None, None, Some(place)) => Some(NatsSignIn::Credentials(place)),
+        (None, Some(user), Some(password), None) => user.map(|user| NatsSignIn::User { user, password }),
         _ => {
             let at = table.at(());
             let message = "signs in in more than one way, or in half of one";
-            let help = "write `token`, or `user` and `password`, or none of them";
+            let help = "write `token`, or `user` and `password`, or `credentials`, or none of them";
             report.add(codes::FEED_SIGN_IN, &at.span, &at.key, message, help);
             None
         }

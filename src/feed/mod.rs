@@ -216,7 +216,7 @@ impl Feed {
             after.delivered_at = Some(jiff::Timestamp::now().as_microsecond());
         }
         self.untold += portion.gone;
-        self.standing.has_delivered(&after, portion.events.len() as u64, portion.gone);
+        self.standing.has_delivered(&after, portion.events.len() as u64);
         self.place = Some(after.clone());
         // What is delivered is not sent again for this; after a restart it would be.
         self.file.keep(&after).context("its place in the ledger cannot be kept")?;

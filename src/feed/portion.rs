@@ -59,7 +59,7 @@ impl Reader {
     /// # Errors
     /// Where it cannot be read.
     pub fn open(&mut self) -> anyhow::Result<&Log> {
-        Ok(self.log.insert(Log::open(&self.ledger)?))
+        Ok(self.log.insert(Log::open_archive(&self.ledger)?))
     }
 
     /// What comes behind `place`: entries under the signed head only, which no crash takes back. `None` where there is
@@ -71,7 +71,7 @@ impl Reader {
         let log = match self.log.take() {
             Some(log) if place.next < log.archived() => log,
             _ => {
-                let log = Log::open(&self.ledger)?;
+                let log = Log::open_archive(&self.ledger)?;
                 place.check(&log)?;
                 log
             }

@@ -92,14 +92,10 @@ impl Standing {
         self.now().oldest = oldest;
     }
 
-    pub fn has_delivered(&self, after: &Place, events: u64, gone: u64) {
-        if gone > 0 {
-            tracing::debug!(feed = self.name, gone, "content was pruned before it could be delivered");
-        }
+    pub fn has_delivered(&self, after: &Place, events: u64) {
         self.is_at(after);
         let mut now = self.now();
         now.delivered += events;
-        now.oldest = None;
     }
 
     /// Whether there was something to recover from.

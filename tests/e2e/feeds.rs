@@ -26,6 +26,9 @@ use crate::support::{Answer, CONFIG, House, PLANTED, RULES, order};
 /// Far more than any of these tests should need.
 const PATIENCE: Duration = Duration::from_secs(60);
 const KEY: &str = "0123456789abcdef";
+/// The seed of a NATS user, and its key.
+const SEED: &str = "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y";
+const NKEY: &str = "UAB2CB576PHBBPQ5ODORRZ2LYCMWPZGWGCN2KDK7DXOIMZASKUY3RLKK";
 
 /// How a receiver behaves.
 #[derive(Clone, Copy, PartialEq)]
@@ -218,8 +221,13 @@ async fn take_messages(
 async fn house(feeds: &str) -> House {
     let config = CONFIG.replace("[ledger]", "[admin]\naddress = \"127.0.0.1:0\"\n[ledger]");
     let house = House::closed(&(config + feeds), &[("parcelco", RULES)]).await;
-    for (name, content) in [("siem.key", KEY), ("siem.token", "letmein\n"), ("nats.password", "opensesame\n")]
-    {
+    for (name, content) in [
+        ("siem.key", KEY),
+        ("siem.token", "letmein\n"),
+        ("nats.password", "opensesame\n"),
+        ("nats.seed", SEED),
+        ("user.creds", include_str!("nats/user.creds")),
+    ] {
         fieldgate::secrets::write(&house.path("secrets").join(name), content.as_bytes()).unwrap();
     }
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
@@ -490,30 +498,31 @@ async fn what_was_pruned_is_counted_and_an_older_copy_stops_the_feed() {
 
 /// nats-server, running.
 struct Nats {
-    /// Its `tls` in its configuration.
-    tls: String,
+    /// Of its configuration.
+    more: String,
     folder: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
 }
 
 impl Nats {
-    fn start(tls: String) -> Nats {
+    fn start(more: String) -> Nats {
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut nats = Nats { tls, folder, port, child: None };
+        let mut nats = Nats { more, folder, port, child: None };
         nats.come_back();
         nats
     }
 
     fn come_back(&mut self) {
-        let config = format!(
-            "listen: 127.0.0.1:{}\njetstream {{ store_dir: \"{}\" }}\n\
-             authorization {{ users: [ {{ user: fieldgate, password: opensesame }} ] }}\n{}\n",
-            self.port,
-            self.folder.path().display(),
-            self.tls
+        let users = format!(
+            "authorization {{ users: [ {{ user: fieldgate, password: opensesame }}, {{ nkey: {NKEY} }} ] }}"
         );
+        let storage = format!("jetstream {{ store_dir: \"{}\" }}", self.folder.path().display());
+        // One that knows users by an operator's signature has no others, and no JetStream without more of it.
+        let is_operated = self.more.contains("operator:");
+        let own = if is_operated { String::new() } else { format!("{users}\n{storage}") };
+        let config = format!("listen: 127.0.0.1:{}\n{own}\n{}\n", self.port, self.more);
         let file = self.folder.path().join("nats.conf");
         std::fs::write(&file, config).unwrap();
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
@@ -634,23 +643,29 @@ async fn over_tls_a_receiver_is_known_by_its_authority() {
         "tls {{ cert_file: \"{0}/gateway.pem\", key_file: \"{0}/gateway.key\" }}",
         certs.display()
     ));
+    let operated = Nats::start(include_str!("nats/operator.conf").to_owned());
     let endpoint = Receiver::start_over(true, Some(acceptor(&house))).await;
     let lines = Receiver::start_over(false, Some(acceptor(&house))).await;
     let feeds = format!(
         "{}ca = \"certs/CA.pem\"\n\
          [[feed]]\nname = \"lines\"\nkind = \"syslog\"\naddress = \"tls://localhost:{}\"\nca = \"certs/CA.pem\"\n\
          [[feed]]\nname = \"stream\"\nkind = \"nats\"\naddress = \"tls://localhost:{}\"\nca = \"certs/CA.pem\"\n\
-         subject = \"fieldgate.ledger\"\nuser = \"fieldgate\"\npassword = {{ file = \"secrets/nats.password\" }}\n",
+         subject = \"fieldgate.ledger\"\nuser = \"fieldgate\"\npassword = {{ file = \"secrets/nats.password\" }}\n\
+         [[feed]]\nname = \"signed\"\nkind = \"nats\"\naddress = \"tls://localhost:{2}\"\nca = \"certs/CA.pem\"\n\
+         subject = \"fieldgate.ledger\"\ncredentials = {{ file = \"secrets/nats.seed\" }}\n\
+         [[feed]]\nname = \"vouched-for\"\nkind = \"nats\"\naddress = \"nats://localhost:{3}\"\n\
+         subject = \"fieldgate.ledger\"\ncredentials = {{ file = \"secrets/user.creds\" }}\n",
         http(endpoint.address).replace("http://127.0.0.1", "https://localhost"),
         lines.address.port(),
-        nats.port
+        nats.port,
+        operated.port
     );
     let config = std::fs::read_to_string(house.path("fieldgate.toml")).unwrap();
     let with = |ca: &str| format!("{config}{}", feeds.replace("CA", ca));
     std::fs::write(house.path("fieldgate.toml"), with("contractor-ca")).unwrap();
     house.open();
     disclose(&house, 3).await;
-    for feed in ["siem", "lines", "stream"] {
+    for feed in ["siem", "lines", "stream", "signed"] {
         until(feed, || {
             let log = house.log();
             log.contains(&format!("\"feed\":\"{feed}\",\"error\":\"invalid peer certificate"))
@@ -663,7 +678,11 @@ async fn over_tls_a_receiver_is_known_by_its_authority() {
     house.open();
     until("they come", || are_whole(&house, &endpoint.numbers()) && are_whole(&house, &lines.numbers()))
         .await;
-    // It was let in, and nobody keeps what is published there.
-    house.logged("no JetStream stream takes this subject").await;
+    // They were let in, and nobody keeps what is published there.
+    for feed in ["stream", "signed", "vouched-for"] {
+        house
+            .logged(&format!("\"feed\":\"{feed}\",\"error\":\"no JetStream stream takes this subject\""))
+            .await;
+    }
     house.assert_clean();
 }

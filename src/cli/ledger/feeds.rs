@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
     let ledger = &config.ledger.path;
-    let log = Log::open(ledger)?;
+    let log = Log::open_archive(ledger)?;
     if let Some(name) = &arguments.begin_anew {
         let named = config.feeds.iter().find(|feed| feed.name == *name);
         let feed = named.with_context(|| format!("there is no [[feed]] with the name {name}"))?;

@@ -179,7 +179,7 @@ name = "archive""#,
 pub const FEED_SIGN_IN: Code = code(
     "E656",
     "a feed does not sign in to NATS in one way",
-    "A NATS server takes a token, or a user with a password.",
+    "A NATS server takes a token, a user with a password, or credentials: the seed of an nkey, with a JWT where it does not know the key.",
     r#"[[feed]]
 kind = "nats"
 user = "fieldgate""#,

@@ -2,6 +2,8 @@
 //! (<https://docs.nats.io/reference/reference-protocols/nats-protocol>): each is acknowledged by the server that has
 //! stored it.
 
+mod nkey;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use crate::transport::{ClientFiles, client_config};
 
 use super::super::portion::Event;
 use super::secret;
+use nkey::Credentials;
 
 /// A line of the server; its INFO is the longest.
 const LINE: usize = 64 << 10;
@@ -40,6 +43,7 @@ enum SignIn {
     Nobody,
     Token(Zeroizing<String>),
     User(String, Zeroizing<String>),
+    Credentials(Box<Credentials>),
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -62,6 +66,9 @@ struct Info {
     headers: bool,
     #[serde(default)]
     tls_required: bool,
+    /// To be signed.
+    #[serde(default)]
+    nonce: String,
 }
 
 /// What the client says of itself.
@@ -82,6 +89,12 @@ struct Connect<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pass: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nkey: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sig: Option<String>,
 }
 
 /// JetStream's acknowledgement.
@@ -120,6 +133,10 @@ impl NatsWay {
         let sign_in = match &terms.sign_in {
             NatsSignIn::Nobody => SignIn::Nobody,
             NatsSignIn::Token(token) => SignIn::Token(secret(token).context("its token")?),
+            NatsSignIn::Credentials(place) => {
+                let credentials = Credentials::parse(&secret(place).context("its credentials")?);
+                SignIn::Credentials(Box::new(credentials.context("its credentials")?))
+            }
             NatsSignIn::User { user, password } => {
                 SignIn::User(user.clone(), secret(password).context("its password")?)
             }
@@ -161,7 +178,7 @@ impl NatsWay {
         };
         let inbox = format!("_INBOX.{}", uuid::Uuid::now_v7().simple());
         let mut connection = Connection { stream: BufStream::new(stream), inbox, most: info.max_payload };
-        connection.sign_in(&self.sign_in, self.terms.tls).await?;
+        connection.sign_in(&self.sign_in, &info.nonce, self.terms.tls).await?;
         Ok(connection)
     }
 }
@@ -180,13 +197,8 @@ async fn first_line(stream: &mut TcpStream) -> anyhow::Result<String> {
 }
 
 impl Connection {
-    async fn sign_in(&mut self, sign_in: &SignIn, tls_required: bool) -> anyhow::Result<()> {
-        let (auth_token, user, pass) = match sign_in {
-            SignIn::Nobody => (None, None, None),
-            SignIn::Token(token) => (Some(token.as_str()), None, None),
-            SignIn::User(user, pass) => (None, Some(user.as_str()), Some(pass.as_str())),
-        };
-        let connect = Connect {
+    async fn sign_in(&mut self, sign_in: &SignIn, nonce: &str, tls_required: bool) -> anyhow::Result<()> {
+        let mut connect = Connect {
             verbose: false,
             pedantic: false,
             lang: "rust",
@@ -196,10 +208,26 @@ impl Connection {
             headers: true,
             no_responders: true,
             tls_required,
-            auth_token,
-            user,
-            pass,
+            auth_token: None,
+            user: None,
+            pass: None,
+            jwt: None,
+            nkey: None,
+            sig: None,
         };
+        match sign_in {
+            SignIn::Nobody => {}
+            SignIn::Token(token) => connect.auth_token = Some(token),
+            SignIn::User(user, pass) => {
+                (connect.user, connect.pass) = (Some(user.as_str()), Some(pass.as_str()));
+            }
+            SignIn::Credentials(credentials) => {
+                ensure!(!nonce.is_empty(), "it asks for no signature: it does not know such credentials");
+                connect.jwt = credentials.jwt.as_deref();
+                connect.nkey = connect.jwt.is_none().then(|| credentials.public_key());
+                connect.sig = Some(credentials.sign(nonce));
+            }
+        }
         let connect = Zeroizing::new(serde_json::to_string(&connect)?);
         let inbox = self.inbox.clone();
         for part in ["CONNECT ", &connect, "\r\nSUB ", &inbox, ".* 1\r\nPING\r\n"] {
