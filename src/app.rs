@@ -33,6 +33,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::admin::{self, Admin, Figures, House};
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
+use crate::feed::Feeds;
 use crate::ledger::{
     self, Changes, Consents, Draft, KeyError, Ledger, Started, Statements, Suspensions, Witnessed,
 };
@@ -65,6 +66,8 @@ pub struct Server {
     exporting: Option<Behind>,
     /// Submits heads to witnesses, where there are some.
     following: Option<JoinHandle<()>>,
+    /// Send entries on.
+    feeds: Feeds,
     /// Looks after upstreams.
     tending: JoinSet<()>,
     /// Requests that may be in work at once.
@@ -226,6 +229,7 @@ impl Server {
         // Before it grows: what a witness contradicts is not written on.
         let follower = follower(&config.ledger, &ledger).await?;
         token_keys::fill(&plan.key_stores, &[]).await?;
+        let feeds = Feeds::begin(&config.feeds, &config.ledger.path, ledger.heads())?;
         // Rules that come into force are kept as they are for who reviews what they let out.
         let kept = match &config.admin {
             None => None,
@@ -300,6 +304,7 @@ impl Server {
                 ledger: Arc::clone(&ledger),
                 consents,
                 figures: Arc::clone(&figures),
+                feeds: feeds.board(),
                 orders: Arc::new(review::Inside {
                     hands: control.hands(),
                     gateway: Arc::clone(&gateway),
@@ -352,6 +357,7 @@ impl Server {
             watching,
             exporting,
             following,
+            feeds,
             tending,
             requests,
         })
@@ -407,6 +413,7 @@ impl Server {
         if let Some(exporting) = self.exporting {
             exporting.end().await;
         }
+        self.feeds.end().await;
         // The last holder waits for the writer, which writes what is queued.
         drop(self.ledger);
         tracing::info!("stopped");

@@ -9,6 +9,7 @@
 //! **Called by** `app` and the commands.
 
 mod admin;
+mod feed;
 mod fleet;
 mod ledger;
 mod process;
@@ -30,7 +31,9 @@ use crate::diagnostic::{Diagnostic, Report, Source, codes, has_errors};
 use crate::model::{ByteSize, Country, Host, Rate, parse_duration};
 use crate::transport::ServerFiles;
 
-pub use admin::{Admin, Least, Oidc, SyslogTerms, SyslogWay, WebhookTerms};
+pub use crate::transport::SyslogWay;
+pub use admin::{Admin, Least, Oidc, SyslogTerms, WebhookTerms};
+pub use feed::{Feed, FeedFrom, FeedTo, NatsSignIn, NatsTerms};
 pub use fleet::{Fleet, database, is_here};
 pub use ledger::{Ledger, Retention, Witness};
 pub use process::Process;
@@ -53,6 +56,8 @@ pub struct Config {
     /// The admin side, if there is to be one.
     pub admin: Option<Admin>,
     pub ledger: Ledger,
+    /// Where its entries are sent to.
+    pub feeds: Vec<Feed>,
     pub upstreams: BTreeMap<String, Upstream>,
     /// What to say of an upstream if its answers are held as a whole.
     pub large_bodies: BTreeMap<String, Diagnostic>,
@@ -181,6 +186,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
     let listen = top.table_or_empty(report, "listen", |table, report| listen(table, report, home));
     let admin = top.table(report, "admin", |table, report| admin::read(table, report, home));
     let ledger = top.table_or_empty(report, "ledger", |table, report| ledger::read(table, report, home));
+    let feeds = feed::read(top, report, home);
     let upstreams = match top.require(report, "upstream", "a table [upstream.orders]") {
         Some(value) => value.read_map(report, |name, value, report| {
             let upstream = value.read_table(report, |table, report| upstream::read(table, report, home))?;
@@ -202,6 +208,7 @@ fn config(top: &mut Table, report: &mut Report, home: &Path) -> Option<Config> {
         listen: listen?,
         admin,
         ledger: ledger?,
+        feeds,
         upstreams: upstreams.into_iter().collect(),
         large_bodies,
         limits,

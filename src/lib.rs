@@ -22,6 +22,7 @@
 //! | [`transport`] | sockets, TLS, client certificates, drain; endpoints of upstreams |
 //! | [`signals`] | events about requests and shapes of upstreams' answers in, what a reviewer should look at out |
 //! | [`proxy`] | the life of a request |
+//! | [`feed`] | entries of the ledger sent on: to a file, syslog, an HTTP endpoint, NATS JetStream |
 //! | [`admin`] | the review side: sign-in, pages and their interface for programs, alerts, reviews, counts of the ledger; health and figures |
 //! | [`processing`] | the record of processing activities |
 //! | [`customer`] | what the company's own people are told of one customer |
@@ -72,6 +73,7 @@ pub mod config;
 pub mod customer;
 pub mod demo;
 pub mod diagnostic;
+pub mod feed;
 pub mod filter;
 pub mod ledger;
 pub mod model;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("secrets", &[]),
     ("sandbox", &[]),
     ("model", &[]),
@@ -20,6 +20,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("proxy", &["model", "filter", "ledger", "rules", "token", "transport", "signals", "telemetry"]),
     ("witness", &["model", "ledger", "transport"]),
     ("config", &["model", "sandbox", "diagnostic", "ledger", "transport"]),
+    ("feed", &["secrets", "ledger", "transport", "config"]),
     ("processing", &["model", "rules", "config"]),
     ("customer", &["model", "ledger", "rules"]),
     (
@@ -34,6 +35,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "signals",
             "transport",
             "config",
+            "feed",
             "processing",
             "customer",
             "telemetry",
@@ -56,6 +58,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "witness",
             "config",
             "telemetry",
+            "feed",
         ],
     ),
     (
@@ -92,6 +95,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "transport",
             "witness",
             "config",
+            "feed",
             "authority",
             "app",
             "demo",

@@ -88,6 +88,11 @@ listen = { S = 1 }
 admin = { S = 1, oidc = { S = 1, client_secret = { S = 1 } }, webhook = { S = 1, key = { S = 1 } }, syslog = { S = 1 } }
 organisation = { S = 1 }
 ledger = { S = 1, retention = { S = 1 }, witness = [{ S = 1 }] }
+feed = [
+  { S = 1, kind = "file" },
+  { S = 1, kind = "http", key = { S = 1 }, bearer = { S = 1 } },
+  { S = 1, kind = "nats", token = { S = 1 }, password = { S = 1 }, credentials = { S = 1 } },
+]
 limits = { S = 1 }
 process = { S = 1 }
 telemetry = { S = 1 }

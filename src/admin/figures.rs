@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::feed::FeedState;
 use crate::rules::Plan;
 use crate::telemetry;
 
@@ -44,6 +45,7 @@ pub struct Figures {
     late_reviews: Gauge,
     /// What is looked up for a reader is his alone until he has it.
     reading: Mutex<()>,
+    feeds: FeedFigures,
     /// What ends, as the pages show it.
     known_ends: ArcSwap<Vec<Ending>>,
 }
@@ -111,6 +113,67 @@ struct Taken {
     what: &'static str,
 }
 
+/// How far entries are sent on.
+#[derive(Default)]
+struct FeedFigures {
+    lag_entries: Family<Fed, Gauge>,
+    lag_seconds: Family<Fed, Gauge>,
+    delivered: Family<Fed, Counter>,
+    failures: Family<Fed, Counter>,
+    gone: Family<Fed, Gauge>,
+    contradicts: Family<Fed, Gauge>,
+}
+
+/// A feed, by its name in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Fed {
+    feed: String,
+}
+
+impl FeedFigures {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            (
+                "feed_lag_entries",
+                "Entries under the signed head that a feed has not delivered",
+                &self.lag_entries,
+            ),
+            ("feed_lag_seconds", "Seconds since the oldest of them was written", &self.lag_seconds),
+            (
+                "feed_pruned_entries",
+                "Entries whose content was pruned before it could be delivered",
+                &self.gone,
+            ),
+            (
+                "feed_contradicts",
+                "1 where a feed's place is not in this ledger: it stands still",
+                &self.contradicts,
+            ),
+        ];
+        gauges.into_iter().for_each(|(name, help, family)| registry.register(name, help, family.clone()));
+        registry.register(
+            "feed_delivered",
+            "Events that a feed's receiver has taken",
+            self.delivered.clone(),
+        );
+        registry.register("feed_failures", "Attempts of a feed that failed", self.failures.clone());
+    }
+
+    fn set(&self, state: &FeedState) {
+        let fed = Fed { feed: state.name.clone() };
+        let gauge = |family: &Family<Fed, Gauge>, value: u64| {
+            family.get_or_create(&fed).set(value.try_into().unwrap_or(i64::MAX));
+        };
+        gauge(&self.lag_entries, state.lag_entries);
+        gauge(&self.lag_seconds, state.lag_seconds);
+        gauge(&self.gone, state.gone);
+        gauge(&self.contradicts, state.contradicts.into());
+        // They are counted elsewhere.
+        self.delivered.get_or_create(&fed).inner().store(state.delivered, Ordering::Relaxed);
+        self.failures.get_or_create(&fed).inner().store(state.failures, Ordering::Relaxed);
+    }
+}
+
 impl Default for Figures {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("fieldgate");
@@ -119,6 +182,8 @@ impl Default for Figures {
             "The version of the gateway",
             Info::new(Build { version: env!("CARGO_PKG_VERSION") }),
         );
+        let feeds = FeedFigures::default();
+        feeds.register(&mut registry);
         let mut registering = Registering(&mut registry);
         let figures = Figures {
             ends: registering.family(
@@ -160,6 +225,7 @@ impl Default for Figures {
             reviews: registering.gauge("reviews_open", "Reviews that wait for somebody"),
             late_reviews: registering.gauge("reviews_late", "Open reviews whose time is over"),
             reading: Mutex::default(),
+            feeds,
             known_ends: ArcSwap::default(),
             registry,
         };
@@ -257,6 +323,10 @@ impl Figures {
         self.look_at_plan(&house.plan());
         self.look_at_upstreams(house.orders.upstreams());
         self.written()
+    }
+
+    pub fn set_feeds(&self, states: &[FeedState]) {
+        states.iter().for_each(|state| self.feeds.set(state));
     }
 
     fn look_at_plan(&self, plan: &Plan) {

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::diagnostic::Source;
+use crate::feed::Board;
 use crate::ledger::{
     ConsentOrder, Consents, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions, Verifier,
 };
@@ -79,6 +80,8 @@ pub struct House {
     pub ledger: Arc<Ledger>,
     pub consents: Arc<Consents>,
     pub figures: Arc<Figures>,
+    /// How feeds stand.
+    pub feeds: Arc<Board>,
     pub orders: Arc<dyn Orders>,
     pub store: Arc<Store>,
     pub draining: Drain,

@@ -176,6 +176,7 @@ async fn ready(State(house): State<Arc<House>>) -> Response {
 }
 
 async fn metrics(State(house): State<Arc<House>>) -> Response {
+    house.figures.set_feeds(&house.feeds.states());
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, format), (CACHE_CONTROL, "no-store")], house.figures.text(&house)).into_response()
 }

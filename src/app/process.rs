@@ -16,7 +16,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::admin::Store;
-use crate::config::{self, Config, Secret, SyslogWay};
+use crate::config::{self, Config, Feed, FeedTo, NatsSignIn, Secret, SyslogWay};
 use crate::ledger;
 use crate::sandbox::{self, Demand, Enforced, Reach};
 use crate::secrets::{self, SecretError};
@@ -40,7 +40,8 @@ pub fn check_files(config: &Config) -> anyhow::Result<()> {
     let client_secret = file(admin.and_then(|admin| admin.oidc.as_ref()?.client_secret.as_ref()));
     let webhook = file(admin.and_then(|admin| Some(&admin.webhook.as_ref()?.key)));
     let secret = secret.chain(config.upstreams.values().flat_map(secrets_of)).chain(&epochs);
-    let secret = secret.chain(key).chain(&client_secret).chain(&webhook);
+    let feeds: Vec<&PathBuf> = config.feeds.iter().flat_map(secrets_of_feed).collect();
+    let secret = secret.chain(key).chain(&client_secret).chain(&webhook).chain(feeds);
     let mut faults = secrets::faults(secret.map(AsRef::as_ref));
     faults.extend(secrets::private_faults(&files.path));
     faults.extend(secrets::private_faults(&ledger::ledger_folder(&files.path)));
@@ -68,6 +69,23 @@ fn secrets_of(upstream: &config::Upstream) -> Vec<&PathBuf> {
         Some(Secret::Environment(_)) | None => None,
     };
     key.into_iter().chain(bearer).collect()
+}
+
+fn secrets_of_feed(feed: &Feed) -> impl Iterator<Item = &PathBuf> {
+    let secrets = match &feed.to {
+        FeedTo::File(_) | FeedTo::Syslog { .. } => [None, None],
+        FeedTo::Http { key, bearer, .. } => [key.as_ref(), bearer.as_ref()],
+        FeedTo::Nats(terms) => match &terms.sign_in {
+            NatsSignIn::Nobody => [None, None],
+            NatsSignIn::Token(secret)
+            | NatsSignIn::User { password: secret, .. }
+            | NatsSignIn::Credentials(secret) => [Some(secret), None],
+        },
+    };
+    secrets.into_iter().flatten().filter_map(|secret| match secret {
+        Secret::File(path) => Some(path),
+        Secret::Environment(_) => None,
+    })
 }
 
 /// Files that are open besides connections: the ledger's, the log, certificates while they are read.
@@ -123,6 +141,9 @@ pub fn reach(
         called(&mut reach, &oidc.issuer, None);
     }
     config.admin.iter().for_each(|admin| reach_outlets(&mut reach, admin));
+    for feed in &config.feeds {
+        reach_feed(&mut reach, feed)?;
+    }
     for upstream in config.upstreams.values() {
         secrets_of(upstream).into_iter().chain(&upstream.openapi).for_each(|file| reach.read_file(file));
         upstream.urls.iter().for_each(|url| called(&mut reach, url, upstream.tls.as_ref()));
@@ -190,6 +211,30 @@ fn reach_database(reach: &mut Reach, fleet: &config::Fleet) {
             tokio_postgres::config::Host::Unix(folder) => _ = reach.read.insert(folder.clone()),
         }
     }
+}
+
+/// Where entries are sent to.
+fn reach_feed(reach: &mut Reach, feed: &Feed) -> anyhow::Result<()> {
+    secrets_of_feed(feed).for_each(|file| reach.read_file(file));
+    match &feed.to {
+        FeedTo::File(path) => {
+            secrets::make_folder_of(path).with_context(|| path.display().to_string())?;
+            reach.write_beside(path);
+        }
+        FeedTo::Syslog { host, port, ca, .. } => {
+            ca.iter().for_each(|ca| reach.read_file(ca));
+            reach.connect_to(host, *port);
+        }
+        FeedTo::Http { url, ca, .. } => {
+            ca.iter().for_each(|ca| reach.read_file(ca));
+            called(reach, url, None);
+        }
+        FeedTo::Nats(terms) => {
+            terms.ca.iter().for_each(|ca| reach.read_file(ca));
+            reach.connect_to(&terms.host, terms.port);
+        }
+    }
+    Ok(())
 }
 
 fn called(reach: &mut Reach, url: &str, tls: Option<&ClientFiles>) {

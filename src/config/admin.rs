@@ -13,7 +13,8 @@ use crate::transport::ServerFiles;
 use super::upstream::{Secret, secret};
 use super::{address, duration, path};
 
-pub use outlets::{Least, SyslogTerms, SyslogWay, WebhookTerms};
+pub use outlets::{Least, SyslogTerms, WebhookTerms};
+pub(super) use outlets::{authority, facility, receiver, server};
 
 /// The review side.
 #[derive(Clone, Debug)]

@@ -53,7 +53,30 @@ impl Log {
         Err(StoreError::Busy(folder))
     }
 
+    /// Opens the archive of the same, without what is only in the journal yet: it only grows, and a crash takes
+    /// nothing of it back.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be read.
+    pub fn open_archive(path: &Path) -> Result<Self, StoreError> {
+        let folder = folder(path);
+        if !folder.is_dir() {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        Log::read_archive(&folder)
+    }
+
     fn read(folder: &Path) -> Result<Self, StoreError> {
+        let mut log = Log::read_archive(folder)?;
+        let journal = journal_folder(folder);
+        if journal.is_dir() {
+            let tail = &mut log.tail;
+            Tail::new(&journal, log.archived).read(u64::MAX, |_, leaf| tail.push(leaf.to_vec()))?;
+        }
+        Ok(log)
+    }
+
+    fn read_archive(folder: &Path) -> Result<Self, StoreError> {
         let head = match std::fs::read_to_string(archive::head_path(folder)) {
             Ok(head) => Some(head),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -70,12 +93,7 @@ impl Log {
                 parsed.and_then(|note| Checkpoint::parse(&note)).map_err(broken)?.size
             }
         };
-        let mut tail = Vec::new();
-        let journal = journal_folder(folder);
-        if journal.is_dir() {
-            Tail::new(&journal, archived).read(u64::MAX, |_, leaf| tail.push(leaf.to_vec()))?;
-        }
-        Ok(Log { folder: folder.to_owned(), archived, head, tail, bundle: RefCell::new(None) })
+        Ok(Log { folder: folder.to_owned(), archived, head, tail: Vec::new(), bundle: RefCell::new(None) })
     }
 
     /// Entries in all.

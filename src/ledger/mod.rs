@@ -20,7 +20,7 @@
 //! **Must not** know of HTTP, rules or the filter.
 //!
 //! **Called by** `proxy::record` (writes), `app` (opens, closes), the room `witness` (shows heads, asks the core),
-//! the commands (read).
+//! `feed` (follows) and the commands (read).
 
 mod account;
 mod archive;
@@ -80,7 +80,7 @@ pub use entry::{
 };
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
-pub use export::{ExportError, Exporter, Form, Hashing, Manifest};
+pub use export::{ExportError, Exporter, Form, Hashing, Manifest, ocsf_event, ocsf_gone};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{
     KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer,

@@ -19,6 +19,8 @@ mod identity;
 mod listener;
 mod outbound;
 mod revocation;
+mod signature;
+mod syslog;
 mod tls;
 mod upstream;
 mod validity;
@@ -29,6 +31,8 @@ pub use framing::Doubtful;
 pub use identity::{ClientIdentity, NotTrusted, Peer};
 pub use listener::{Capacity, Drain, Listener, Timeouts, bind};
 pub use outbound::{HttpClient, http_client};
+pub use signature::{BodyKey, cause};
+pub use syslog::{Parting, SyslogMessage, SyslogServer, SyslogWay, machine};
 pub use tls::{ClientFiles, ServerFiles, TlsError, client_config};
 pub use upstream::{
     Answer, AnswerBody, CallFault, Check, EndpointTerms, Endpoints, InvalidEndpoint, MAX_ENDPOINTS,

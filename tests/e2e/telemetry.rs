@@ -244,7 +244,9 @@ fn names(text: &str) -> std::collections::BTreeSet<&str> {
 
 #[tokio::test]
 async fn the_dashboard_and_the_alert_rules_name_figures_that_there_are() {
-    let house = house().await;
+    let feed = "[[feed]]\nname = \"siem\"\nkind = \"file\"\npath = \"events.jsonl\"\n";
+    let config = CONFIG.replace("[ledger]", WITH_ADMIN) + feed;
+    let house = House::with(&config, &[("parcelco", RULES)]).await;
     house.upstream.on("/orders/1", Answer::json(order(1, "parcelco", "ready_to_ship")));
     house.get(&house.parcelco(), "/orders/1").await;
     house.get(&house.parcelco(), "/nothing").await;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::feed::FeedState;
 use crate::ledger::{self, Finding, Pruning, Report, Severity, Witnessed};
 
 use super::super::api::{Nothing, Operation};
@@ -67,6 +68,8 @@ pub struct LedgerState {
     bytes: Option<u64>,
     pub witnesses: Option<Witnesses>,
     retention: Retention,
+    /// Where its entries are sent to.
+    feeds: Vec<FeedState>,
     #[serde(flatten)]
     work: Jobs,
 }
@@ -162,6 +165,7 @@ pub fn state(house: &House) -> Result<LedgerState, Fault> {
             refusals: retention.refusals,
             access: retention.access,
         },
+        feeds: house.feeds.states(),
         work: jobs(house),
     })
 }

@@ -3,6 +3,7 @@
 mod account;
 mod drill;
 mod export;
+mod feeds;
 mod hold;
 mod keys;
 mod prove;
@@ -32,6 +33,8 @@ enum Command {
     Query(query::Arguments),
     /// Write entries into a file, oldest first
     Export(export::Arguments),
+    /// Show how far feeds have sent the ledger on
+    Feeds(feeds::Arguments),
     /// Tell what was disclosed about one customer; that somebody asked is an entry too
     Account(account::Arguments),
     /// Show the key that the ledger's heads are verified by; witnesses need it
@@ -58,6 +61,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
     match arguments.command {
         Command::Query(arguments) => query::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Feeds(arguments) => feeds::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Key(arguments) => verifier::run(&arguments),
         Command::RotateKey(arguments) => keys::rotate(&arguments),

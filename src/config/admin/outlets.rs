@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::diagnostic::table::Table;
 use crate::diagnostic::{Report, codes};
+use crate::transport::SyslogWay;
 
 use super::super::upstream::{Secret, secret, url};
 use super::super::{duration, path};
@@ -45,14 +46,6 @@ pub struct WebhookTerms {
     /// For one call.
     pub timeout: Duration,
     pub least: Least,
-}
-
-/// How messages get to a syslog server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyslogWay {
-    Udp,
-    Tcp,
-    Tls,
 }
 
 /// `[admin.syslog]`.
@@ -106,19 +99,23 @@ pub(super) fn syslog(top: &mut Table, report: &mut Report, home: &Path) -> Optio
     top.table(report, "syslog", |table, report| {
         let address = table.require(report, "address", "\"udp://127.0.0.1:514\"");
         let address = address.and_then(|value| value.parse(report, server));
-        let words = FACILITIES.map(|(name, _)| name);
-        let number =
-            |word: &str| FACILITIES.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
-        let facility = match table.get("facility") {
-            Some(value) => value.word(report, &words, number).map(|at| at.value),
-            None => number("local0"),
-        };
+        let facility = facility(table, report);
         let (ca, timeout, least) = common(table, report, home);
         let address = address?;
         authority(report, &address, ca.is_some(), address.value.0 == SyslogWay::Tls);
         let (way, host, port) = address.value;
         Some(SyslogTerms { way, host, port, ca, facility: facility?, timeout: timeout?, least: least? })
     })
+}
+
+/// `facility`, by its usual name.
+pub(in super::super) fn facility(table: &mut Table, report: &mut Report) -> Option<u8> {
+    let words = FACILITIES.map(|(name, _)| name);
+    let number = |word: &str| FACILITIES.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
+    match table.get("facility") {
+        Some(value) => value.word(report, &words, number).map(|at| at.value),
+        None => number("local0"),
+    }
 }
 
 fn common(
@@ -136,7 +133,12 @@ fn common(
 }
 
 /// TLS is with a named authority, and an authority is for TLS.
-fn authority<T>(report: &mut Report, at: &crate::diagnostic::table::At<T>, has: bool, needs: bool) {
+pub(in super::super) fn authority<T>(
+    report: &mut Report,
+    at: &crate::diagnostic::table::At<T>,
+    has: bool,
+    needs: bool,
+) {
     let (message, help) = match (has, needs) {
         (false, true) => {
             ("stands without `ca`", "name the authority of its certificate: ca = \"certs/company-ca.pem\"")
@@ -149,7 +151,7 @@ fn authority<T>(report: &mut Report, at: &crate::diagnostic::table::At<T>, has: 
     report.add(codes::OUTLET_CA, &at.span, &at.key, message, help);
 }
 
-fn receiver(text: &str) -> Result<String, &'static str> {
+pub(in super::super) fn receiver(text: &str) -> Result<String, &'static str> {
     const WRONG: &str = "https://, a host, and perhaps a port and a path, such as \
                          \"https://alerts.example/fieldgate\"; plain http:// only to this machine";
     let url = url(text).map_err(|_| WRONG)?;
@@ -160,7 +162,7 @@ fn receiver(text: &str) -> Result<String, &'static str> {
     if url.starts_with("https://") || is_near { Ok(url) } else { Err(WRONG) }
 }
 
-fn server(text: &str) -> Result<(SyslogWay, String, u16), &'static str> {
+pub(in super::super) fn server(text: &str) -> Result<(SyslogWay, String, u16), &'static str> {
     const WRONG: &str =
         "udp://, tcp:// or tls://, a host and perhaps a port, such as \"udp://127.0.0.1:514\"";
     let (scheme, rest) = text.split_once("://").ok_or(WRONG)?;

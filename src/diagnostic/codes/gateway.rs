@@ -16,6 +16,9 @@ pub(super) const ALL: &[Code] = &[
     ADMIN_TLS,
     OIDC_WITHOUT_URL,
     OUTLET_CA,
+    FEED_KEY,
+    FEED_TWICE,
+    FEED_SIGN_IN,
 ];
 
 pub const CRL_WITHOUT_CA: Code = code(
@@ -133,11 +136,55 @@ issuer = "https://id.example""#,
 
 pub const OUTLET_CA: Code = code(
     "E653",
-    "an outlet of alerts or traces and its authority do not fit",
-    "Over TLS the receiver of alerts or traces is believed by the authority that you name, and by no other. Without TLS there is no certificate to check.",
+    "a receiver of alerts, of a feed or of traces and its authority do not fit",
+    "Over TLS a receiver is believed by the authority that you name, and by no other. Without TLS there is no certificate to check.",
     r#"[admin.syslog]
 address = "tls://logs.example:6514""#,
     r#"[admin.syslog]
 address = "tls://logs.example:6514"
 ca      = "certs/company-ca.pem""#,
+);
+
+pub const FEED_KEY: Code = code(
+    "E654",
+    "a key does not belong to a feed of this kind",
+    "A file has a path, an HTTP endpoint a URL, a syslog or NATS server an address. What a feed does not use would seem to hold.",
+    r#"[[feed]]
+name = "siem"
+kind = "file"
+path = "feed/events.jsonl"
+key  = { file = "secrets/siem.key" }"#,
+    r#"[[feed]]
+name = "siem"
+kind = "file"
+path = "feed/events.jsonl""#,
+);
+
+pub const FEED_TWICE: Code = code(
+    "E655",
+    "two feeds have one name",
+    "A feed keeps under its name how much of the ledger it has delivered. Two with one name would skip each other's entries.",
+    r#"[[feed]]
+name = "siem"
+
+[[feed]]
+name = "siem""#,
+    r#"[[feed]]
+name = "siem"
+
+[[feed]]
+name = "archive""#,
+);
+
+pub const FEED_SIGN_IN: Code = code(
+    "E656",
+    "a feed does not sign in to NATS in one way",
+    "A NATS server takes a token, a user with a password, or credentials: the seed of an nkey, with a JWT where it does not know the key.",
+    r#"[[feed]]
+kind = "nats"
+user = "fieldgate""#,
+    r#"[[feed]]
+kind     = "nats"
+user     = "fieldgate"
+password = { file = "secrets/nats.password" }"#,
 );

@@ -121,6 +121,26 @@ impl<W: Write> Exporter<W> {
     }
 }
 
+/// The entry at `position` as an OCSF event: one JSON object, without a newline.
+///
+/// # Errors
+/// Where the bytes are not an entry.
+pub fn ocsf_event(position: u64, leaf: &[u8]) -> Result<Vec<u8>, ExportError> {
+    let mut exporter = Exporter::new(Form::Ocsf, Vec::with_capacity(2 * leaf.len()))?;
+    exporter.entry(position, Some(leaf))?;
+    let mut event = exporter.finish()?;
+    event.pop_if(|last| *last == b'\n');
+    Ok(event)
+}
+
+/// One OCSF event for `count` entries from number `first` on, whose content was pruned.
+///
+/// # Errors
+/// Where there is no memory for it.
+pub fn ocsf_gone(first: u64, count: u64) -> Result<Vec<u8>, ExportError> {
+    ocsf::gone(first, count).map_err(|error| ExportError::Write(error.into()))
+}
+
 /// One entry with its number.
 struct Row<'a> {
     number: u64,

@@ -130,6 +130,11 @@ impl Changes {
         &self.name
     }
 
+    /// Where a node remembers how many entries were acknowledged.
+    pub(super) fn size_file(&self) -> PathBuf {
+        self.memory.with_extension("size")
+    }
+
     /// The number of the last change that is in force here. To be read before [`stale_before`](Self::stale_before).
     pub fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)

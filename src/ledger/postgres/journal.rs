@@ -1,5 +1,7 @@
 //! Where an entry of a fleet's node becomes durable: one statement for a batch.
 
+use std::fs::File;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use super::{CONNECT, Changes, DatabaseError, STATEMENT, runtime, schema, within}
 /// The first number of the lock that a node's process holds; the second one is the node's.
 const LOCK: i32 = 70_134_900;
 
+const ADMIT: &str = "SELECT fresh, remaining FROM fieldgate.admit($1, $2, $3, $4)";
 const APPEND: &str = "SELECT fieldgate.append($1, $2, $3, $4, $5, $6)";
 
 /// The node's tree in the database, open for writing by this process alone.
@@ -20,9 +23,12 @@ pub struct PostgresJournal {
     runtime: Runtime,
     client: Client,
     append: Statement,
+    admit: Statement,
     changes: Arc<Changes>,
     /// The number of the next entry.
     next: u64,
+    /// Remembers it, so that an older copy of the database is told from how it was.
+    memory: File,
     /// The changes that were in force when the batch in work began.
     known: u64,
     times: Vec<i64>,
@@ -57,17 +63,20 @@ impl PostgresJournal {
             let row = client.query_opt(sql, &[&changes.node()]).await?;
             let row = row.ok_or_else(|| DatabaseError::NoNode(changes.name().to_owned()))?;
             let size: i64 = row.try_get(0)?;
-            let append = client.prepare(APPEND).await?;
-            Ok(Some((client, append, size as u64)))
+            let (append, admit) = (client.prepare(APPEND).await?, client.prepare(ADMIT).await?);
+            Ok(Some((client, append, admit, size as u64)))
         };
         let opened = runtime.block_on(within(CONNECT * 3, opening))?;
-        let Some((client, append, next)) = opened else {
+        let Some((client, append, admit, next)) = opened else {
             return Err(StoreError::NodeInUse(changes.name().to_owned()));
         };
+        let memory = remembered(&changes, next)?;
         Ok(PostgresJournal {
             runtime,
             client,
+            memory,
             append,
+            admit,
             known: changes.applied(),
             changes,
             next,
@@ -116,8 +125,8 @@ impl PostgresJournal {
     ) -> Result<Option<(u64, u64)>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let asking = async {
-            let sql = "SELECT fresh, remaining FROM fieldgate.admit($1, $2, $3, $4)";
-            let row = self.client.query_opt(sql, &[&(day as i32), &contractor, &names, &most]).await?;
+            let row =
+                self.client.query_opt(&self.admit, &[&(day as i32), &contractor, &names, &most]).await?;
             let Some(row) = row else { return Ok(None) };
             let (fresh, remaining): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             Ok(Some((fresh as u64, remaining as u64)))
@@ -149,6 +158,10 @@ impl PostgresJournal {
         match outcome.as_str() {
             "whole" => {
                 self.next += count;
+                // It is not synced: what it guards against is a copy, not the loss of this machine too.
+                let path = self.changes.size_file();
+                let written = self.memory.write_all_at(&self.next.to_le_bytes(), 0);
+                written.map_err(|source| StoreError::File { path, source })?;
                 Ok(Committed::Whole)
             }
             "overtaken" => {
@@ -158,4 +171,26 @@ impl PostgresJournal {
             _ => Err(StoreError::NodeInUse(self.changes.name().to_owned())),
         }
     }
+}
+
+/// The file for the number of the next entry.
+///
+/// # Errors
+/// Where more entries were acknowledged than the database has.
+fn remembered(changes: &Changes, found: u64) -> Result<File, StoreError> {
+    let path = changes.size_file();
+    let io = |source| StoreError::File { path: path.clone(), source };
+    let mut options = File::options();
+    let file =
+        options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path).map_err(io)?;
+    let mut number = [0; 8];
+    let known = match file.read_exact_at(&mut number, 0) {
+        Ok(()) => u64::from_le_bytes(number),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => 0,
+        Err(error) => return Err(io(error)),
+    };
+    if found < known {
+        return Err(StoreError::OlderDatabase { node: changes.name().to_owned(), found, known });
+    }
+    Ok(file)
 }

@@ -176,7 +176,9 @@ impl Wire {
         let ear = Arc::clone(&deaf);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else { continue };
+                let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else {
+                    continue;
+                };
                 let ear = Arc::clone(&ear);
                 tokio::spawn(async move {
                     let (mut said, mut asked) = (vec![0; 1 << 16], vec![0; 1 << 16]);

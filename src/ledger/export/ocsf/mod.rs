@@ -51,6 +51,16 @@ impl<W: Write> Events<W> {
     }
 }
 
+/// One event for `count` entries from number `first` on, whose content was pruned.
+pub(super) fn gone(first: u64, count: u64) -> serde_json::Result<Vec<u8>> {
+    let row = Row { number: first, entry: None };
+    let mut event = event(&row);
+    event.count = Some(count);
+    event.message = format!("pruned: {count} from entry {first} on");
+    event.metadata.uid = Some(format!("pruned.{first}.{count}"));
+    serde_json::to_vec(&event)
+}
+
 /// What a class is in numbers, and what happened in its terms.
 struct Activity<'a> {
     category_uid: u32,
@@ -73,6 +83,7 @@ fn event<'a>(row: &'a Row<'a>) -> Event<'a> {
         severity_id: severity(row.view()),
         // The time of a pruned entry is gone, and the attribute required: zero is no time it could be.
         time: row.entry.as_ref().map_or(0, |(time, _)| time.as_millisecond()),
+        count: None,
         message: message(row),
         metadata: metadata(row),
         status_id,

@@ -17,6 +17,9 @@ pub(super) struct Event<'a> {
     pub severity_id: u32,
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub time: i64,
+    /// How many events of one kind this one stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     pub message: String,
     pub metadata: Metadata,
     pub status_id: u32,
