@@ -87,7 +87,7 @@ S = 1
 listen = { S = 1 }
 admin = { S = 1, oidc = { S = 1, client_secret = { S = 1 } }, webhook = { S = 1, key = { S = 1 } }, syslog = { S = 1 } }
 organisation = { S = 1 }
-ledger = { S = 1, retention = { S = 1 }, witness = [{ S = 1 }] }
+ledger = { S = 1, store = "postgres://u@localhost/d", postgres = { S = 1 }, retention = { S = 1 }, witness = [{ S = 1 }] }
 feed = [
   { S = 1, kind = "file" },
   { S = 1, kind = "http", key = { S = 1 }, bearer = { S = 1 } },

@@ -145,8 +145,9 @@ impl State {
     /// Waits until `end`; where the keeper is idle, not for longer than there are `known` entries.
     pub fn wait(&self, end: Instant, idle: bool, known: u64) {
         self.keeper.get_or_init(std::thread::current);
-        self.idle.swap(idle, Ordering::SeqCst);
         while !self.stopping() {
+            // Each time: who woke it took that back, perhaps for nothing new.
+            self.idle.swap(idle, Ordering::SeqCst);
             let left = end.saturating_duration_since(Instant::now());
             let more = idle && self.committed.load(Ordering::SeqCst) > known;
             if left.is_zero() || more {
