@@ -197,3 +197,38 @@ fn each_control_of_the_threat_model_is_proved_by_a_test_that_is_there() {
     }
     assert!(count >= 30, "{count} rows");
 }
+
+/// What is copied into the image or mounted is there; what `docker/prepare` makes is not looked for.
+#[test]
+fn the_files_that_docker_names_are_there() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let compose = read("docker/compose.yaml");
+    let mounted: Vec<&str> = compose
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- ")?.split_once(':'))
+        .map(|(from, _)| from)
+        .filter(|from| from.starts_with('.') && !from.starts_with("./state"))
+        .collect();
+    assert!(mounted.len() >= 7, "{mounted:?}");
+    for path in mounted {
+        assert!(Path::new("docker").join(path).exists(), "{path} of docker/compose.yaml");
+    }
+    let ignored = read(".dockerignore");
+    let copies = read("docker/Dockerfile");
+    let copies =
+        copies.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--"));
+    for path in copies.flat_map(|line| line.split(' ').rev().skip(1).collect::<Vec<_>>()) {
+        assert!(Path::new(path).exists(), "{path} of docker/Dockerfile");
+        assert!(
+            ignored.lines().any(|line| line.starts_with(&format!("!{path}"))),
+            "{path} is in no build context"
+        );
+    }
+    let manifests = read("docker/kubernetes/kustomization.yaml");
+    let listed = manifests.lines().filter_map(|line| line.trim().strip_prefix("- "));
+    for path in listed.filter(|path| path.ends_with(".yaml")) {
+        assert!(Path::new("docker/kubernetes").join(path).exists(), "{path} of kustomization.yaml");
+    }
+    let prometheus = read("docker/prometheus/prometheus.yml");
+    assert!(prometheus.contains("rule_files: [alerts.yml]") && prometheus.contains("job_name: fieldgate"));
+}
