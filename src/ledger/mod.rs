@@ -11,6 +11,8 @@
 //! SQLite database that can be made anew. `log` and `query` read all three, beside the gateway or without it.
 //! `cosigned` is what witnesses are shown of it and what is kept of their answers; `witness` is the core of one.
 //!
+//! In a fleet, `postgres` takes the place of the journal: see there. `store` is what the two have in common.
+//!
 //! `verify` checks it from its files and the public key alone, `evidence` proves single entries, and `drill`
 //! shows that what somebody does to the files is found.
 //!

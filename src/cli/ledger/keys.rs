@@ -56,6 +56,9 @@ pub(super) fn rotate(arguments: &Rotate) -> anyhow::Result<Answer> {
 pub(super) fn destroy(arguments: &Destroy) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
     let files = &config.ledger;
+    if files.fleet.is_some() {
+        bail!("the nodes of a fleet share their keys, and this version destroys none of them");
+    }
     let keys = subject_keys(&files.subject_key, &files.path)?;
     let epoch = arguments.epoch;
     if epoch == keys.current().number {

@@ -42,6 +42,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let pruning = look(&config, at)?;
     match &arguments.execute {
         None => tell(arguments, &pruning, at),
+        Some(_) if config.ledger.fleet.is_some() => {
+            bail!(
+                "the entries of a fleet are in its database, which this version does not prune; this was a dry run"
+            )
+        }
         Some(token) => {
             check(token, &pruning)?;
             execute(arguments, &config, &pruning, at)
