@@ -28,13 +28,13 @@ pub enum Store {
 /// Open for writing.
 pub enum Journal {
     Disk(journal::Journal),
-    Fleet(PostgresJournal),
+    Fleet(Box<PostgresJournal>),
 }
 
 /// Reads entries back, one after the other.
 pub enum Tail {
     Disk(journal::Tail),
-    Fleet(PostgresTail),
+    Fleet(Box<PostgresTail>),
 }
 
 impl Store {
@@ -52,7 +52,9 @@ impl Store {
             Store::Disk { folder, sync } => {
                 Ok(Journal::Disk(journal::Journal::open(folder, archived, *sync)?))
             }
-            Store::Fleet(changes) => Ok(Journal::Fleet(PostgresJournal::open(Arc::clone(changes))?)),
+            Store::Fleet(changes) => {
+                Ok(Journal::Fleet(Box::new(PostgresJournal::open(Arc::clone(changes))?)))
+            }
         }
     }
 
@@ -63,7 +65,7 @@ impl Store {
     pub fn tail(&self, next: u64) -> Result<Tail, StoreError> {
         match self {
             Store::Disk { folder, .. } => Ok(Tail::Disk(journal::Tail::new(folder, next))),
-            Store::Fleet(changes) => Ok(Tail::Fleet(PostgresTail::new(changes, next)?)),
+            Store::Fleet(changes) => Ok(Tail::Fleet(Box::new(PostgresTail::new(changes, next)?))),
         }
     }
 
