@@ -63,6 +63,18 @@ pub async fn join(files: &config::Ledger, fleet: &config::Fleet, keys: &Keys) ->
     Ok(Shared { changes, consents, suspended, turn: tokio::sync::Mutex::default() })
 }
 
+/// What customers said, for a command: out of the files, or in a fleet out of the database.
+///
+/// # Errors
+/// Where it cannot be known.
+pub fn known_consents(config: &config::Config) -> anyhow::Result<Arc<Consents>> {
+    let files = &config.ledger;
+    let Some(fleet) = &files.fleet else { return Ok(ledger::consents(&files.path)?.0) };
+    let keys = super::load_keys(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(join(files, fleet, &keys))?.consents)
+}
+
 fn taking(consents: Arc<Consents>, suspended: Arc<Suspended>, suspensions: Suspensions) -> ledger::Take {
     let suspensions = Mutex::new(suspensions);
     Box::new(move |changes| {

@@ -190,7 +190,7 @@ impl Refusal {
         }
     }
 
-    /// The code's place in [`CODES`].
+    /// The code's place in `CODES`.
     pub fn number(&self) -> usize {
         let code = self.code();
         CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1)

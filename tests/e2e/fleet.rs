@@ -144,6 +144,10 @@ async fn what_is_said_to_one_node_counts_for_all() {
     // From when the command came back, no node discloses.
     let refused = get(&clients[1], "/persons/1").await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND, "{refused:?}");
+    let shown =
+        tokio::task::block_in_place(|| nodes[1].command(&["subject", "show", "PLANTED-1", "--by", "anna"]));
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("marketing-mail") && shown.contains("withdrawn"), "{shown}");
     println!("withdrawn after {answered:?}, refused on the other node after {:?}", began.elapsed());
     told(&nodes[1], &["suspend", "parcelco", "--by", "otto", "--reason", "lost"]);
     let refused = get(&clients[0], "/orders/1").await;

@@ -144,8 +144,7 @@ fn show(arguments: &Show) -> anyhow::Result<Answer> {
     });
     control::order(&config, Order::Record { kind: OwnKind::Access, event })
         .context("nothing is told without an entry about it")?;
-    let (consents, _) = crate::ledger::consents(&config.ledger.path)?;
-    let known = consents.of(&subject);
+    let known = app::fleet::known_consents(&config)?.of(&subject);
     match arguments.format {
         Format::Json => known.iter().try_for_each(line)?,
         Format::Table => println!("{}", table(&known)),
@@ -197,18 +196,18 @@ fn customer(argument: &str) -> anyhow::Result<String> {
 /// Purposes and contractors that rules name, where they can be read, and those that somebody spoke of before.
 struct Known {
     rules: Option<(Vec<String>, Vec<String>)>,
-    ledger: std::path::PathBuf,
+    config: Config,
 }
 
 impl Known {
     fn of(config: &Config) -> Self {
         let loaded = app::load_rules(config, SubjectKey::new(&[0; SubjectKey::LENGTH]));
         let Some(plan) = loaded.ok().and_then(|loaded| loaded.plan) else {
-            return Known { rules: None, ledger: config.ledger.path.clone() };
+            return Known { rules: None, config: config.clone() };
         };
         let purposes = crate::customer::purposes(&plan).into_iter().map(|(id, _)| id).collect();
         let contractors = plan.contractors.iter().map(|contractor| contractor.id.to_string()).collect();
-        Known { rules: Some((purposes, contractors)), ledger: config.ledger.path.clone() }
+        Known { rules: Some((purposes, contractors)), config: config.clone() }
     }
 
     /// A slip must not pass for a withdrawal. Rules that cannot be read do not stand in the way of one.
@@ -239,7 +238,7 @@ impl Known {
     }
 
     fn was_spoken_of(&self, name: &str) -> bool {
-        self.ledger.exists()
-            && crate::ledger::consents(&self.ledger).is_ok_and(|(consents, _)| consents.knows(name))
+        self.config.ledger.path.exists()
+            && app::fleet::known_consents(&self.config).is_ok_and(|consents| consents.knows(name))
     }
 }

@@ -68,7 +68,7 @@ pub struct Changes {
     /// They come into force one after the other.
     turn: Mutex<()>,
     take: Take,
-    /// Remembers the number on the disk, so that an older copy of the database is told.
+    /// Where the number is remembered, so that an older copy of the database is told.
     memory: PathBuf,
 }
 
@@ -112,9 +112,13 @@ impl Changes {
             take,
             memory,
         };
+        // Before it is written anew.
+        let known = changes.remembered()?;
         changes.catch_up().await?;
-        changes.check_memory(changes.applied())?;
-        Ok(Arc::new(changes))
+        match changes.applied() {
+            found if found < known => Err(StoreError::OlderChanges { found, known }),
+            _ => Ok(Arc::new(changes)),
+        }
     }
 
     pub fn database(&self) -> &Database {
@@ -207,13 +211,14 @@ impl Changes {
         Ok(true)
     }
 
-    /// An older copy of the database knows of fewer changes than were in force here.
-    fn check_memory(&self, found: u64) -> Result<(), StoreError> {
-        let known = match std::fs::read_to_string(&self.memory) {
-            Ok(text) => text.trim().parse().unwrap_or(u64::MAX),
-            Err(_) => 0,
-        };
-        if found < known { Err(StoreError::OlderChanges { found, known }) } else { Ok(()) }
+    /// How many changes were in force here when this node last ran: an older copy of the database knows of fewer.
+    fn remembered(&self) -> Result<u64, StoreError> {
+        match std::fs::read_to_string(&self.memory) {
+            // A file that is damaged must not let an older copy pass.
+            Ok(text) => Ok(text.trim().parse().unwrap_or(u64::MAX)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(StoreError::File { path: self.memory.clone(), source }),
+        }
     }
 
     /// Keeps up with the database: at once where it tells, and once a second all the same. Ends when `stop` says so.

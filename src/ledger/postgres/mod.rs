@@ -5,8 +5,8 @@
 //! still has the size that the node knows. The same statement adds nothing where suspensions or what customers
 //! said have changed and the node does not know it yet.
 //!
-//! **How.** [`journal`] commits batches, [`tail`] reads them back for the node's own archive and index, which stay on
-//! its disk and can be made anew; [`changes`] brings what one node is told to all; [`schema`] makes the tables.
+//! **How.** `journal` commits batches, `tail` reads them back for the node's own archive and index, which stay on
+//! its disk and can be made anew; `changes` brings what one node is told to all; `schema` makes the tables.
 //!
 //! **Trusts** the database to keep what it acknowledged, as long as it says that it syncs; an older copy of it is
 //! told by the node's archive.
@@ -219,7 +219,12 @@ where
 
 /// Sees that the database keeps what it acknowledges.
 async fn prepare(client: &Client) -> Result<(), DatabaseError> {
-    let sql = format!("SET statement_timeout = '{}s'; SET timezone = 'UTC'", STATEMENT.as_secs());
+    // The server is to notice soon that nobody is there any more: the session holds the node's lock.
+    let seconds = STATEMENT.as_secs();
+    let sql = format!(
+        "SET statement_timeout = '{seconds}s'; SET timezone = 'UTC'; SET tcp_keepalives_idle = 5;
+        SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '{seconds}s'"
+    );
     client.batch_execute(&sql).await?;
     let sql = "SELECT current_setting('fsync'), current_setting('full_page_writes'),
         current_setting('synchronous_commit'), pg_is_in_recovery()";
