@@ -276,7 +276,7 @@ impl Hands {
         if !prepared.news.is_empty() {
             // What is on the disk by then.
             let events = self.events(order, &granted, &prepared.news, prepared.generation() - 1);
-            write(&self.ledger, &events).await?;
+            write(&self.ledger, &events, true).await?;
             statements.store(&prepared, &[])?;
             self.consents.put(&prepared);
         }
@@ -336,23 +336,23 @@ fn check_length(order: &ConsentOrder) -> anyhow::Result<()> {
 pub async fn settle(ledger: &Ledger, statements: &mut Statements) -> anyhow::Result<()> {
     let events = statements.pending()?;
     if !events.is_empty() {
-        write(ledger, &events).await?;
+        write(ledger, &events, true).await?;
         statements.settled()?;
     }
     Ok(())
 }
 
-/// Writes consent entries; the ledger holds disclosures against those of withdrawals.
+/// Writes consent entries. Where nothing else does, the ledger `holds` disclosures against those of withdrawals.
 ///
 /// # Errors
 /// Where one is not durable.
-pub async fn write(ledger: &Ledger, events: &[String]) -> anyhow::Result<()> {
+pub async fn write(ledger: &Ledger, events: &[String], holds: bool) -> anyhow::Result<()> {
     let entries = events.iter().map(|event| {
         // They were made by us.
         let event: Value = serde_json::from_str(event).unwrap_or_default();
         let draft = Draft::own(OwnKind::Consent, RequestId::new().to_string(), &event);
         ledger.record(match (event["action"].as_str(), event["generation"].as_u64()) {
-            (Some("withdrawn"), Some(generation)) => draft.withdrawing(generation),
+            (Some("withdrawn"), Some(generation)) if holds => draft.withdrawing(generation),
             _ => draft,
         })
     });

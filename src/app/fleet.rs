@@ -144,6 +144,8 @@ impl Shared {
         events: Events<'_>,
     ) -> anyhow::Result<usize> {
         let _turn = self.turn.lock().await;
+        // A withdrawal is to be later than all that was said anywhere.
+        self.changes.catch_up().await?;
         let now = jiff::Timestamp::now().as_microsecond();
         let (granted, withdrawn): (Vec<Saying>, Vec<Saying>) =
             order.said.iter().cloned().partition(|saying| saying.granted);
@@ -160,7 +162,7 @@ impl Shared {
         taken += found.news.len();
         if !found.news.is_empty() {
             let events = events(&granted, &found.news, self.consents.generation());
-            super::control::write(ledger, &events).await?;
+            super::control::write(ledger, &events, false).await?;
             self.tell(found, &[]).await?;
         }
         Ok(taken)
@@ -189,7 +191,7 @@ impl Shared {
     pub async fn settle(&self, ledger: &Ledger) -> anyhow::Result<()> {
         let (last, events) = self.changes.pending().await?;
         if !events.is_empty() {
-            super::control::write(ledger, &events).await?;
+            super::control::write(ledger, &events, false).await?;
             self.changes.settled(last).await?;
         }
         Ok(())

@@ -134,6 +134,14 @@ impl Journal {
         }
     }
 
+    /// Whether what a draft discloses is for a contractor that gets nothing, as another node was told.
+    pub fn withholds(&self, draft: &Draft) -> bool {
+        let (Journal::Fleet(journal), Some(contractor)) = (self, draft.contractor.as_deref()) else {
+            return false;
+        };
+        draft.discloses && journal.suspends(contractor)
+    }
+
     /// Counts the draft's customers for its day; `None`, and nothing counted, where they would be too many.
     ///
     /// # Errors

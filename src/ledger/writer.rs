@@ -404,7 +404,8 @@ impl Writer {
         let Some(journal) = &mut self.journal else { return Ok(Committed::Overtaken) };
         self.withdrawn = self.withdrawn.max(journal.begin());
         for (draft, _) in batch {
-            let fresh = draft.decided.is_none_or(|decided| decided >= self.withdrawn);
+            let fresh =
+                draft.decided.is_none_or(|decided| decided >= self.withdrawn) && !journal.withholds(draft);
             staged.push(if fresh {
                 stage(journal, &mut self.known, draft)?
             } else {

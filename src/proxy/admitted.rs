@@ -59,14 +59,14 @@ impl Decided {
     }
 }
 
-/// Decides again about customers of records that were let through before; by which generation, where all of them
-/// still are.
-pub fn again(consents: &Arc<Consents>, permit: &Permit, subjects: Option<&Subjects>) -> Option<u64> {
+/// Decides again about customers of records that were let through before; by which generation, if anybody was asked,
+/// where all of them still are.
+pub fn again(consents: &Arc<Consents>, permit: &Permit, subjects: Option<&Subjects>) -> Option<Option<u64>> {
     let Admitted { admission, decided } = Admitted::new(consents, permit).ok()?;
     let stays = |admission: &Arc<dyn Admission>| {
         subjects.is_none_or(|subjects| subjects.iter().all(|subject| admission.admits(Some(subject))))
     };
-    admission.as_ref().is_none_or(stays).then(|| decided.generation().unwrap_or(0))
+    admission.as_ref().is_none_or(stays).then(|| decided.generation())
 }
 
 /// What lets a record leave; `None` where a legal grant does.

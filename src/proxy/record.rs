@@ -77,6 +77,9 @@ pub struct Recorder {
     pub id: RequestId,
 }
 
+/// How often it is decided anew about one response, because somebody withdrew or was suspended meanwhile.
+const ROUNDS: u32 = 100;
+
 /// Writes the entry and waits for it.
 ///
 /// # Errors
@@ -121,7 +124,7 @@ impl Recorder {
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
         let subjects = disclosure.tally().map(|tally| &tally.subjects);
         let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));
-        let mut decided = disclosure.decided;
+        let (mut decided, mut rounds) = (disclosure.decided, 0);
         let receipt = loop {
             // Asked as late as can be: an upstream may have taken long, and a list may be long.
             if self.suspended.contains(&permit.contractor().id) {
@@ -130,7 +133,10 @@ impl Recorder {
             let draft = draft(&self.epoch, self.id, permit, disclosure, canaries, decided);
             match self.ledger.record(draft).await {
                 // Somebody has withdrawn or was suspended meanwhile, perhaps not one of these.
-                Err(RecordError::Stale) => decided = Some(self.decide_again(permit, disclosure)?),
+                Err(RecordError::Stale) if rounds < ROUNDS => {
+                    decided = self.decide_again(permit, disclosure)?;
+                    rounds += 1;
+                }
                 other => break other,
             }
         };
@@ -153,7 +159,7 @@ impl Recorder {
     }
 
     /// By which generation the records are still let through.
-    fn decide_again(&self, permit: &Permit, disclosure: &Disclosure) -> Result<u64, Refusal> {
+    fn decide_again(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Option<u64>, Refusal> {
         let subjects = disclosure.tally().map(|tally| &tally.subjects);
         let of_one = permit.route().selection.records.is_none()
             && disclosure.part.is_none()

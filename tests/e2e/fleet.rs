@@ -161,6 +161,46 @@ async fn what_is_said_to_one_node_counts_for_all() {
     nodes.into_iter().for_each(House::assert_clean);
 }
 
+/// While a node is busy, another one is told: from when the command comes back, there is no entry of a disclosure.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspension_counts_for_what_waits_for_its_entry_too() {
+    let postgres = tokio::task::block_in_place(Postgres::start);
+    let nodes = fleet(&postgres, 2, RULES).await;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let loads: Vec<_> = (0..32)
+        .map(|_| {
+            let (client, stop) = (nodes[1].parcelco(), std::sync::Arc::clone(&stop));
+            tokio::spawn(async move {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let status = client.try_send(Method::GET, "/orders/1", "").await.unwrap().status.as_u16();
+                    assert!([200, 403, 503].contains(&status), "{status}");
+                }
+            })
+        })
+        .collect();
+    let disclosures = || {
+        let sql = "SELECT count(*) FROM fieldgate.entry
+            WHERE convert_from(leaf, 'UTF8')::json ->> 'kind' = 'disclosure'";
+        tokio::task::block_in_place(|| postgres.sql("fieldgate", sql))
+    };
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        told(&nodes[0], &["suspend", "parcelco", "--by", "otto", "--reason", "lost"]);
+        let before = disclosures();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(disclosures(), before);
+        told(&nodes[0], &["resume", "parcelco", "--by", "otto", "--reason", "found"]);
+    }
+    assert!(disclosures().parse::<u64>().unwrap() > 100);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for load in loads {
+        load.await.unwrap();
+    }
+    assert_whole(&postgres);
+    rest(&postgres).await;
+    nodes.into_iter().for_each(House::assert_clean);
+}
+
 async fn until(client: &Client, path: &str, status: StatusCode) {
     let began = Instant::now();
     loop {

@@ -1,11 +1,13 @@
 //! What one node is told and all must know: who is suspended, and what customers said. Changes are numbered in the
 //! order in which they are committed; each node takes them in, in that order.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use deadpool_postgres::{Object, Pool};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
@@ -15,7 +17,7 @@ use tokio_postgres::{Client, Row};
 use super::super::error::StoreError;
 use super::super::files;
 use super::super::suspensions::Suspension;
-use super::{CONNECT, Database, DatabaseError, schema, within};
+use super::{CONNECT, Database, DatabaseError, STATEMENT, schema, within};
 
 /// How often a node asks without having been told.
 const POLL: Duration = Duration::from_secs(1);
@@ -65,6 +67,7 @@ pub struct Changes {
     /// Of the last one that is in force here.
     applied: AtomicU64,
     stale_before: AtomicU64,
+    suspended: ArcSwap<HashSet<String>>,
     /// They come into force one after the other.
     turn: Mutex<()>,
     take: Take,
@@ -95,10 +98,14 @@ impl Changes {
             for (key, value) in seals {
                 seal(&client, key, value).await?;
             }
-            client.execute("SELECT fieldgate.turn()", &[]).await?;
-            Ok(node)
+            if let Err(error) = client.execute("SELECT fieldgate.turn()", &[]).await {
+                let error = DatabaseError::from(error);
+                tracing::warn!(%error, "the database's partitions are not seen to");
+            }
+            let row = client.query_one("SELECT number FROM fieldgate.shared", &[]).await?;
+            Ok((node, row.try_get::<_, i64>(0)? as u64))
         };
-        let node = within(CONNECT * 5, joining).await?;
+        let (node, found) = within(CONNECT * 5, joining).await?;
         let (applied, stale_before) = (AtomicU64::new(0), AtomicU64::new(0));
         let name = name.to_owned();
         let changes = Changes {
@@ -108,17 +115,18 @@ impl Changes {
             name,
             applied,
             stale_before,
+            suspended: ArcSwap::default(),
             turn: Mutex::default(),
             take,
             memory,
         };
         // Before it is written anew.
         let known = changes.remembered()?;
-        changes.catch_up().await?;
-        match changes.applied() {
-            found if found < known => Err(StoreError::OlderChanges { found, known }),
-            _ => Ok(Arc::new(changes)),
+        if found < known {
+            return Err(StoreError::OlderChanges { found, known });
         }
+        changes.catch_up().await?;
+        Ok(Arc::new(changes))
     }
 
     pub fn database(&self) -> &Database {
@@ -169,7 +177,8 @@ impl Changes {
             let sql = "SELECT s.number, c.number, c.body FROM fieldgate.shared s
                 LEFT JOIN LATERAL (SELECT number, body FROM fieldgate.change
                     WHERE number > $1 ORDER BY number LIMIT $2) c ON true";
-            let rows = client.query(sql, &[&(known as i64), &PAGE]).await.map_err(DatabaseError::from)?;
+            let asking = async { Ok(client.query(sql, &[&(known as i64), &PAGE]).await?) };
+            let rows = within(STATEMENT, asking).await?;
             let last =
                 rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(0)).map_err(DatabaseError::from)?;
             if (last as u64) < known {
@@ -205,10 +214,29 @@ impl Changes {
         if let Some(generation) = taken {
             self.stale_before.fetch_max(generation, Ordering::AcqRel);
         }
+        self.note_suspensions(&new);
         // Last: whoever reads this number finds the rest in force.
         self.applied.store(next, Ordering::Release);
         files::replace(&self.memory, next.to_string().as_bytes())?;
         Ok(true)
+    }
+
+    /// For the writer, which asks once more.
+    fn note_suspensions(&self, changes: &[Change]) {
+        let mut suspended = HashSet::clone(&self.suspended.load());
+        for change in changes {
+            let Change::Suspension { contractor, suspension } = change else { continue };
+            match suspension {
+                Some(_) => _ = suspended.insert(contractor.clone()),
+                None => _ = suspended.remove(contractor),
+            }
+        }
+        self.suspended.store(Arc::new(suspended));
+    }
+
+    /// Whether a contractor gets nothing. To be asked after [`applied`](Self::applied).
+    pub fn suspends(&self, contractor: &str) -> bool {
+        self.suspended.load().contains(contractor)
     }
 
     /// How many changes were in force here when this node last ran: an older copy of the database knows of fewer.
@@ -223,10 +251,10 @@ impl Changes {
 
     /// Keeps up with the database: at once where it tells, and once a second all the same. Ends when `stop` says so.
     pub async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut trouble = String::new();
+        let (mut trouble, mut turned) = (String::new(), Instant::now());
         while !*stop.borrow() {
             let failed = tokio::select! {
-                failed = self.listen() => failed,
+                failed = self.listen(&mut turned) => failed,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             if let Err(error) = failed {
@@ -243,17 +271,16 @@ impl Changes {
         }
     }
 
-    async fn listen(&self) -> Result<(), StoreError> {
+    async fn listen(&self, turned: &mut Instant) -> Result<(), StoreError> {
         let woken = Arc::new(Notify::new());
         let client = self.database.connect(Some(Arc::clone(&woken))).await?;
         client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(DatabaseError::from)?;
-        let mut turned = tokio::time::Instant::now();
         loop {
-            let asked = tokio::time::timeout(CONNECT, self.catch_up_by(&client)).await;
-            asked.unwrap_or(Err(DatabaseError::Silent(CONNECT).into()))?;
+            self.catch_up_by(&client).await?;
             if turned.elapsed() > TURN {
-                client.execute("SELECT fieldgate.turn()", &[]).await.map_err(DatabaseError::from)?;
-                turned = tokio::time::Instant::now();
+                let turning = async { Ok(client.execute("SELECT fieldgate.turn()", &[]).await?) };
+                within(STATEMENT, turning).await?;
+                *turned = Instant::now();
             }
             let _ = tokio::time::timeout(POLL, woken.notified()).await;
         }
@@ -276,8 +303,8 @@ impl Changes {
         let telling = async {
             let client = self.client().await?;
             // One statement: nothing is open where the connection is cut.
-            let sql = "SELECT fieldgate.tell($1, $2, $3, $4)";
-            Ok(client.query_one(sql, &[&self.node, &body, &names, &events]).await?.try_get(0)?)
+            let (sql, known) = ("SELECT fieldgate.tell($1, $2, $3, $4, $5)", self.applied() as i64);
+            Ok(client.query_one(sql, &[&self.node, &known, &body, &names, &events]).await?.try_get(0)?)
         };
         let told = within(CONNECT * 2, telling).await?;
         self.catch_up().await?;

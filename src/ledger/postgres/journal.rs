@@ -97,6 +97,11 @@ impl PostgresJournal {
         self.changes.stale_before()
     }
 
+    /// Whether a contractor gets nothing.
+    pub fn suspends(&self, contractor: &str) -> bool {
+        self.changes.suspends(contractor)
+    }
+
     /// Adds an entry to the batch in work; `time` is in microseconds since 1970-01-01T00:00:00Z.
     pub fn stage(&mut self, leaf: Vec<u8>, time: i64) {
         self.hashes.push(merkle::leaf_hash(&leaf));

@@ -25,6 +25,7 @@ use futures_util::future::poll_fn;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -135,7 +136,8 @@ impl Database {
         let mut config = self.config.clone();
         config.connect_timeout(CONNECT).tcp_user_timeout(STATEMENT);
         config.keepalives_idle(Duration::from_secs(5)).keepalives_interval(Duration::from_secs(2));
-        config.application_name("fieldgate");
+        // Of several hosts, the one that takes entries.
+        config.application_name("fieldgate").target_session_attrs(TargetSessionAttrs::ReadWrite);
         if let Some(file) = &self.password_file {
             let bytes = secrets::read(file)?;
             let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
@@ -222,7 +224,8 @@ async fn prepare(client: &Client) -> Result<(), DatabaseError> {
     // The server is to notice soon that nobody is there any more: the session holds the node's lock.
     let seconds = STATEMENT.as_secs();
     let sql = format!(
-        "SET statement_timeout = '{seconds}s'; SET timezone = 'UTC'; SET tcp_keepalives_idle = 5;
+        "SET statement_timeout = '{seconds}s'; SET timezone = 'UTC';
+        SET default_transaction_isolation = 'read committed'; SET tcp_keepalives_idle = 5;
         SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '{seconds}s'"
     );
     client.batch_execute(&sql).await?;

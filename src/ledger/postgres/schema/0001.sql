@@ -80,6 +80,8 @@ DECLARE
     v_seen  bigint;
     v_fresh bigint;
 BEGIN
+    -- The commit of the entries behind it makes it durable; without them it speaks of nothing.
+    PERFORM set_config('synchronous_commit', 'off', true);
     INSERT INTO fieldgate.customers AS c (day, contractor) VALUES (p_day, p_contractor) ON CONFLICT DO NOTHING;
     SELECT c.seen INTO v_seen FROM fieldgate.customers c
         WHERE c.day = p_day AND c.contractor = p_contractor FOR UPDATE;
@@ -104,6 +106,9 @@ CREATE FUNCTION fieldgate.append(p_node integer, p_size bigint, p_known bigint, 
 DECLARE
     v_number bigint;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'transactions must be read committed';
+    END IF;
     PERFORM pg_advisory_xact_lock_shared(7013490002);
     SELECT s.number INTO v_number FROM fieldgate.shared s;
     IF v_number <> p_known THEN
@@ -120,13 +125,20 @@ BEGIN
 END $$;
 
 -- Says a change to all nodes: true; or nothing, where one of the receipts was taken before. Of the events, the node
--- is to write entries.
-CREATE FUNCTION fieldgate.tell(p_node integer, p_body text, p_receipts bytea[], p_events text[])
+-- is to write entries. `p_known` is the last change that the node knows.
+CREATE FUNCTION fieldgate.tell(p_node integer, p_known bigint, p_body text, p_receipts bytea[], p_events text[])
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_number bigint;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'transactions must be read committed';
+    END IF;
     PERFORM pg_advisory_xact_lock(7013490002);
+    SELECT s.number INTO v_number FROM fieldgate.shared s;
+    IF v_number < p_known THEN
+        RAISE EXCEPTION 'an older copy of the database was put back';
+    END IF;
     IF EXISTS (SELECT FROM fieldgate.receipt r WHERE r.id = ANY (p_receipts)) THEN
         RETURN false;
     END IF;
@@ -138,24 +150,33 @@ BEGIN
     RETURN true;
 END $$;
 
--- Makes the partitions of this month and the next two, and forgets whom contractors saw before yesterday.
+-- Makes the partitions of this month and the next two, and forgets whom contractors saw before yesterday. A partition
+-- that cannot be made now, because somebody reads the table or its rows are in `entry_other` already, is left.
 CREATE FUNCTION fieldgate.turn() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '500ms' AS $$
 DECLARE
     v_month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
     v_name  text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(7013490001);
+    IF NOT pg_try_advisory_xact_lock(7013490001) THEN
+        RETURN;
+    END IF;
     FOR i IN 0..2 LOOP
         v_name := 'entry_' || to_char(v_month, 'YYYYMM');
         IF to_regclass('fieldgate.' || v_name) IS NULL THEN
-            EXECUTE format('CREATE TABLE fieldgate.%I PARTITION OF fieldgate.entry FOR VALUES FROM (%s) TO (%s)', v_name,
-                (extract(epoch FROM v_month) * 1000000)::bigint,
-                (extract(epoch FROM v_month + interval '1 month') * 1000000)::bigint);
+            BEGIN
+                EXECUTE format('CREATE TABLE fieldgate.%I PARTITION OF fieldgate.entry FOR VALUES FROM (%s) TO (%s)',
+                    v_name, (extract(epoch FROM v_month) * 1000000)::bigint,
+                    (extract(epoch FROM v_month + interval '1 month') * 1000000)::bigint);
+            EXCEPTION WHEN check_violation OR lock_not_available THEN
+                NULL;
+            END;
         END IF;
         v_month := v_month + interval '1 month';
     END LOOP;
-    DELETE FROM fieldgate.customer WHERE day < extract(epoch FROM clock_timestamp())::bigint / 86400 - 1;
+    -- A part of them: the statement has little time.
+    DELETE FROM fieldgate.customer WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM fieldgate.customer c
+        WHERE c.day < extract(epoch FROM clock_timestamp())::bigint / 86400 - 1 LIMIT 100000));
     DELETE FROM fieldgate.customers WHERE day < extract(epoch FROM clock_timestamp())::bigint / 86400 - 1;
 END $$;
 REVOKE ALL ON FUNCTION fieldgate.turn() FROM PUBLIC;
@@ -178,6 +199,6 @@ GRANT UPDATE ON fieldgate.tree, fieldgate.head, fieldgate.shared, fieldgate.cust
 GRANT DELETE ON fieldgate.pending TO fieldgate_gateway;
 GRANT EXECUTE ON FUNCTION fieldgate.turn(), fieldgate.admit(integer, text, bytea[], bigint),
     fieldgate.append(integer, bigint, bigint, bigint[], bytea[], bytea[]),
-    fieldgate.tell(integer, text, bytea[], text[]) TO fieldgate_gateway;
+    fieldgate.tell(integer, bigint, text, bytea[], text[]) TO fieldgate_gateway;
 
 SELECT fieldgate.turn();
