@@ -10,6 +10,7 @@
 pub mod control;
 pub mod fleet;
 pub mod live;
+mod otlp;
 pub mod process;
 mod review;
 pub mod supervisor;
@@ -22,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -41,15 +41,12 @@ use crate::model::{RequestId, SubjectKey, SubjectKeys};
 use crate::proxy::{self, BodyLimits, Gateway, Suspended};
 use crate::rules::openapi::Document;
 use crate::rules::{self, Loaded, Plan, Surroundings};
-use crate::telemetry::{self, Exporter, Tracing};
-use crate::transport::{self, Capacity, ClientFiles, Doorway, Drain, Listener, Timeouts};
+use crate::telemetry;
+use crate::transport::{self, Capacity, Doorway, Drain, Listener, Timeouts};
 use crate::witness::{self, Follower, Terms};
 
 use control::{Control, Hands};
 use upkeep::Upkeep;
-
-/// For a connection to a collector of traces.
-const COLLECTOR: Duration = Duration::from_secs(3);
 
 /// A gateway that listens and does not serve yet.
 pub struct Server {
@@ -286,7 +283,7 @@ impl Server {
         let (watcher, watch) = proxy::watch(Arc::clone(&ledger), keys.pseudonyms.clone());
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
-        let (traces, exporter) = tracing_of(&config.telemetry)?;
+        let (traces, exporter) = otlp::tracing(&config.telemetry)?;
         let gateway = gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents));
         let gateway = Arc::new(gateway.with_tracing(Arc::clone(&traces)));
         let mut figures = Figures::default();
@@ -411,7 +408,8 @@ impl Server {
         }
         self.watching.end().await;
         if let Some(exporting) = self.exporting {
-            exporting.end().await;
+            // A collector that hangs is not waited for.
+            _ = tokio::time::timeout(otlp::LAST, exporting.end()).await;
         }
         self.feeds.end().await;
         // The last holder waits for the writer, which writes what is queued.
@@ -444,20 +442,6 @@ fn consents(path: &std::path::Path) -> (Arc<Consents>, Option<Statements>) {
             (Arc::new(Consents::unknown()), None)
         }
     }
-}
-
-/// What is traced, and what sends it where somebody takes it.
-fn tracing_of(terms: &config::Telemetry) -> anyhow::Result<(Arc<Tracing>, Option<Exporter>)> {
-    let Some(otlp) = &terms.otlp else { return Ok((Arc::new(Tracing::off(terms.trust_traceparent)), None)) };
-    let tls = otlp
-        .ca
-        .clone()
-        .map(|ca| transport::client_config(&ClientFiles { ca, identity: None, server_name: None }));
-    let client = transport::http_client(tls.transpose().context("telemetry.otlp_ca")?, COLLECTOR);
-    let (tracing, finished) = Tracing::sampling(terms.trust_traceparent, otlp.sample);
-    let tracing = Arc::new(tracing);
-    let exporter = Exporter { tracing: Arc::clone(&tracing), finished, client, url: otlp.url.clone() };
-    Ok((tracing, Some(exporter)))
 }
 
 /// The socket that was handed over, or one of its own.

@@ -396,6 +396,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_about_a_collector_stands_beside_one() {
+        let found = |text: &str| parsed(&format!("{SMALL}[telemetry]\n{text}\n"));
+        let otlp = |text: &str| found(text).unwrap().0.telemetry.otlp.unwrap();
+        assert!(parsed(SMALL).unwrap().0.telemetry.otlp.is_none());
+        let near = otlp("otlp = \"http://127.0.0.1:4318/\"");
+        assert_eq!((near.url.as_str(), near.sample), ("http://127.0.0.1:4318", 0.01));
+        let far = otlp("otlp = \"https://traces.example\"\notlp_ca = \"ca.pem\"\nsample = 1");
+        assert_eq!((far.ca.as_deref(), far.sample), (Some(Path::new("/etc/fieldgate/ca.pem")), 1.0));
+        for wrong in [
+            "sample = 0.5",
+            "otlp_ca = \"ca.pem\"",
+            "otlp = \"http://127.0.0.1:4318\"\notlp_ca = \"ca.pem\"",
+            "otlp = \"https://traces.example\"",
+            "otlp = \"127.0.0.1:4318\"",
+            "otlp = \"http://127.0.0.1:4318\"\nsample = -0.1",
+            "otlp = \"http://127.0.0.1:4318\"\nsample = \"all\"",
+        ] {
+            assert_eq!(found(wrong).unwrap_err().len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
     fn all_witnesses_count_unless_a_quorum_says_less() {
         let witness = |seed: u8, name: &str| {
             let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();

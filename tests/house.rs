@@ -11,7 +11,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("model", &[]),
     ("diagnostic", &[]),
     ("filter", &["model"]),
-    ("telemetry", &["model", "transport"]),
+    ("telemetry", &["model"]),
     ("ledger", &["model", "secrets", "telemetry"]),
     ("token", &[]),
     ("rules", &["model", "diagnostic", "filter", "token"]),

@@ -11,12 +11,10 @@ mod commits;
 mod encode;
 mod histogram;
 pub mod log;
-mod otlp;
 mod requests;
 mod trace;
 
 pub use commits::Commits;
 pub use histogram::Histogram;
-pub use otlp::Exporter;
 pub use requests::{InWork, OfUpstream, Outcome, Requests, Series, Stage};
-pub use trace::{Finished, TRACEPARENT, Trace, TraceId, Tracing};
+pub use trace::{Finished, SpanId, TRACEPARENT, Trace, TraceId, Tracing};

@@ -130,11 +130,13 @@ impl Tracing {
         }
     }
 
-    pub(super) fn dropped(&self, traces: usize) {
+    /// So many went to nobody.
+    pub fn dropped(&self, traces: usize) {
         self.dropped.fetch_add(traces as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn exported(&self, traces: usize) {
+    /// A collector took so many.
+    pub fn exported(&self, traces: usize) {
         self.exported.fetch_add(traces as u64, Ordering::Relaxed);
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use bytes::Bytes;
 use http::Request;
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -11,18 +12,18 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
-use crate::transport::HttpClient;
-
-use super::Stage;
-use super::trace::{Finished, SpanId, Tracing};
+use crate::config::{self, Otlp};
+use crate::telemetry::{Finished, SpanId, Stage, Tracing};
+use crate::transport::{self, ClientFiles, HttpClient};
 
 /// Traces that are sent at once.
 const BATCH: usize = 256;
 /// Between two sendings.
 const PACE: Duration = Duration::from_secs(1);
-/// For a collector to answer; for the last traces when the gateway stops.
+/// For a connection to a collector, for its answer, and for the last traces when the gateway stops.
+const CONNECT: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(5);
-const LAST: Duration = Duration::from_secs(2);
+pub const LAST: Duration = Duration::from_secs(2);
 
 /// Kinds of spans, as the protocol counts them.
 const INTERNAL: u8 = 1;
@@ -31,15 +32,30 @@ const CLIENT: u8 = 3;
 
 /// Hands traces to a collector, behind the requests. What a collector does not take is dropped and counted.
 pub struct Exporter {
-    pub tracing: Arc<Tracing>,
-    pub finished: Receiver<Box<Finished>>,
-    pub client: HttpClient,
+    tracing: Arc<Tracing>,
+    finished: Receiver<Box<Finished>>,
+    client: HttpClient,
     /// The collector, without `/v1/traces`.
-    pub url: String,
+    url: String,
+}
+
+/// What is traced, and what sends it where somebody takes it.
+///
+/// # Errors
+/// Where the authority's file cannot be used.
+pub fn tracing(terms: &config::Telemetry) -> anyhow::Result<(Arc<Tracing>, Option<Exporter>)> {
+    let Some(Otlp { url, ca, sample }) = terms.otlp.clone() else {
+        return Ok((Arc::new(Tracing::off(terms.trust_traceparent)), None));
+    };
+    let tls = ca.map(|ca| transport::client_config(&ClientFiles { ca, identity: None, server_name: None }));
+    let client = transport::http_client(tls.transpose().context("telemetry.otlp_ca")?, CONNECT);
+    let (tracing, finished) = Tracing::sampling(terms.trust_traceparent, sample);
+    let tracing = Arc::new(tracing);
+    Ok((Arc::clone(&tracing), Some(Exporter { tracing, finished, client, url })))
 }
 
 impl Exporter {
-    /// Works until `stop` is done; then it sends what waits, where that is fast.
+    /// Works until `stop` is done; then it sends what waits. Whoever stops it need not wait longer than [`LAST`].
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut fails = false;
@@ -61,8 +77,8 @@ impl Exporter {
         self.finished.close();
         while self.finished.recv_many(&mut batch, BATCH).await > 0 {}
         if !batch.is_empty() {
-            let sent = tokio::time::timeout(LAST, self.send(&batch)).await;
-            self.count(batch.len(), &sent.unwrap_or(Err("it takes too long".to_owned())), &mut fails);
+            let sent = self.send(&batch).await;
+            self.count(batch.len(), &sent, &mut fails);
         }
     }
 
