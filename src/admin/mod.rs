@@ -23,6 +23,7 @@ mod house;
 mod outlets;
 mod pages;
 pub mod rollup;
+mod routine;
 mod store;
 mod words;
 mod work;
@@ -50,7 +51,7 @@ use crate::transport::{self, Capacity, Doorway, Doubtful, Drain, Listener, Peer,
 
 use guard::{Entrance, Provider};
 use outlets::Outlet;
-use rollup::Follower;
+use routine::Routine;
 use store::Verification;
 use work::{Done, Outcome};
 
@@ -76,8 +77,8 @@ const CAPACITY: Capacity = Capacity {
 pub struct Admin {
     listener: Listener,
     router: Router,
-    counts: Follower,
-    alerts: alerts::Follower,
+    counts: Routine,
+    alerts: Routine,
     outlets: Vec<Outlet>,
     store: Arc<Store>,
 }
@@ -101,11 +102,11 @@ impl Admin {
         }
         let socket = transport::bind(admin.address).await?;
         let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
-        let counts = Follower::begin(house.config.ledger.path.clone(), house.verifier.to_string())?;
+        let counts = rollup::follow(house.config.ledger.path.clone(), house.verifier.to_string())?;
         // They have their places before the first alert is found.
         let outlets = outlets::outlets(admin)?;
         outlets::named(admin).try_for_each(|(name, _)| house.store.open_outlet(name))?;
-        let alerts = alerts::Follower::begin(Arc::clone(&house))?;
+        let alerts = alerts::follow(Arc::clone(&house))?;
         let store = Arc::clone(&house.store);
         Ok(Admin { listener, router: router(house, provider), counts, alerts, outlets, store })
     }

@@ -335,6 +335,45 @@ read = ["archive"]
     }
 
     #[test]
+    fn feeds_reach_their_receivers_and_their_secrets_are_checked() {
+        let home = tempfile::tempdir().unwrap();
+        let feeds = r#"
+[[feed]]
+name = "lines"
+kind = "file"
+path = "feed/events.jsonl"
+[[feed]]
+name = "siem"
+kind = "http"
+url = "https://127.0.0.1:9443/events"
+ca = "siem/ca.pem"
+key = { file = "signatures/siem.key" }
+[[feed]]
+name = "stream"
+kind = "nats"
+address = "nats://127.0.0.1"
+subject = "fieldgate"
+token = { file = "nats/token" }
+"#;
+        let text = format!("{TEXT}{feeds}");
+        let (own, more) = (reach_of(TEXT, home.path(), None), reach_of(&text, home.path(), None));
+        let added = |names: &[&str]| names.iter().map(|name| home.path().join(name)).collect::<BTreeSet<_>>();
+        assert_eq!(&more.read - &own.read, added(&["nats", "siem", "signatures"]));
+        assert_eq!(&more.write - &own.write, added(&["feed"]));
+        assert_eq!(&more.connect.unwrap() - &own.connect.unwrap(), [4222, 9443].into());
+        let source = diagnostic::Source::new("fieldgate.toml", text);
+        let (config, _) = config::parse(&source, home.path()).unwrap();
+        secrets::write(&home.path().join("nats/token"), b"secret").unwrap();
+        std::fs::set_permissions(
+            home.path().join("nats/token"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        )
+        .unwrap();
+        let error = check_files(&config).unwrap_err().to_string();
+        assert!(error.contains("nats/token can be read by others"), "{error}");
+    }
+
+    #[test]
     fn where_the_socket_is_handed_over_its_port_is_not_bound() {
         let home = tempfile::tempdir().unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -21,7 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::retention::house_of_the_first_version;
-use crate::support::{Answer, CONFIG, House, PLANTED, RULES, order};
+use crate::support::{Answer, CONFIG, House, PLANTED, RULES, Visitor, order};
 
 /// Far more than any of these tests should need.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -316,6 +316,16 @@ async fn every_entry_comes_at_least_once_and_in_order_whoever_is_killed() {
             receiver.is(Mood::Refuses);
             disclose(&house, 5).await;
             house.logged("it answers with status 503").await;
+            let password = house.account("anna", "reviewer");
+            let visitor = Visitor::new(&house, "http", None);
+            visitor.sign_in("anna", &password).await;
+            let page = visitor.get("/ledger").await.body;
+            let row = page.lines().find(|line| line.contains("<code>siem</code>")).unwrap();
+            assert!(row.contains("fails</span> it answers with status 503"), "{row}");
+            let state: Value = serde_json::from_str(&visitor.get("/api/v1/ledger").await.body).unwrap();
+            let feed = &state["feeds"][0];
+            assert_eq!((&feed["name"], &feed["kind"]), (&Value::from("siem"), &Value::from("http")));
+            assert!(feed["lag_entries"].as_u64() >= Some(5) && feed["failures"].as_u64() > Some(1), "{feed}");
         }
         // In the middle of it: of what was sent, nobody knows what arrived.
         house.kill();

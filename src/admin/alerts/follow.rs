@@ -3,79 +3,27 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crate::ledger::{Log, Order, Query, Search, StoreError, View};
 
 use super::super::house::House;
+use super::super::routine::{Routine, Stop};
 use super::super::store::{Raised, Store, now};
 use super::kinds::kind;
 use super::trouble::Trouble;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
-/// After a failure.
-const PAUSE: Duration = Duration::from_secs(10);
-/// Of threads that do not serve.
-const NICENESS: i32 = 10;
 /// What is older when the ledger is read for the first time is history: 90 days, in microseconds.
 const HISTORY: i64 = 90 * 86_400_000_000;
 
-/// The thread that follows; it ends when this is dropped.
-pub struct Follower {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Follower {
-    /// Follows the house's ledger.
-    ///
-    /// # Errors
-    /// Where there is no thread.
-    pub fn begin(house: Arc<House>) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new().name("alerts".into()).spawn(move || {
-            // Linux takes a thread's number for a process's here.
-            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
-            follow(&house, &stopped);
-        })?;
-        Ok(Follower { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn follow(house: &House, stopped: &Receiver<()>) {
-    let (mut trouble, mut told) = (Trouble::default(), false);
-    loop {
-        // What is wrong with the ledger keeps nobody from saying so.
-        let outcome = trouble.look(house).and(take(&house.config.ledger.path, &house.store));
-        let pause = match outcome {
-            Ok(()) => {
-                told = false;
-                LOOK
-            }
-            Err(error) => {
-                if !told {
-                    tracing::error!(error = format!("{error:#}"), "alerts are behind the ledger");
-                }
-                told = true;
-                PAUSE
-            }
-        };
-        if !matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
-            return;
-        }
-    }
+/// Follows the house's ledger.
+///
+/// # Errors
+/// Where there is no thread.
+pub fn follow(house: Arc<House>) -> std::io::Result<Routine> {
+    let mut trouble = Trouble::default();
+    // What is wrong with the ledger keeps nobody from saying so.
+    let look = move |_: &Stop| trouble.look(&house).and(take(&house.config.ledger.path, &house.store));
+    Routine::begin("alerts", look, |error| tracing::error!(error, "alerts are behind the ledger"))
 }
 
 /// Keeps the signals that are new in the ledger whose index is at `ledger`.

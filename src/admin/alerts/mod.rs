@@ -16,6 +16,6 @@ mod kinds;
 mod told;
 mod trouble;
 
-pub use follow::Follower;
+pub use follow::follow;
 pub use kinds::{can_be_muted, kind, sentence};
 pub use told::Told;

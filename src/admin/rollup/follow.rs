@@ -1,79 +1,29 @@
 //! Follows the ledger.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::ledger::Log;
 
+use super::super::routine::{Routine, Stop};
 use super::fill::{Rollup, Source};
 use super::path_of;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
-/// After a failure.
-const PAUSE: Duration = Duration::from_secs(10);
 /// Entries in one transaction.
 const BATCH: u64 = 16_384;
-/// Of threads that do not serve.
-const NICENESS: i32 = 10;
 
-/// The thread that follows; it ends when this is dropped.
-pub struct Follower {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Follower {
-    /// Follows the ledger whose index is at `ledger` and whose heads `origin` signs.
-    ///
-    /// # Errors
-    /// Where there is no thread.
-    pub fn begin(ledger: PathBuf, origin: String) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new().name("rollup".into()).spawn(move || {
-            // Linux takes a thread's number for a process's here.
-            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
-            follow(&ledger, &origin, &stopped);
-        })?;
-        Ok(Follower { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn follow(ledger: &std::path::Path, origin: &str, stopped: &Receiver<()>) {
-    let (mut rollup, mut told) = (None, false);
-    loop {
-        let pause = match step(ledger, origin, &mut rollup, stopped) {
-            Ok(()) => {
-                told = false;
-                LOOK
-            }
-            Err(error) => {
-                // What is not sure is opened anew.
-                rollup = None;
-                if !told {
-                    tracing::warn!(error = format!("{error:#}"), "the review side's counts are behind");
-                }
-                told = true;
-                PAUSE
-            }
-        };
-        if !matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
-            return;
-        }
-    }
+/// Follows the ledger whose index is at `ledger` and whose heads `origin` signs.
+///
+/// # Errors
+/// Where there is no thread.
+pub fn follow(ledger: PathBuf, origin: String) -> std::io::Result<Routine> {
+    let mut rollup = None;
+    let look = move |stop: &Stop| {
+        // What is not sure is opened anew.
+        step(&ledger, &origin, &mut rollup, stop).inspect_err(|_| rollup = None)
+    };
+    Routine::begin("rollup", look, |error| tracing::warn!(error, "the review side's counts are behind"))
 }
 
 /// Counts what is new.
@@ -81,7 +31,7 @@ fn step(
     ledger: &std::path::Path,
     origin: &str,
     rollup: &mut Option<Rollup>,
-    stopped: &Receiver<()>,
+    stop: &Stop,
 ) -> anyhow::Result<()> {
     let log = Log::open(ledger)?;
     let size = log.size();
@@ -91,7 +41,7 @@ fn step(
     };
     while rollup.upto < size {
         // Asked between batches, so that a stop does not wait for a year to be counted.
-        if stopped.try_recv().is_ok() {
+        if stop.is_asked() {
             return Ok(());
         }
         let end = size.min(rollup.upto + BATCH);
@@ -109,8 +59,8 @@ fn step(
 /// Where the ledger cannot be read, or the counts not be written.
 #[cfg(test)]
 pub fn catch_up(ledger: &std::path::Path, origin: &str) -> anyhow::Result<u64> {
-    let (_keep, stopped) = channel();
+    let (_keep, stop) = Stop::never();
     let mut rollup = None;
-    step(ledger, origin, &mut rollup, &stopped)?;
+    step(ledger, origin, &mut rollup, &stop)?;
     Ok(rollup.map_or(0, |rollup| rollup.upto))
 }

@@ -21,7 +21,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use follow::Follower;
+pub use follow::follow;
 pub use read::{Calendar, DayOfField, Permission, Reader, Refusals, Signals, Total};
 
 /// Microseconds.
