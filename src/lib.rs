@@ -47,7 +47,7 @@
 //! 6. `reduce` runs the [`filter`] over it and gives a `Disclosure`: the whole answer, or where it is a
 //!    large list of records its first part. On a legal grant, a record leaves only where the grant names its
 //!    customer ([`model::Admission`]).
-//! 7. `record` writes the entry, waits until it is on the disk, and gives a `Recorded`, which holds the
+//! 7. `record` writes the entry, waits until it is durable, and gives a `Recorded`, which holds the
 //!    [`ledger::Receipt`].
 //! 8. `respond` builds the response from a `Recorded`, or from a [`proxy::Refusal`], and from nothing
 //!    else. The parts that follow are recorded one by one and come out as recorded parts only.

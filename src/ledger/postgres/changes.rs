@@ -217,7 +217,10 @@ impl Changes {
         self.note_suspensions(&new);
         // Last: whoever reads this number finds the rest in force.
         self.applied.store(next, Ordering::Release);
-        files::replace(&self.memory, next.to_string().as_bytes())?;
+        // A command that joins beside the gateway may be behind it.
+        if next > self.remembered()? {
+            files::replace(&self.memory, next.to_string().as_bytes())?;
+        }
         Ok(true)
     }
 
