@@ -10,6 +10,7 @@
 pub mod control;
 pub mod fleet;
 pub mod live;
+pub mod gather;
 mod otlp;
 pub mod process;
 mod review;
@@ -56,6 +57,8 @@ pub struct Server {
     control: Control,
     upkeep: Upkeep,
     admin: Option<Admin>,
+    /// Gathers the entries of other nodes.
+    gathering: Option<admin::Routine>,
     /// Tells all that it is time to stop.
     drain: (watch::Sender<bool>, Drain),
     watching: Behind,
@@ -294,11 +297,15 @@ impl Server {
         figures.rules_are_new(&digest);
         let drain = watch::channel(false);
         let (mut admin, mut admin_doorway) = (None, None);
+        let gather_state = Arc::default();
+        let gathering = gather::begin(config, Arc::clone(&gather_state))?;
         if let (Some(terms), Some(store)) = (&config.admin, &kept) {
             admin_doorway = terms.tls.clone().map(Doorway::open).transpose()?;
             let house = House {
                 config: config.clone(),
                 ledger: Arc::clone(&ledger),
+                read: config.gathered().unwrap_or_else(|| config.ledger.path.clone()),
+                gathering: gathering.is_some().then_some(gather_state),
                 consents,
                 figures: Arc::clone(&figures),
                 feeds: feeds.board(),
@@ -350,6 +357,7 @@ impl Server {
             control,
             upkeep,
             admin,
+            gathering,
             drain,
             watching,
             exporting,
@@ -412,6 +420,7 @@ impl Server {
             _ = tokio::time::timeout(otlp::LAST, exporting.end()).await;
         }
         self.feeds.end().await;
+        drop(self.gathering);
         // The last holder waits for the writer, which writes what is queued.
         drop(self.ledger);
         tracing::info!("stopped");

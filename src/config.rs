@@ -146,6 +146,14 @@ limits! {
     drain_timeout: Duration = Duration::from_secs(10), duration;
 }
 
+impl Config {
+    /// Where a fleet's node keeps the entries of all nodes at hand, if it does.
+    pub fn gathered(&self) -> Option<PathBuf> {
+        let gathers = self.ledger.fleet.as_ref()?.gather.unwrap_or(self.admin.is_some());
+        gathers.then(|| crate::ledger::gathered_place(&self.ledger.path))
+    }
+}
+
 /// A configuration and what is doubtful about it, or all that is wrong.
 pub type Parsed = Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>>;
 

@@ -1,6 +1,7 @@
 //! What the pages are about, and what they can have done.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::diagnostic::Source;
 use crate::feed::Board;
 use crate::ledger::{
-    ConsentOrder, Consents, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions, Verifier,
+    ConsentOrder, Consents, GatherState, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions, Verifier,
 };
 use crate::rules::Plan;
 use crate::transport::Drain;
@@ -78,6 +79,10 @@ pub struct EndpointState {
 pub struct House {
     pub config: Config,
     pub ledger: Arc<Ledger>,
+    /// The index of the ledger that is read: in a fleet, that of all nodes where they are gathered here.
+    pub read: PathBuf,
+    /// What is gathered there, and how that goes.
+    pub gathering: Option<Arc<GatherState>>,
     pub consents: Arc<Consents>,
     pub figures: Arc<Figures>,
     /// How feeds stand.
@@ -107,7 +112,7 @@ impl House {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn search(&self) -> Result<Search, StoreError> {
-        Search::open(&self.config.ledger.path)
+        Search::open(&self.read)
     }
 
     /// Counts of what is in the ledger; none as long as nothing is counted. It blocks.
@@ -115,7 +120,7 @@ impl House {
     /// # Errors
     /// Where they cannot be read.
     pub fn counts(&self) -> Result<Option<Reader>, ReviewError> {
-        Reader::open(&self.config.ledger.path)
+        Reader::open(&self.read)
     }
 
     /// Who is suspended, why and since when. It blocks.

@@ -51,12 +51,12 @@ use crate::transport::{self, Capacity, Doorway, Doubtful, Drain, Listener, Peer,
 
 use guard::{Entrance, Provider};
 use outlets::Outlet;
-use routine::Routine;
 use store::Verification;
 use work::{Done, Outcome};
 
 pub use figures::Figures;
 pub use house::{EndpointState, House, Orders, Pending, UpstreamState};
+pub use routine::{Routine, Stop};
 pub use store::{Account, AccountError, ReviewError, Role, Session, Store, new_password};
 
 const TIMEOUTS: Timeouts = Timeouts {
@@ -102,7 +102,7 @@ impl Admin {
         }
         let socket = transport::bind(admin.address).await?;
         let listener = Listener::new(socket, doorway, TIMEOUTS, CAPACITY, Vec::new());
-        let counts = rollup::follow(house.config.ledger.path.clone(), house.verifier.to_string())?;
+        let counts = rollup::follow(house.read.clone(), house.verifier.to_string())?;
         // They have their places before the first alert is found.
         let outlets = outlets::outlets(admin)?;
         outlets::named(admin).try_for_each(|(name, _)| house.store.open_outlet(name))?;

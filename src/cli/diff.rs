@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use crate::app;
 use crate::config::Config;
 use crate::diagnostic::Source;
 use crate::diagnostic::print::{print_diagnostics, summary};
@@ -120,7 +121,7 @@ fn revision(name: &str, rules: &Path) -> anyhow::Result<Vec<Arc<Source>>> {
 /// Counts, for each field that would be new on a route that there is, the customers about whom the contractor
 /// got something by that route.
 fn look_back(config: &Config, days: i64, lines: &mut [Line]) -> anyhow::Result<()> {
-    let search = Search::open(&config.ledger.path)?;
+    let search = Search::open(&app::gather::whole(config)?)?;
     let since = jiff::Timestamp::now().as_microsecond() - days * 86_400_000_000;
     for line in lines.iter_mut() {
         let Change { effect, contractor, task, route, field, .. } = &line.change;

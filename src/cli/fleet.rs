@@ -63,6 +63,7 @@ fn migrate(arguments: &Migrate) -> anyhow::Result<Answer> {
         password_file: arguments.password_file.clone(),
         tls: arguments.ca.clone().map(|ca| ClientFiles { ca, identity: None, server_name: None }),
         node: String::new(),
+        gather: None,
     };
     let database = app::fleet::database(&fleet)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::app;
 use crate::config::{self, Config};
 use crate::demo;
 use crate::diagnostic::print::{ERROR, print_diagnostics, summary};
@@ -134,6 +135,24 @@ struct ConfigPath {
     /// The gateway's configuration; its paths are relative to it
     #[arg(long, value_name = "FILE", default_value = "fieldgate.toml")]
     config: PathBuf,
+}
+
+/// Of whose entries, in a fleet.
+#[derive(clap::Args)]
+struct Reach {
+    /// In a fleet: the entries of this node alone, without asking the database
+    #[arg(long)]
+    this_node: bool,
+}
+
+impl Reach {
+    /// The index of the ledger to read.
+    ///
+    /// # Errors
+    /// Where the entries of other nodes cannot be had.
+    fn ledger(&self, config: &Config) -> anyhow::Result<PathBuf> {
+        if self.this_node { Ok(config.ledger.path.clone()) } else { app::gather::whole(config) }
+    }
 }
 
 /// What a command that ran has to say.

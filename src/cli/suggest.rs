@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 
-use crate::app::usage;
+use crate::app::{self, usage};
 use crate::config::Config;
 use crate::ledger::Search;
 use crate::rules::suggest::{Cut, Observed, Suggestion, suggest_all};
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
 }
 
 fn suggestions(config: &Config, arguments: &Arguments) -> anyhow::Result<Vec<Suggestion>> {
-    let search = Search::open(&config.ledger.path)?;
+    let search = Search::open(&app::gather::whole(config)?)?;
     let since = jiff::Timestamp::now().as_microsecond() - arguments.days * 86_400_000_000;
     let mut failed = None;
     let wanted = |id: &str| arguments.contractor.as_deref().is_none_or(|wanted| wanted == id);

@@ -20,6 +20,8 @@ pub struct Fleet {
     pub tls: Option<ClientFiles>,
     /// The node's name: each has one of its own.
     pub node: String,
+    /// Whether it keeps the entries of all nodes at hand; where nothing is said, a node with a review side does.
+    pub gather: Option<bool>,
 }
 
 pub(super) fn read(
@@ -49,9 +51,13 @@ pub(super) fn read(
         );
         return None;
     }
+    let gather = match table.get("gather") {
+        Some(value) => Some(value.boolean(report)?),
+        None => None,
+    };
     let identity = certificate?.zip(key?);
     let tls = ca.map(|ca| ClientFiles { ca, identity, server_name: None });
-    Some(Fleet { database: database.value.clone(), password_file: password_file?, tls, node: node? })
+    Some(Fleet { database: database.value.clone(), password_file: password_file?, tls, node: node?, gather })
 }
 
 /// Reached without a network.

@@ -19,8 +19,8 @@ pub use signal::Signal;
 /// Version of the entry format.
 const VERSION: u32 = 1;
 
-/// Bytes that an entry's numbers take at most.
-const NUMBERS: usize = 64;
+/// Bytes that an entry's numbers and the name of its node take at most.
+const NUMBERS: usize = 144;
 
 /// The basis of a use of a legal grant, and of nothing else.
 pub const LEGAL_BASIS: &str = "legal-obligation";
@@ -527,13 +527,17 @@ impl Part {
     }
 
     /// The entry's bytes. `index` is its number in the ledger, `sequence` its number among its
-    /// contractor's entries.
-    pub fn leaf(&self, index: u64, sequence: Option<u64>) -> Vec<u8> {
+    /// contractor's entries, `node` the name of the one of a fleet that writes it.
+    pub fn leaf(&self, index: u64, sequence: Option<u64>, node: Option<&str>) -> Vec<u8> {
         let mut leaf = Vec::with_capacity(self.size());
         leaf.extend_from_slice(&self.open);
         leaf.extend_from_slice(format!(",\"index\":{index}").as_bytes());
         if let Some(sequence) = sequence {
             leaf.extend_from_slice(format!(",\"sequence\":{sequence}").as_bytes());
+        }
+        // A name has no letter that JSON would write in another way.
+        if let Some(node) = node {
+            leaf.extend_from_slice(format!(",\"node\":\"{node}\"").as_bytes());
         }
         leaf.push(b'}');
         leaf

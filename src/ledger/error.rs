@@ -53,6 +53,14 @@ pub enum StoreError {
     )]
     OtherHistory { node: String, entry: u64 },
     #[error(
+        "the database knows of {found} heads of all nodes, and {known} were seen here: an older copy was put back; put the newest copy back"
+    )]
+    OlderHeads { found: u64, known: u64 },
+    #[error(
+        "the first {size} entries of node {node} in the database are not those that its key has signed: compare with the node's own archive (fieldgate ledger verify)"
+    )]
+    OtherTree { node: String, size: u64 },
+    #[error(
         "the witness {witness} has seen {known} entries and the ledger has {found}: an older copy was put back, or two ledgers use one key; put the newest copy of the ledger's folder back"
     )]
     BehindWitness { witness: String, found: u64, known: u64 },

@@ -71,6 +71,16 @@ impl Frontier {
         }
     }
 
+    /// The roots of the complete subtrees, the largest first.
+    pub fn hashes(&self) -> &[Hash] {
+        &self.hashes
+    }
+
+    /// The frontier of `size` leaves out of those; `None` where they are not as many as it has.
+    pub fn from_parts(size: u64, hashes: Vec<Hash>) -> Option<Self> {
+        (hashes.len() == size.count_ones() as usize).then_some(Self { size, hashes })
+    }
+
     /// Reads the frontier of the first `size` leaves from a source that holds at least these.
     ///
     /// # Errors

@@ -11,7 +11,8 @@
 //! SQLite database that can be made anew. `log` and `query` read all three, beside the gateway or without it.
 //! `cosigned` is what witnesses are shown of it and what is kept of their answers; `witness` is the core of one.
 //!
-//! In a fleet, `postgres` takes the place of the journal: see there. `store` is what the two have in common.
+//! In a fleet, `postgres` takes the place of the journal: see there. `store` is what the two have in common. `gathered`
+//! is one ledger of the entries of all nodes.
 //!
 //! `verify` checks it from its files and the public key alone, `evidence` proves single entries, and `drill`
 //! shows that what somebody does to the files is found.
@@ -36,6 +37,7 @@ mod error;
 mod evidence;
 mod export;
 mod files;
+mod gathered;
 mod holds;
 mod index;
 mod journal;
@@ -83,6 +85,7 @@ pub use entry::{
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest, ocsf_event, ocsf_gone};
+pub use gathered::{GatherState, Gathered, Gathering, Origin, Origins, gathered, place as gathered_place};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{
     KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer,

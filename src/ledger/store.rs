@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::archive::{Archive, Head};
-use super::entry::Draft;
+use super::entry::{Draft, Part};
 use super::error::StoreError;
 use super::files;
 use super::journal::{self, Sync};
@@ -165,10 +165,13 @@ impl Journal {
     }
 
     /// Adds an entry to the batch in work; `time` is in microseconds since 1970-01-01T00:00:00Z.
-    pub fn stage(&mut self, leaf: Vec<u8>, time: i64) {
+    pub fn stage(&mut self, part: &Part, sequence: Option<u64>, time: i64) {
         match self {
-            Journal::Disk(journal) => journal.stage(&leaf),
-            Journal::Fleet(journal) => journal.stage(leaf, time),
+            Journal::Disk(journal) => journal.stage(&part.leaf(journal.next(), sequence, None)),
+            Journal::Fleet(journal) => {
+                let leaf = part.leaf(journal.next(), sequence, Some(journal.node()));
+                journal.stage(leaf, time);
+            }
         }
     }
 

@@ -506,8 +506,8 @@ async fn a_response_of_which_a_crash_left_a_part_is_told_from_one_that_was_cut()
     std::fs::create_dir(&folder).unwrap();
     let archived = std::sync::Arc::default();
     let mut journal = Journal::open(&folder.join("journal"), archived, File::sync_data).unwrap();
-    journal.stage(&draft(0).parts[0].leaf(0, None));
-    journal.stage(&disclosure(1200).parts[0].leaf(1, Some(1)));
+    journal.stage(&draft(0).parts[0].leaf(0, None, None));
+    journal.stage(&disclosure(1200).parts[0].leaf(1, Some(1), None));
     journal.commit().unwrap();
     drop(journal);
     let ledger = desk.open();

@@ -19,6 +19,9 @@ pub struct View<'a> {
     pub index: u64,
     /// Its number among its contractor's entries.
     pub sequence: Option<u64>,
+    /// The node of a fleet that wrote it.
+    #[serde(borrow)]
+    pub node: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub contractor: Option<Cow<'a, str>>,
     #[serde(borrow)]

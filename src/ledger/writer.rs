@@ -511,7 +511,7 @@ fn note_start(journal: &mut Journal) -> Result<(), StoreError> {
     loop {
         journal.begin();
         for part in &draft.parts {
-            journal.stage(part.leaf(journal.next(), None), draft.time);
+            journal.stage(part, None, draft.time);
         }
         if journal.commit()? == Committed::Whole {
             return Ok(());
@@ -550,7 +550,7 @@ fn stage(
     let position = journal.next();
     for part in &draft.parts {
         let sequence = draft.contractor.as_deref().map(|contractor| known.next_sequence(contractor));
-        journal.stage(part.leaf(journal.next(), sequence), draft.time);
+        journal.stage(part, sequence, draft.time);
     }
     Ok(Ok(Receipt { position, subjects }))
 }

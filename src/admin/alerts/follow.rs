@@ -22,7 +22,7 @@ const HISTORY: i64 = 90 * 86_400_000_000;
 pub fn follow(house: Arc<House>) -> std::io::Result<Routine> {
     let mut trouble = Trouble::default();
     // What is wrong with the ledger keeps nobody from saying so.
-    let look = move |_: &Stop| trouble.look(&house).and(take(&house.config.ledger.path, &house.store));
+    let look = move |_: &Stop| trouble.look(&house).and(take(&house.read, &house.store));
     Routine::begin("alerts", look, |error| tracing::error!(error, "alerts are behind the ledger"))
 }
 

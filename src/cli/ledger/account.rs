@@ -17,13 +17,15 @@ use crate::customer::{self, Period};
 use crate::ledger::{self, Accounting, Frame, Log, OwnKind, ProveError, Recipients, Search};
 use crate::rules::Plan;
 
-use super::super::{Answer, ConfigPath};
+use super::super::{Answer, ConfigPath, Reach};
 use super::{moment, names_of, now, operator, time};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    #[command(flatten)]
+    reach: Reach,
     /// The customer, as the upstream names it
     subject: String,
     /// Not before this time
@@ -69,13 +71,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     });
     control::order(&config, Order::Record { kind: OwnKind::Access, event })
         .context("nothing is told without an entry about it")?;
-    let search = Search::open(&config.ledger.path)?;
+    let path = arguments.reach.ledger(&config)?;
+    let search = Search::open(&path)?;
     let plan = plan(&config);
     let period = Period { since: arguments.since, until: arguments.until };
     let accounting = customer::account(&search, names, period, plan.as_ref())?;
     let text = render(arguments, &config, &search, &accounting, &customer::recipients(plan.as_ref()))?;
     if let Some(folder) = &arguments.proofs {
-        write_proofs(folder, &config, &accounting)?;
+        write_proofs(folder, &path, &accounting)?;
     }
     match &arguments.output {
         None => println!("{}", text.trim_end()),
@@ -97,16 +100,16 @@ fn tell_held(accounting: &Accounting) {
     }
 }
 
-fn write_proofs(folder: &Path, config: &Config, accounting: &Accounting) -> anyhow::Result<()> {
+fn write_proofs(folder: &Path, path: &Path, accounting: &Accounting) -> anyhow::Result<()> {
     std::fs::create_dir(folder).with_context(|| folder.display().to_string())?;
-    let log = Log::open(&config.ledger.path)?;
+    let log = Log::open(path)?;
     let (mut written, mut missing) = (0, 0);
     for position in accounting.groups.iter().flat_map(|group| group.tally.entries.keys()) {
         match ledger::prove(&log, *position) {
             Ok(proof) => {
-                let path = folder.join(format!("{position}.tlog-proof"));
+                let file = folder.join(format!("{position}.tlog-proof"));
                 let text = proof.without_content().to_string();
-                super::export::create(&path)?.write_all(text.as_bytes())?;
+                super::export::create(&file)?.write_all(text.as_bytes())?;
                 written += 1;
             }
             Err(ProveError::NotCovered { .. }) => missing += 1,

@@ -13,13 +13,15 @@ use serde_json::json;
 use crate::app::control::{self, Order};
 use crate::ledger::{Exporter, Form, Hashing, Manifest, Order as Direction, OwnKind, Search};
 
-use super::super::{Answer, ConfigPath};
+use super::super::{Answer, ConfigPath, Reach};
 use super::{Filter, moment, now, operator};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     filter: Filter,
     /// What the file is to be
@@ -53,7 +55,7 @@ enum Kind {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
     let query = arguments.filter.query(&config)?;
-    let search = Search::open(&config.ledger.path)?;
+    let search = Search::open(&arguments.reach.ledger(&config)?)?;
     let event = json!({
         "by": operator(arguments.by.as_deref())?,
         "action": "export",

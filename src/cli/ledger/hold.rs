@@ -5,7 +5,10 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use crate::app::control::{self, Order};
+use crate::app::{
+    self,
+    control::{self, Order},
+};
 use crate::ledger::{Hold, HoldAction, HoldFilter, OwnKind, RetentionLock, Search, holds};
 
 use super::super::{Answer, ConfigPath, Format};
@@ -77,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         }
         Command::Lift { name, config, by, reason } => {
             let config = config.load()?;
-            if !holds(&Search::open(&config.ledger.path)?)?.contains_key(name) {
+            if !holds(&Search::open(&app::gather::whole(&config)?)?)?.contains_key(name) {
                 bail!("no hold {name} is in force; see: fieldgate ledger hold list");
             }
             let (action, filter) = (HoldAction::Lifted, HoldFilter::default());
@@ -92,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
 }
 
 fn list(config: &crate::config::Config, format: Format) -> anyhow::Result<()> {
-    let holds = holds(&Search::open(&config.ledger.path)?)?;
+    let holds = holds(&Search::open(&app::gather::whole(config)?)?)?;
     if format == Format::Json {
         holds.values().flatten().for_each(|hold| println!("{}", json!(hold)));
         return Ok(());

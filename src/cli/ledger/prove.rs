@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use crate::ledger::{self, Evidence, Log, Proof, ProveError, Search, Verifier, View};
+use crate::app;
+use crate::ledger::{self, Evidence, Log, Origins, Proof, ProveError, Search, Verifier, View};
 
 use super::super::{Answer, Format};
 use super::verify::{Place, table, verifier};
@@ -51,8 +52,11 @@ pub(super) struct CheckArguments {
 
 pub(super) fn prove(arguments: &ProveArguments) -> anyhow::Result<Answer> {
     let place = Place::new(arguments.ledger.clone(), arguments.config.clone());
-    let path = place.ledger()?;
-    let positions = positions(&path, arguments)?;
+    let mut path = place.ledger()?;
+    let mut positions = positions(&path, arguments)?;
+    if let (true, None) = (positions.is_empty(), &arguments.ledger) {
+        (path, positions) = elsewhere(&place, arguments)?;
+    }
     let log = Log::open(&path)?;
     if positions.is_empty() {
         eprintln!("no entry has this id");
@@ -80,6 +84,22 @@ pub(super) fn prove(arguments: &ProveArguments) -> anyhow::Result<Answer> {
         write(proof, &target(arguments, proof.index, proofs.len() > 1))?;
     }
     Ok(Answer::Yes)
+}
+
+/// Where the entry is not this node's, the gathered ledger of the fleet proves it.
+fn elsewhere(place: &Place, arguments: &ProveArguments) -> anyhow::Result<(PathBuf, Vec<u64>)> {
+    let config = place.load()?;
+    let path = app::gather::whole(&config)?;
+    let found = self::positions(&path, arguments)?;
+    if let (Some(first), Some(origins)) = (found.first(), Origins::open(&path)?) {
+        let origin = origins.of(*first)?;
+        let node = origin.map(|origin| format!("entry {} of node {}", origin.index, origin.node));
+        eprintln!(
+            "{}: proved by the gathered ledger, whose key is shown by: fieldgate ledger key --fleet",
+            node.unwrap_or_default()
+        );
+    }
+    Ok((path, found))
 }
 
 /// The numbers of the entries that are asked for.

@@ -6,13 +6,15 @@ use serde_json::json;
 
 use crate::ledger::{AfterWithdrawal, Exporter, Form, Page, Search, after_withdrawal};
 
-use super::super::{Answer, ConfigPath, Format};
+use super::super::{Answer, ConfigPath, Format, Reach};
 use super::Filter;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     filter: Filter,
     /// Only entries with a number below this one: the next page
@@ -31,13 +33,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let config = arguments.config.load()?;
+    let search = Search::open(&arguments.reach.ledger(&config)?)?;
     if arguments.after_withdrawal {
-        return standing_question(arguments, &Search::open(&config.ledger.path)?);
+        return standing_question(arguments, &search);
     }
     let mut query = arguments.filter.query(&config)?;
     query.before = arguments.before;
-    let Page { rows, more, size } =
-        Search::open(&config.ledger.path)?.page(&query, arguments.limit as usize)?;
+    let Page { rows, more, size } = search.page(&query, arguments.limit as usize)?;
     let form = match arguments.format {
         Format::Json => Form::JsonLines,
         Format::Table => Form::Table,

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use crate::app;
 use crate::ledger::signer;
 
 use super::super::{Answer, ConfigPath, Format};
@@ -10,6 +11,9 @@ use super::super::{Answer, ConfigPath, Format};
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    /// In a fleet: the key of the ledger into which the entries of all nodes are gathered here
+    #[arg(long)]
+    fleet: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -20,7 +24,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     if !files.signing_key.exists() {
         bail!("{} is missing; the gateway makes it when it first starts", files.signing_key.display());
     }
-    let signer = signer(&files.signing_key, files.origin.as_deref())?;
+    let signer = match arguments.fleet {
+        true => app::gather::signer(&files)?,
+        false => signer(&files.signing_key, files.origin.as_deref())?,
+    };
     let key = signer.verifier();
     match arguments.format {
         Format::Json => {

@@ -8,6 +8,7 @@ use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::app;
 use crate::config::Config;
 use crate::ledger::{self, Finding, Report, Severity, Verifier};
 
@@ -39,6 +40,9 @@ pub(super) struct Place {
     /// The gateway's configuration, which says both where LEDGER and --key do not
     #[arg(long, value_name = "FILE", conflicts_with = "ledger")]
     config: Option<PathBuf>,
+    /// In a fleet: the ledger into which the entries of all nodes are gathered here, each against its node's head
+    #[arg(long, conflicts_with = "ledger")]
+    fleet: bool,
 }
 
 #[derive(Serialize)]
@@ -126,12 +130,12 @@ pub(super) fn table() -> Table {
 impl Place {
     /// One whose key is not needed.
     pub(super) fn new(ledger: Option<PathBuf>, config: Option<PathBuf>) -> Place {
-        Place { ledger, key: None, config }
+        Place { ledger, key: None, config, fleet: false }
     }
 
     /// Whether anything was said.
     pub(super) fn is_given(&self) -> bool {
-        self.ledger.is_some() || self.key.is_some() || self.config.is_some()
+        self.ledger.is_some() || self.key.is_some() || self.config.is_some() || self.fleet
     }
 
     /// The ledger's path and key.
@@ -143,11 +147,13 @@ impl Place {
             return Ok((ledger.clone(), key.clone()));
         }
         let config = self.load()?;
+        let path = if self.fleet { app::gather::whole(&config)? } else { config.ledger.path.clone() };
         let key = match &self.key {
             Some(key) => key.clone(),
+            None if self.fleet => app::gather::signer(&config.ledger)?.verifier().clone(),
             None => own_key(&config)?,
         };
-        Ok((config.ledger.path.clone(), key))
+        Ok((path, key))
     }
 
     /// The ledger's path; the key is not needed.
@@ -161,7 +167,7 @@ impl Place {
         }
     }
 
-    fn load(&self) -> anyhow::Result<Config> {
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
         let config = self.config.clone().unwrap_or_else(|| PathBuf::from("fieldgate.toml"));
         ConfigPath { config }.load()
     }

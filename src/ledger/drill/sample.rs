@@ -55,7 +55,7 @@ impl Sample {
                     *sequence += 1;
                     *sequence
                 });
-                leaves.push(part.leaf(first + leaves.len() as u64, sequence));
+                leaves.push(part.leaf(first + leaves.len() as u64, sequence, None));
             }
         }
         leaves

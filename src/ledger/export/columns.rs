@@ -43,7 +43,7 @@ enum Source {
 }
 
 /// The columns in their order. Readers may rely on names; new ones come last.
-pub(super) static COLUMNS: [Column; 38] = [
+pub(super) static COLUMNS: [Column; 39] = [
     column("number", Source::Number),
     column("time", Source::Time),
     column("kind", Source::Text(|view| Some(&view.kind))),
@@ -82,6 +82,7 @@ pub(super) static COLUMNS: [Column; 38] = [
     column("approved_by", Source::Owned(|view| Some(view.legal.as_ref()?.approved_by.join("; ")))),
     column("hold_until", Source::Text(|view| view.legal.as_ref()?.hold_until.as_deref())),
     column("hold_reference", Source::Text(|view| view.legal.as_ref()?.hold_reference.as_deref())),
+    column("node", Source::Text(|view| view.node.as_deref())),
 ];
 
 const fn column(name: &'static str, source: Source) -> Column {

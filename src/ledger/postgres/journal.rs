@@ -91,6 +91,11 @@ impl PostgresJournal {
         self.next + self.leaves.len() as u64
     }
 
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        self.changes.name()
+    }
+
     /// Begins a batch; what was decided by an earlier generation of the consent registry than this is stale.
     pub fn begin(&mut self) -> u64 {
         self.known = self.changes.applied();

@@ -6,12 +6,15 @@
 //! said have changed and the node does not know it yet.
 //!
 //! **How.** `journal` commits batches, `tail` reads them back for the node's own archive and index, which stay on
-//! its disk and can be made anew; `changes` brings what one node is told to all; `schema` makes the tables.
+//! its disk and can be made anew; `heads` says in which order nodes signed; `changes` brings what one node is told to
+//! all; `schema` makes the tables.
 //!
 //! **Trusts** the database to keep what it acknowledged, as long as it says that it syncs; an older copy of it is
 //! told by the node's archive.
 
+mod asking;
 mod changes;
+mod heads;
 mod journal;
 mod schema;
 mod tail;
@@ -36,6 +39,7 @@ use crate::secrets;
 use super::error::StoreError;
 
 pub use changes::{Change, Changes, NotTaken, Said, Take};
+pub use heads::{Heads, Sealed};
 pub use journal::{Committed, PostgresJournal};
 pub use schema::{Migrated, migrate};
 pub use tail::{NodeState, PostgresTail, nodes};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Runtime;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::super::archive::Head;
 use super::super::error::StoreError;
 use super::super::merkle::Hash;
-use super::{Changes, Database, DatabaseError, STATEMENT, runtime, within};
+use super::asking::Asking;
+use super::{Changes, Database, DatabaseError};
 
 /// Entries, and about as many bytes of them, that are asked for at once.
 const PAGE: i64 = 1024;
@@ -22,9 +22,7 @@ pub struct Kept<'r> {
 
 /// Reads entries of a tree one after the other.
 pub struct PostgresTail {
-    runtime: Runtime,
-    client: Option<Client>,
-    database: Database,
+    asking: Asking,
     node: i32,
     /// The number of the next entry.
     pub next: u64,
@@ -54,7 +52,7 @@ pub async fn nodes(database: &Database) -> Result<Vec<NodeState>, DatabaseError>
     let sql = "SELECT n.number, n.name, n.verifier, t.size, coalesce(h.size, 0), h.note FROM fieldgate.node n
         JOIN fieldgate.tree t ON t.node = n.number LEFT JOIN fieldgate.head h ON h.node = n.number ORDER BY n.name";
     let rows = client.query(sql, &[]).await?;
-    let node = |row: &tokio_postgres::Row| {
+    let node = |row: &Row| {
         Ok(NodeState {
             number: row.try_get(0)?,
             name: row.try_get(1)?,
@@ -81,7 +79,12 @@ impl PostgresTail {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of(database: Database, node: i32, next: u64) -> Result<Self, StoreError> {
-        Ok(PostgresTail { runtime: runtime()?, client: None, database, node, next, published: 0 })
+        Ok(PostgresTail { asking: Asking::new(database)?, node, next, published: 0 })
+    }
+
+    /// Goes on at an entry of another node's tree.
+    pub fn seek(&mut self, node: i32, next: u64) {
+        (self.node, self.next) = (node, next);
     }
 
     /// Shows the entries up to number `upto` (exclusive), as far as they are there.
@@ -113,7 +116,7 @@ impl PostgresTail {
     /// Where the database cannot be asked, or has no such entry.
     pub fn hash(&mut self, position: u64) -> Result<Option<Hash>, StoreError> {
         let node = self.node;
-        let rows = self.ask(async |client: &Client| {
+        let rows = self.asking.ask(async |client: &Client| {
             let sql = "SELECT hash FROM fieldgate.entry WHERE node = $1 AND position = $2";
             client.query(sql, &[&node, &(position as i64)]).await
         })?;
@@ -121,9 +124,9 @@ impl PostgresTail {
         Ok(Hash::try_from(row.try_get::<_, &[u8]>(0).map_err(DatabaseError::from)?).ok())
     }
 
-    fn page(&mut self, upto: u64) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+    fn page(&mut self, upto: u64) -> Result<Vec<Row>, StoreError> {
         let (node, from, upto) = (self.node, self.next as i64, i64::try_from(upto).unwrap_or(i64::MAX));
-        self.ask(async |client: &Client| {
+        self.asking.ask(async |client: &Client| {
             let sql = "SELECT position, hash, leaf FROM fieldgate.entry
                 WHERE node = $1 AND position >= $2 AND position < $3 ORDER BY position LIMIT $4";
             client.query(sql, &[&node, &from, &upto, &PAGE]).await
@@ -139,29 +142,10 @@ impl PostgresTail {
             return Ok(());
         }
         let node = self.node;
-        self.ask(async |client: &Client| {
-            let sql = "INSERT INTO fieldgate.head VALUES ($1, $2, $3) ON CONFLICT (node) DO UPDATE
-                SET size = excluded.size, note = excluded.note WHERE head.size < excluded.size";
-            client.execute(sql, &[&node, &(head.size as i64), &head.note]).await.map(|_| Vec::new())
+        self.asking.ask(async |client: &Client| {
+            client.query("SELECT fieldgate.seal($1, $2, $3)", &[&node, &(head.size as i64), &head.note]).await
         })?;
         self.published = head.size;
         Ok(())
-    }
-
-    fn ask(
-        &mut self,
-        question: impl AsyncFn(&Client) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error>,
-    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
-        let asking = async {
-            let client = match self.client.take() {
-                Some(client) if !client.is_closed() => client,
-                _ => self.database.connect(None).await?,
-            };
-            let rows = question(&client).await?;
-            // After a failure it is made anew.
-            self.client = Some(client);
-            Ok(rows)
-        };
-        Ok(self.runtime.block_on(within(STATEMENT * 2, asking))?)
     }
 }

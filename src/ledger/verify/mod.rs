@@ -9,6 +9,7 @@
 
 mod facts;
 mod report;
+mod stories;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use self::facts::{Names, Reader};
 pub use self::report::{Check, Finding, Findings, Report, Severity};
-use self::story::Story;
+use self::stories::Stories;
 use self::tree::{Bundles, Checked};
 use super::archive::{BUNDLE, head_path};
 use super::checkpoint::{self, Checkpoint, CheckpointError, encode_hash};
@@ -56,7 +57,7 @@ pub fn verify(
     let witnessed = std::fs::read_to_string(witnessed_path(&folder)).ok();
     let (head, note) = read_head(&folder, key, &mut findings);
     let names = Names::default();
-    let mut story = Story::new(&names);
+    let mut story = Stories::new(&names, &folder)?;
     check_entries(&folder, &head, &names, &mut story, &mut findings, progress);
     let tree = Bundles::new(&folder, &head, &names);
     if head.size > 0 {
@@ -82,7 +83,7 @@ pub fn verify(
         size: head.size,
         root: encode_hash(&head.root),
         behind,
-        pruned: story.pruned,
+        pruned: story.pruned(),
         contractors: story.contractors(),
         since,
         findings,
@@ -136,7 +137,7 @@ fn check_entries(
     folder: &Path,
     head: &Checkpoint,
     names: &Names,
-    story: &mut Story,
+    story: &mut Stories,
     findings: &mut Findings,
     progress: &mut dyn FnMut(u64, u64),
 ) {
@@ -208,7 +209,7 @@ fn read_journal(
     head: &Checkpoint,
     note: Option<&str>,
     names: &Names,
-    story: &mut Story,
+    story: &mut Stories,
     findings: &mut Findings,
 ) -> u64 {
     let journal = log::journal_folder(folder);

@@ -74,8 +74,9 @@ impl<'n> Story<'n> {
         }
     }
 
-    pub fn contractors(&self) -> u64 {
-        self.contractors.len() as u64
+    /// By their numbers among names.
+    pub fn contractors(&self) -> impl Iterator<Item = u32> {
+        self.contractors.keys().copied()
     }
 
     /// The next entry.

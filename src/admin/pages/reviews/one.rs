@@ -244,7 +244,7 @@ impl One {
 /// The counts, where they are of the whole period: what is not counted yet must not look as if it was not used.
 fn counts(house: &House, review: &Campaign) -> Result<Option<rollup::Reader>, Fault> {
     let Some(counts) = house.counts()? else { return Ok(None) };
-    let size = ledger::Log::open(&house.config.ledger.path)?.size();
+    let size = ledger::Log::open(&house.read)?.size();
     let end = ((review.to_day + 1) * rollup::DAY).min(now() - LAG);
     Ok((counts.upto >= size || counts.time >= end).then_some(counts))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::customer::{self, Period};
-use crate::ledger::{self, Accounting, Ground, Group, Recipients, Search};
+use crate::ledger::{self, Accounting, Ground, Group, Recipients};
 use crate::model::{Subject, SubjectPseudonym};
 
 use super::super::super::guard::{Fault, Who, blocking};
@@ -178,7 +178,7 @@ fn on_file(house: &House, customer: &str) -> CustomerStatements {
 }
 
 fn build(house: &House, asked: Asked) -> anyhow::Result<CustomerAccount> {
-    let (search, plan) = (Search::open(&house.config.ledger.path)?, house.plan());
+    let (search, plan) = (house.search()?, house.plan());
     let accounting = customer::account(&search, asked.names, asked.period, Some(&plan))?;
     let Period { since, until } = asked.period;
     let deleted = customer::deleted_before(&search)?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use crate::customer::{self, Period};
-use crate::ledger::{self, Frame, Search};
+use crate::ledger::{self, Frame};
 
 use super::super::super::guard::{Act, Fault, blocking, rights};
 use super::super::super::house::House;
@@ -25,7 +25,7 @@ pub async fn file(act: Act<rights::LookUp, CustomerAsked>) -> Result<Response, F
 }
 
 fn write(house: &House, asked: Asked) -> anyhow::Result<String> {
-    let (search, plan) = (Search::open(&house.config.ledger.path)?, house.plan());
+    let (search, plan) = (house.search()?, house.plan());
     let accounting = customer::account(&search, asked.names, asked.period, Some(&plan))?;
     let Period { since, until } = asked.period;
     let root = search.log().root().unwrap_or_default();

@@ -1,0 +1,183 @@
+//! The entries of all nodes of a fleet as one ledger: an archive and an index beside the node's own, read and searched
+//! as any other.
+//!
+//! **Guarantees.** The order of its entries is the same on every node that gathers: that in which nodes signed their
+//! heads. Each entry is the one that its node's signed head covers: where the roots differ, gathering stops. What is
+//! there once stays; an older copy of the database is told.
+//!
+//! **How.** A head that the database has not shown yet adds a run of its node's entries. `runs` remembers which entries
+//! came from where, `progress` the trees so far, as far as it takes to check the next head.
+//!
+//! **Trusts** the database for the order, not for what an entry says, and the first key that a node shows.
+
+mod progress;
+mod runs;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::archive::Archive;
+use super::checkpoint;
+use super::error::StoreError;
+use super::index::Index;
+use super::lock::WriterLock;
+use super::log;
+use super::merkle;
+use super::note::{Signer, Verifier};
+use super::postgres::{Database, Heads, PostgresTail, Sealed};
+
+use progress::Progress;
+pub use progress::{Gathered, gathered};
+use runs::{Run, Runs};
+pub use runs::{Origin, Origins, Walk};
+
+/// Entries that are held in memory before they are written.
+const BATCH: u64 = 16_384;
+/// Entries that go into the index in one transaction.
+const INDEXED: u64 = 4096;
+
+/// The gathered ledger, open for writing.
+pub struct Gathering {
+    path: PathBuf,
+    folder: PathBuf,
+    archive: Archive,
+    index: Index,
+    heads: Heads,
+    tail: PostgresTail,
+    runs: Runs,
+    /// Since the last time that all was written.
+    fresh: Vec<Run>,
+    progress: Progress,
+    _lock: WriterLock,
+}
+
+/// Where the index of the gathered ledger is, beside that of the node at `path`.
+pub fn place(path: &Path) -> PathBuf {
+    path.with_extension("fleet.db")
+}
+
+impl Gathering {
+    /// Opens the one whose index is at `path`; its own heads are signed by `signer`.
+    ///
+    /// # Errors
+    /// Where another process gathers there, or a file cannot be used.
+    pub fn open(path: &Path, signer: Signer, database: Database) -> Result<Self, StoreError> {
+        let lock = WriterLock::take(path)?;
+        let folder = log::folder(path);
+        let archive = Archive::open(&folder, signer)?;
+        let index = Index::open(path)?;
+        if index.indexed() > archive.size() {
+            let (found, known) = (archive.size(), index.indexed());
+            return Err(StoreError::Shorter { path: folder, found, known });
+        }
+        let runs = Runs::open(&folder, archive.size())?;
+        let progress = Progress::open(&folder, &archive, &runs)?;
+        let (heads, tail) = (Heads::new(database.clone())?, PostgresTail::of(database, 0, 0)?);
+        let fresh = Vec::new();
+        let path = path.to_owned();
+        let mut gathering =
+            Gathering { path, folder, archive, index, heads, tail, runs, fresh, progress, _lock: lock };
+        gathering.index()?;
+        Ok(gathering)
+    }
+
+    /// Takes some of what nodes have signed; false where there may be more. After an error it must be opened anew.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked, a file cannot be written, or what a node's head covers is not there.
+    pub fn turn(&mut self) -> Result<bool, StoreError> {
+        let (page, last) = self.heads.page(self.progress.number)?;
+        if last < self.progress.number {
+            return Err(StoreError::OlderHeads { found: last, known: self.progress.number });
+        }
+        for sealed in &page {
+            self.take(sealed)?;
+        }
+        self.write()?;
+        Ok(self.progress.number >= last)
+    }
+
+    fn take(&mut self, sealed: &Sealed) -> Result<(), StoreError> {
+        let other = || StoreError::OtherTree { node: sealed.name.clone(), size: sealed.size };
+        let node = self.progress.node(sealed).ok_or_else(other)?;
+        while self.progress.size_of(node) < sealed.size {
+            let (from, first) = (self.progress.size_of(node), self.archive.size());
+            let upto = sealed.size.min(from + BATCH);
+            self.fresh.push(Run { first, node: sealed.node, index: from });
+            self.tail.seek(sealed.node, from);
+            let mut damaged = None;
+            let (archive, progress) = (&mut self.archive, &mut self.progress);
+            self.tail.read(upto, |kept| {
+                match kept.leaf {
+                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => archive.append(leaf.to_vec()),
+                    Some(_) => damaged = damaged.or(Some(kept.position)),
+                    None => archive.append_pruned(kept.hash),
+                }
+                progress.push(node, kept.hash);
+            })?;
+            if damaged.is_some() || self.tail.next < upto {
+                return Err(other());
+            }
+            if self.archive.size() - self.archive.head().size >= BATCH {
+                self.write()?;
+            }
+        }
+        if let Some(note) = &sealed.note {
+            let verifier = Verifier::parse(&sealed.verifier).map_err(|_| other())?;
+            let (head, _) = checkpoint::open(note, &verifier).map_err(|_| other())?;
+            // A node's tree only grows: a smaller head is not its newest.
+            let same = head.size == self.progress.size_of(node) && head.root == self.progress.root_of(node);
+            if !same {
+                return Err(other());
+            }
+        }
+        self.progress.number = sealed.number;
+        Ok(())
+    }
+
+    /// Where entries came from is written first, how far it is last: what a crash leaves in between is found again.
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.runs.append(&std::mem::take(&mut self.fresh))?;
+        self.archive.seal()?;
+        self.progress.store(&self.folder, self.archive.size())?;
+        self.index()
+    }
+
+    fn index(&mut self) -> Result<(), StoreError> {
+        self.index.check_name()?;
+        let size = self.archive.head().size;
+        while self.index.indexed() < size {
+            let from = self.index.indexed();
+            let entries = self.archive.entries(from, size.min(from + INDEXED))?;
+            self.index.add(entries.iter().map(Option::as_deref))?;
+        }
+        Ok(())
+    }
+
+    /// Entries of all nodes so far.
+    pub fn size(&self) -> u64 {
+        self.archive.size()
+    }
+
+    /// Where its index is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// How gathering goes, for who shows it.
+#[derive(Default)]
+pub struct GatherState(ArcSwapOption<String>);
+
+impl GatherState {
+    /// What keeps entries of other nodes from being gathered, if something does.
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.0.load_full()
+    }
+
+    pub fn is(&self, trouble: Option<String>) {
+        self.0.store(trouble.map(Arc::new));
+    }
+}
