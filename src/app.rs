@@ -10,6 +10,7 @@
 pub mod control;
 pub mod fleet;
 pub mod live;
+pub mod migrate;
 pub mod gather;
 mod otlp;
 pub mod process;

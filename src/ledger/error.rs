@@ -42,6 +42,10 @@ pub enum StoreError {
     OlderChanges { found: u64, known: u64 },
     #[error("change {0} of the fleet is not understood; use a newer program")]
     ChangeUnknown(u64),
+    #[error(
+        "node {node} has a ledger of {known} entries that the database does not have: take it there with fieldgate ledger migrate"
+    )]
+    NotMigrated { node: String, known: u64 },
     #[error("entry {0} of this node is missing or damaged in the database")]
     DamagedRow(u64),
     #[error(

@@ -59,6 +59,7 @@ mod state;
 mod state_file;
 mod store;
 mod suspensions;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -85,7 +86,7 @@ pub use entry::{
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest, ocsf_event, ocsf_gone};
-pub use gathered::{GatherState, Gathered, Gathering, Origin, Origins, gathered, place as gathered_place};
+pub use gathered::{GatherState, Gathered, GatheredNode, Gathering, Origin, Origins, gathered, place as gathered_place};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{
     KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer,
@@ -104,5 +105,6 @@ pub use state_file::StateFile;
 pub use store::{make_folder as make_ledger_folder, memory as fleet_memory};
 pub use suspensions::{Suspension, SuspensionAction, SuspensionEvent, Suspensions};
 pub use verify::{Check, Finding, Findings, Report, Severity, verify};
+pub use takeover::take_over;
 pub use view::View;
 pub use writer::{Ledger, Receipt, RecordError};

@@ -35,6 +35,17 @@ impl StateFile {
         disk::replace(&self.0, content).map_err(|source| self.error(source))
     }
 
+    /// Takes it away.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn remove(&self) -> Result<(), StoreError> {
+        match std::fs::remove_file(&self.0) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(self.error(source)),
+            _ => Ok(()),
+        }
+    }
+
     fn error(&self, source: std::io::Error) -> StoreError {
         StoreError::File { path: self.0.clone(), source }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{Postgres, Wire};
 use crate::support::{Answer, CONFIG, Client, House, RULES, Response, has_word, order};
 
-const CONSENT: &str = r#"
+pub const CONSENT: &str = r#"
 [[task]]
 id = "newsletter"
 purpose = "Send the newsletter"
@@ -24,9 +24,9 @@ disclose = ["@.name"]
 "#;
 
 /// The keys that all nodes have.
-const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
+pub const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
 
-fn config(postgres: &Postgres, port: u16, node: &str) -> String {
+pub fn config(postgres: &Postgres, port: u16, node: &str) -> String {
     let password = postgres.password_file("of the gateway");
     let table = format!(
         "[ledger]\nstore = \"postgres://gateway@127.0.0.1:{port}/fieldgate\"\n[ledger.postgres]\n\
@@ -36,7 +36,7 @@ fn config(postgres: &Postgres, port: u16, node: &str) -> String {
     CONFIG.replace("[ledger]\n", &table)
 }
 
-async fn closed(postgres: &Postgres, port: u16, node: &str, rules: &str) -> House {
+pub async fn closed(postgres: &Postgres, port: u16, node: &str, rules: &str) -> House {
     let house = House::closed(&config(postgres, port, node), &[("parcelco", rules)]).await;
     for number in 1..100 {
         house
@@ -48,7 +48,7 @@ async fn closed(postgres: &Postgres, port: u16, node: &str, rules: &str) -> Hous
 }
 
 /// So many nodes.
-async fn fleet(postgres: &Postgres, count: usize, rules: &str) -> Vec<House> {
+pub async fn fleet(postgres: &Postgres, count: usize, rules: &str) -> Vec<House> {
     let mut nodes: Vec<House> = Vec::new();
     for number in 0..count {
         let mut house = closed(postgres, postgres.port, &format!("node-{number}"), rules).await;
@@ -64,7 +64,7 @@ async fn fleet(postgres: &Postgres, count: usize, rules: &str) -> Vec<House> {
     nodes
 }
 
-async fn get(client: &Client, path: &str) -> Response {
+pub async fn get(client: &Client, path: &str) -> Response {
     client.try_send(Method::GET, path, "").await.unwrap()
 }
 
@@ -74,7 +74,7 @@ fn recorded(postgres: &Postgres) -> BTreeSet<String> {
     postgres.sql("fieldgate", sql).lines().map(str::to_owned).collect()
 }
 
-fn id(response: &Response) -> String {
+pub fn id(response: &Response) -> String {
     response.headers["fieldgate-disclosure-id"].to_str().unwrap().to_owned()
 }
 
@@ -101,7 +101,7 @@ async fn until_served(client: &Client, path: &str) -> Duration {
 }
 
 /// Waits until all is under the signed heads of the nodes that serve.
-async fn rest(postgres: &Postgres) {
+pub async fn rest(postgres: &Postgres) {
     let sql = "SELECT bool_and(t.size = coalesce(h.size, 0)) FROM fieldgate.tree t
         LEFT JOIN fieldgate.head h ON h.node = t.node";
     let began = Instant::now();
@@ -113,7 +113,7 @@ async fn rest(postgres: &Postgres) {
     }
 }
 
-fn told(house: &House, arguments: &[&str]) {
+pub fn told(house: &House, arguments: &[&str]) {
     let output = tokio::task::block_in_place(|| house.command(arguments));
     assert!(output.status.success(), "{output:?}");
 }
@@ -201,7 +201,7 @@ async fn a_suspension_counts_for_what_waits_for_its_entry_too() {
     nodes.into_iter().for_each(House::assert_clean);
 }
 
-async fn until(client: &Client, path: &str, status: StatusCode) {
+pub async fn until(client: &Client, path: &str, status: StatusCode) {
     let began = Instant::now();
     loop {
         let found = get(client, path).await.status;

@@ -11,6 +11,9 @@ pub const UNWITNESSED: &str = "ledger-unwitnessed";
 /// A verification found errors.
 pub const DAMAGED: &str = "ledger-damaged";
 
+/// Entries of other nodes do not come in.
+pub const UNGATHERED: &str = "fleet-ungathered";
+
 /// One kind of alert.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -58,6 +61,16 @@ const KINDS: &[Kind] = &[
               their place.",
         advice: "See that the witnesses run and can be reached. Where an age limit is set, disclosures stop when \
                  it is reached.",
+    },
+    Kind {
+        name: UNGATHERED,
+        severity: Critical,
+        title: "Entries of other nodes do not come in",
+        why: "What other gateways disclose is not seen here. Where their entries are not those that they have \
+              signed, somebody has changed the database.",
+        advice: "See what is wrong below. A database that is away comes back by itself; where entries are not those \
+                 that were signed, keep a copy of the database as it is, and compare it with the archive on that \
+                 node's disk.",
     },
     Kind {
         name: "enumeration",
@@ -204,6 +217,7 @@ pub fn sentence(name: &str, details: &Value) -> String {
         (UNWITNESSED, _) => {
             format!("{} of {} entries are witnessed.", number("witnessed"), number("size"))
         }
+        (UNGATHERED, _) => text("error"),
         (UNWRITABLE, _) => "Entries are not made durable.".to_owned(),
         _ => "See the details.".to_owned(),
     }

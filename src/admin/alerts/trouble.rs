@@ -9,10 +9,12 @@ use crate::ledger::{Log, Witnessed};
 use super::super::house::House;
 use super::super::store::{Raised, now};
 use super::super::work::Outcome;
-use super::kinds::{DAMAGED, UNWITNESSED, UNWRITABLE, kind};
+use super::kinds::{DAMAGED, UNGATHERED, UNWITNESSED, UNWRITABLE, kind};
 
 /// How long entries may go without witnesses; sooner where disclosures would stop sooner.
 const UNWITNESSED_AFTER: Duration = Duration::from_secs(15 * 60);
+/// How long entries of other nodes may not come in: a database that is started anew is no trouble.
+const UNGATHERED_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks at the witnesses' cosignatures.
 const PACE: Duration = Duration::from_secs(10);
 
@@ -21,6 +23,9 @@ const PACE: Duration = Duration::from_secs(10);
 pub struct Trouble {
     unwritable: Option<bool>,
     unwitnessed: Option<bool>,
+    ungathered: Option<bool>,
+    /// Since when other nodes' entries do not come in.
+    ungathered_since: Option<Instant>,
     witnesses_at: Option<Instant>,
     /// When the verification ended that was looked at last.
     verified: Option<i64>,
@@ -35,7 +40,17 @@ impl Trouble {
         let is_unwritable = !house.ledger.is_healthy();
         turn(house, UNWRITABLE, &mut self.unwritable, is_unwritable.then(|| json!({})))?;
         self.look_at_verification(house)?;
+        self.look_at_other_nodes(house)?;
         self.look_at_witnesses(house)
+    }
+
+    fn look_at_other_nodes(&mut self, house: &House) -> anyhow::Result<()> {
+        let trouble = house.gathering.as_ref().and_then(|gathering| gathering.trouble());
+        let since = trouble.as_ref().map(|_| self.ungathered_since.unwrap_or_else(Instant::now));
+        self.ungathered_since = since;
+        let lasts = since.is_some_and(|since| since.elapsed() >= UNGATHERED_AFTER);
+        let details = trouble.filter(|_| lasts).map(|error| json!({ "error": *error }));
+        turn(house, UNGATHERED, &mut self.ungathered, details)
     }
 
     fn look_at_verification(&mut self, house: &House) -> anyhow::Result<()> {

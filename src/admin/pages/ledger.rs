@@ -72,6 +72,31 @@ pub struct LedgerState {
     feeds: Vec<FeedState>,
     #[serde(flatten)]
     work: Jobs,
+    /// The fleet, where this gateway is a node of one.
+    pub fleet: Option<FleetState>,
+}
+
+/// The nodes of a fleet, as they are known here.
+#[derive(Serialize, ToSchema)]
+pub struct FleetState {
+    /// The name of this one.
+    node: String,
+    /// The pages show entries of all nodes; else of this one alone.
+    pub gathered: bool,
+    /// Entries of all nodes, where they are gathered.
+    size: u64,
+    nodes: Vec<FleetNode>,
+    /// What keeps entries of other nodes from being gathered.
+    pub trouble: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct FleetNode {
+    name: String,
+    /// Entries under signed heads, all of which were checked against the last one.
+    entries: u64,
+    /// The key of its heads.
+    key: String,
 }
 
 /// Work on the ledger.
@@ -167,7 +192,32 @@ pub fn state(house: &House) -> Result<LedgerState, Fault> {
         },
         feeds: house.feeds.states(),
         work: jobs(house),
+        fleet: fleet(house)?,
     })
+}
+
+fn fleet(house: &House) -> Result<Option<FleetState>, Fault> {
+    let Some(fleet) = &house.config.ledger.fleet else { return Ok(None) };
+    let mut state = FleetState {
+        node: fleet.node.clone(),
+        gathered: house.gathering.is_some(),
+        size: 0,
+        nodes: Vec::new(),
+        trouble: None,
+    };
+    if let Some(gathering) = &house.gathering {
+        let gathered = ledger::gathered(&house.read)?;
+        let node = |node: ledger::GatheredNode| FleetNode {
+            name: node.name,
+            entries: node.size,
+            key: node.verifier,
+        };
+        state.size = gathered.size;
+        state.nodes = gathered.nodes.into_iter().map(node).collect();
+        state.nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        state.trouble = gathering.trouble().map(|trouble| String::clone(&trouble));
+    }
+    Ok(Some(state))
 }
 
 fn jobs(house: &House) -> Jobs {

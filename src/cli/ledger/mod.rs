@@ -6,6 +6,7 @@ mod export;
 mod feeds;
 mod hold;
 mod keys;
+mod migrate;
 mod prove;
 mod prune;
 mod query;
@@ -43,6 +44,8 @@ enum Command {
     RotateKey(keys::Rotate),
     /// Destroy the subject key of an epoch that is over, so that nobody can link its entries to customers
     DestroyKey(keys::Destroy),
+    /// Take the ledger into the database of a fleet, with all proofs: once, before the gateway starts as its node
+    Migrate(migrate::Arguments),
     /// Keep entries for a legal case
     Hold(hold::Arguments),
     /// Delete the content of entries that need not be kept any more: a dry run, unless a plan is approved
@@ -66,6 +69,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
         Command::Key(arguments) => verifier::run(&arguments),
         Command::RotateKey(arguments) => keys::rotate(&arguments),
         Command::DestroyKey(arguments) => keys::destroy(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Hold(arguments) => hold::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -380,6 +380,33 @@ impl Statements {
         done.map(drop).map_err(|source| self.error(source))
     }
 
+    /// All that customers said, and all receipts, for a fleet that takes them over.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn everything(&self) -> Result<(Vec<Said>, Vec<[u8; 16]>), ConsentError> {
+        let read = || {
+            let sql = "SELECT s.customer, p.name, c.name, s.time, s.granted FROM statement s
+                LEFT JOIN named p ON p.number = s.purpose LEFT JOIN named c ON c.number = s.contractor";
+            let mut statement = self.connection.prepare(sql)?;
+            let said = statement.query_map([], |row| {
+                let customer: [u8; 16] = row.get(0)?;
+                Ok(Said {
+                    customer: crate::model::Hex::of(&customer).to_string(),
+                    purpose: row.get(1)?,
+                    contractor: row.get(2)?,
+                    time: row.get(3)?,
+                    granted: row.get(4)?,
+                })
+            })?;
+            let said = said.collect::<rusqlite::Result<Vec<Said>>>()?;
+            let mut statement = self.connection.prepare("SELECT id FROM receipt")?;
+            let receipts = statement.query_map([], |row| row.get(0))?;
+            Ok((said, receipts.collect::<rusqlite::Result<Vec<[u8; 16]>>>()?))
+        };
+        read().map_err(|source| self.error(source))
+    }
+
     fn has_taken(&self, receipt: &[u8; 16]) -> Result<bool, ConsentError> {
         let sql = "SELECT 1 FROM receipt WHERE id = ?1";
         let found = self

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, Table, presets};
 
 use super::super::view::View;
 use super::{ExportError, Row};
@@ -10,22 +10,28 @@ use super::{ExportError, Row};
 /// Rows whose widths are fitted to each other. A table of all rows would need all of them at once.
 const PAGE: usize = 1000;
 
-const HEADER: [&str; 8] = ["NUMBER", "TIME", "CONTRACTOR", "TASK", "REQUEST", "OUTCOME", "RECORDS", "FIELDS"];
+const HEADER: [&str; 9] =
+    ["NUMBER", "TIME", "CONTRACTOR", "TASK", "REQUEST", "OUTCOME", "RECORDS", "FIELDS", "NODE"];
+/// Shown where a fleet wrote the entries.
+const NODE: usize = 8;
 
 /// Writes pages of at most 1000 rows, the header once a page. Times are RFC 3339, UTC, with
 /// milliseconds. Control characters are replaced: an entry cannot steer a terminal.
 pub(super) struct Pages<W: Write> {
     out: W,
     page: Table,
+    /// An entry on the page says which node wrote it.
+    nodes: bool,
     written: bool,
 }
 
 impl<W: Write> Pages<W> {
     pub fn new(out: W) -> Self {
-        Self { out, page: page(), written: false }
+        Self { out, page: page(), nodes: false, written: false }
     }
 
     pub fn entry(&mut self, row: &Row) -> Result<(), ExportError> {
+        self.nodes |= row.view().is_some_and(|view| view.node.is_some());
         self.page.add_row(cells(row));
         if self.page.row_count() == PAGE { self.write() } else { Ok(()) }
     }
@@ -39,7 +45,10 @@ impl<W: Write> Pages<W> {
     }
 
     fn write(&mut self) -> Result<(), ExportError> {
-        let page = std::mem::replace(&mut self.page, page());
+        let mut page = std::mem::replace(&mut self.page, page());
+        if let Some(column) = page.column_mut(NODE).filter(|_| !std::mem::take(&mut self.nodes)) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
         self.written = true;
         for line in page.lines() {
             writeln!(self.out, "{}", line.trim_end())?;
@@ -55,10 +64,10 @@ fn page() -> Table {
     table
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; 9] {
     let number = row.number.to_string();
     let Some((time, view)) = &row.entry else {
-        let mut cells = [const { String::new() }; 8];
+        let mut cells = [const { String::new() }; 9];
         cells[0] = number;
         cells[5] = row.outcome().to_owned();
         return cells;
@@ -73,6 +82,7 @@ fn cells(row: &Row) -> [String; 8] {
         shown(&outcome(view)),
         records(view),
         if view.fields.is_empty() { String::new() } else { view.fields.len().to_string() },
+        shown(view.node.as_deref().unwrap_or_default()),
     ]
 }
 

@@ -29,7 +29,7 @@ use super::note::{Signer, Verifier};
 use super::postgres::{Database, Heads, PostgresTail, Sealed};
 
 use progress::Progress;
-pub use progress::{Gathered, gathered};
+pub use progress::{Gathered, GatheredNode, gathered};
 use runs::{Run, Runs};
 pub use runs::{Origin, Origins, Walk};
 

@@ -142,6 +142,11 @@ impl Changes {
         &self.name
     }
 
+    /// Whether this node has begun to write its entries there.
+    pub fn has_written(&self) -> bool {
+        self.size_file().exists()
+    }
+
     /// Where a node remembers how many entries were acknowledged.
     pub(super) fn size_file(&self) -> PathBuf {
         self.memory.with_extension("size")

@@ -33,7 +33,8 @@ pub struct PostgresJournal {
     known: u64,
     times: Vec<i64>,
     hashes: Vec<Hash>,
-    leaves: Vec<Vec<u8>>,
+    /// None where the content was pruned.
+    leaves: Vec<Option<Vec<u8>>>,
 }
 
 /// What became of a batch.
@@ -111,7 +112,14 @@ impl PostgresJournal {
     pub fn stage(&mut self, leaf: Vec<u8>, time: i64) {
         self.hashes.push(merkle::leaf_hash(&leaf));
         self.times.push(time);
-        self.leaves.push(leaf);
+        self.leaves.push(Some(leaf));
+    }
+
+    /// The same of an entry of which only the hash is left.
+    pub fn stage_pruned(&mut self, hash: Hash, time: i64) {
+        self.hashes.push(hash);
+        self.times.push(time);
+        self.leaves.push(None);
     }
 
     /// Forgets the batch in work.

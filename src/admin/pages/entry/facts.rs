@@ -32,7 +32,7 @@ pub struct FieldOf {
 }
 
 /// Members that have a place of their own on the page. All others are shown by their names.
-const PLACED: [&str; 43] = [
+const PLACED: [&str; 44] = [
     "v",
     "kind",
     "id",
@@ -40,6 +40,7 @@ const PLACED: [&str; 43] = [
     "salt",
     "index",
     "sequence",
+    "node",
     "contractor",
     "credential",
     "method",
@@ -103,6 +104,7 @@ impl Facts {
 
     fn people(&mut self, view: &View, content: &Value) {
         self.add("When", Some(words::time(view.time)));
+        self.add("Node", view.node.as_ref().map(|node| format!("{node}, its entry {}", view.index)));
         self.text("Who", &view.by);
         self.add("With the role", content["role"].as_str());
         self.text("Did what", &view.action);

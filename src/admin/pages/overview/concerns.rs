@@ -61,6 +61,14 @@ fn ledger(house: &House, overview: &Overview, found: &mut Vec<Concern>) -> Resul
     if !overview.ledger.healthy {
         add(found, Gravity::Bad, "/ledger", "The ledger cannot be written: nothing is disclosed");
     }
+    if let Some(fleet) = &overview.ledger.fleet {
+        if let Some(trouble) = &fleet.trouble {
+            add(found, Gravity::Bad, "/ledger#fleet", format!("Entries of other nodes do not come in: {trouble}"));
+        }
+        if !fleet.gathered {
+            add(found, Gravity::Warn, "/ledger#fleet", "These pages show the entries of this node alone");
+        }
+    }
     if let Some(last) = house.store.last_verification()?.filter(|last| last.found.errors > 0) {
         let errors = words::count(last.found.errors, "error", "errors");
         add(found, Gravity::Bad, "/ledger", format!("The last verification of the ledger found {errors}"));
