@@ -17,15 +17,13 @@ use super::fleet;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Signs the gathered ledger's heads: the node's key, under a name of its own, so that no head of one can pass for one
-/// of the other.
+/// Signs the gathered ledger's heads: the node's key, under another name.
 ///
 /// # Errors
 /// Where the key cannot be used.
 pub fn signer(files: &config::Ledger) -> anyhow::Result<Signer> {
     let own = ledger::signer(&files.signing_key, files.origin.as_deref())?;
-    let origin = format!("{}/fleet", own.verifier().name());
-    Ok(ledger::signer(&files.signing_key, Some(&origin))?)
+    Ok(ledger::signer(&files.signing_key, Some(&ledger::gathered_name(own.verifier().name())))?)
 }
 
 /// Gathers behind requests, where the configuration wants it.

@@ -86,7 +86,7 @@ pub use entry::{
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest, ocsf_event, ocsf_gone};
-pub use gathered::{GatherState, Gathered, GatheredNode, Gathering, Origin, Origins, gathered, place as gathered_place};
+pub use gathered::{GatherState, Gathered, GatheredNode, Gathering, Origin, Origins, gathered, name as gathered_name, place as gathered_place};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{
     KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer,

@@ -22,6 +22,7 @@ mod drift;
 mod endpoints;
 mod feeds;
 mod fleet;
+mod gathered;
 mod hygiene;
 mod identity;
 mod leaks;

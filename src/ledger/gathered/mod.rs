@@ -53,6 +53,20 @@ pub struct Gathering {
     _lock: WriterLock,
 }
 
+/// What the names of gathered ledgers end with.
+const NAME: &str = "/fleet";
+
+/// The name under which the heads of a gathered ledger are signed, by a node whose own ledger has this name: no head of
+/// one can pass for one of the other.
+pub fn name(own: &str) -> String {
+    format!("{own}{NAME}")
+}
+
+/// Whether a ledger of this name is a gathered one.
+pub fn is_name(name: &str) -> bool {
+    name.ends_with(NAME)
+}
+
 /// Where the index of the gathered ledger is, beside that of the node at `path`.
 pub fn place(path: &Path) -> PathBuf {
     path.with_extension("fleet.db")
