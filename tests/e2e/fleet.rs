@@ -26,7 +26,7 @@ disclose = ["@.name"]
 /// The keys that all nodes have.
 const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
 
-fn config(postgres: &Postgres, port: u16, node: &str) -> String {
+pub fn config(postgres: &Postgres, port: u16, node: &str) -> String {
     let password = postgres.password_file("of the gateway");
     let table = format!(
         "[ledger]\nstore = \"postgres://gateway@127.0.0.1:{port}/fieldgate\"\n[ledger.postgres]\n\
@@ -36,7 +36,7 @@ fn config(postgres: &Postgres, port: u16, node: &str) -> String {
     CONFIG.replace("[ledger]\n", &table)
 }
 
-async fn closed(postgres: &Postgres, port: u16, node: &str, rules: &str) -> House {
+pub async fn closed(postgres: &Postgres, port: u16, node: &str, rules: &str) -> House {
     let house = House::closed(&config(postgres, port, node), &[("parcelco", rules)]).await;
     for number in 1..100 {
         house
@@ -48,7 +48,7 @@ async fn closed(postgres: &Postgres, port: u16, node: &str, rules: &str) -> Hous
 }
 
 /// So many nodes.
-async fn fleet(postgres: &Postgres, count: usize, rules: &str) -> Vec<House> {
+pub async fn fleet(postgres: &Postgres, count: usize, rules: &str) -> Vec<House> {
     let mut nodes: Vec<House> = Vec::new();
     for number in 0..count {
         let mut house = closed(postgres, postgres.port, &format!("node-{number}"), rules).await;
@@ -87,7 +87,7 @@ fn assert_whole(postgres: &Postgres) {
 }
 
 /// Asks until it is served again; how long that took.
-async fn until_served(client: &Client, path: &str) -> Duration {
+pub async fn until_served(client: &Client, path: &str) -> Duration {
     let began = Instant::now();
     loop {
         match client.try_send(Method::GET, path, "").await {

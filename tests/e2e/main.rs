@@ -25,6 +25,7 @@ mod fleet;
 mod hygiene;
 mod identity;
 mod leaks;
+mod leases;
 mod ledger;
 mod legal;
 mod limits;

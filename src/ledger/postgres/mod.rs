@@ -6,14 +6,17 @@
 //! said have changed and the node does not know it yet.
 //!
 //! **How.** `journal` commits batches, `tail` reads them back for the node's own archive and index, which stay on
-//! its disk and can be made anew; `changes` brings what one node is told to all; `schema` makes the tables.
+//! its disk and can be made anew; `changes` brings what one node is told to all; `leases` fills each `stock` of requests
+//! that this node may let in; `schema` makes the tables.
 //!
 //! **Trusts** the database to keep what it acknowledged, as long as it says that it syncs; an older copy of it is
 //! told by the node's archive.
 
 mod changes;
 mod journal;
+mod leases;
 mod schema;
+mod stock;
 mod tail;
 
 use std::path::PathBuf;
@@ -37,7 +40,9 @@ use super::error::StoreError;
 
 pub use changes::{Change, Changes, NotTaken, Said, Take};
 pub use journal::{Committed, PostgresJournal};
+pub use leases::Leases;
 pub use schema::{Migrated, migrate};
+pub use stock::{Denied, Stock};
 pub use tail::{NodeState, PostgresTail, nodes};
 
 /// To connect, and for one statement.
