@@ -24,7 +24,7 @@ disclose = ["@.name"]
 "#;
 
 /// The keys that all nodes have.
-const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
+pub const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
 
 pub fn config(postgres: &Postgres, port: u16, node: &str) -> String {
     let password = postgres.password_file("of the gateway");
@@ -64,7 +64,7 @@ pub async fn fleet(postgres: &Postgres, count: usize, rules: &str) -> Vec<House>
     nodes
 }
 
-async fn get(client: &Client, path: &str) -> Response {
+pub async fn get(client: &Client, path: &str) -> Response {
     client.try_send(Method::GET, path, "").await.unwrap()
 }
 
@@ -79,7 +79,7 @@ fn id(response: &Response) -> String {
 }
 
 /// Each tree has as many entries as it says, numbered without gaps.
-fn assert_whole(postgres: &Postgres) {
+pub fn assert_whole(postgres: &Postgres) {
     let sql = "SELECT count(*) FROM fieldgate.tree t WHERE t.size <> (SELECT count(*) FROM fieldgate.entry e
         WHERE e.node = t.node) OR t.size <> (SELECT coalesce(max(position) + 1, 0) FROM fieldgate.entry e
         WHERE e.node = t.node)";
@@ -113,7 +113,7 @@ async fn rest(postgres: &Postgres) {
     }
 }
 
-fn told(house: &House, arguments: &[&str]) {
+pub fn told(house: &House, arguments: &[&str]) {
     let output = tokio::task::block_in_place(|| house.command(arguments));
     assert!(output.status.success(), "{output:?}");
 }

@@ -16,6 +16,7 @@ mod codings;
 mod consent;
 mod crash;
 mod crowd;
+mod database;
 mod demonstration;
 mod disclosure;
 mod drift;

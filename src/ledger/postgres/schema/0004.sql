@@ -85,9 +85,111 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Counts customers for one draft after the other, as `admit` does for one; of those whose customers would be too many,
+-- there is no row. Where a draft's names end is in `p_ends`.
+CREATE FUNCTION fieldgate.admit_all(p_days integer[], p_contractors text[], p_most bigint[], p_ends integer[],
+    p_names bytea[]) RETURNS TABLE (place integer, fresh bigint, remaining bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    v_from integer := 1;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'transactions must be read committed';
+    END IF;
+    PERFORM set_config('synchronous_commit', 'off', true);
+    -- In one order everywhere: no two nodes wait for each other.
+    INSERT INTO fieldgate.customers (day, contractor)
+        SELECT u.d, u.c FROM (SELECT DISTINCT d, c FROM unnest(p_days, p_contractors) a (d, c)) u
+        ORDER BY u.d, u.c COLLATE "C" ON CONFLICT DO NOTHING;
+    PERFORM FROM fieldgate.customers k
+        WHERE (k.day, k.contractor) IN (SELECT d, c FROM unnest(p_days, p_contractors) a (d, c))
+        ORDER BY k.day, k.contractor COLLATE "C" FOR UPDATE;
+    FOR i IN 1..cardinality(p_days) LOOP
+        SELECT a.fresh, a.remaining INTO fresh, remaining
+            FROM fieldgate.admit(p_days[i], p_contractors[i], p_names[v_from:p_ends[i]], p_most[i]) a;
+        IF FOUND THEN
+            place := i;
+            RETURN NEXT;
+        END IF;
+        v_from := p_ends[i] + 1;
+    END LOOP;
+END $$;
+
+-- Each change names all before it: of two histories that are as long, a node tells its own.
+ALTER TABLE fieldgate.change ADD COLUMN chain bytea; -- SHA-256 of the chain before it and the body
+ALTER TABLE fieldgate.shared ADD COLUMN chain bytea NOT NULL DEFAULT ''; -- of the last change
+DO $$
+DECLARE
+    v_chain bytea := '';
+    c       record;
+BEGIN
+    FOR c IN SELECT number, body FROM fieldgate.change ORDER BY number LOOP
+        v_chain := sha256(v_chain || convert_to(c.body, 'UTF8'));
+        UPDATE fieldgate.change SET chain = v_chain WHERE number = c.number;
+    END LOOP;
+    UPDATE fieldgate.shared SET chain = v_chain;
+END $$;
+ALTER TABLE fieldgate.change ALTER COLUMN chain SET NOT NULL;
+
+-- As before, and 'overtaken' also where the last change is another one than the node knows by that number.
+DROP FUNCTION fieldgate.append(integer, bigint, bigint, bigint[], bytea[], bytea[]);
+CREATE FUNCTION fieldgate.append(p_node integer, p_size bigint, p_known bigint, p_chain bytea, p_times bigint[],
+    p_hashes bytea[], p_leaves bytea[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v_number bigint;
+    v_chain  bytea;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'transactions must be read committed';
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(7013490002);
+    SELECT s.number, s.chain INTO v_number, v_chain FROM fieldgate.shared s;
+    IF v_number <> p_known OR v_chain <> p_chain THEN
+        RETURN 'overtaken';
+    END IF;
+    UPDATE fieldgate.tree t SET size = p_size + cardinality(p_leaves) WHERE t.node = p_node AND t.size = p_size;
+    IF NOT FOUND THEN
+        RETURN 'moved';
+    END IF;
+    INSERT INTO fieldgate.entry (node, position, time, hash, leaf)
+        SELECT p_node, p_size + e.n - 1, e.time, e.hash, e.leaf
+        FROM unnest(p_times, p_hashes, p_leaves) WITH ORDINALITY AS e (time, hash, leaf, n);
+    RETURN 'whole';
+END $$;
+
+-- As before, by a node that knows the last change or one before it.
+DROP FUNCTION fieldgate.tell(integer, bigint, text, bytea[], text[]);
+CREATE FUNCTION fieldgate.tell(p_node integer, p_known bigint, p_chain bytea, p_body text, p_receipts bytea[],
+    p_events text[]) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_number bigint;
+    v_chain  bytea;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'transactions must be read committed';
+    END IF;
+    PERFORM pg_advisory_xact_lock(7013490002);
+    SELECT s.number, s.chain INTO v_number, v_chain FROM fieldgate.shared s;
+    IF v_number < p_known OR p_known > 0
+        AND NOT EXISTS (SELECT FROM fieldgate.change c WHERE c.number = p_known AND c.chain = p_chain) THEN
+        RAISE EXCEPTION 'an older copy of the database was put back';
+    END IF;
+    IF EXISTS (SELECT FROM fieldgate.receipt r WHERE r.id = ANY (p_receipts)) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO fieldgate.receipt SELECT DISTINCT r FROM unnest(p_receipts) r;
+    v_chain := sha256(v_chain || convert_to(p_body, 'UTF8'));
+    UPDATE fieldgate.shared SET number = number + 1, chain = v_chain RETURNING number INTO v_number;
+    INSERT INTO fieldgate.change (number, node, body, chain) VALUES (v_number, p_node, p_body, v_chain);
+    INSERT INTO fieldgate.pending (node, event) SELECT p_node, e FROM unnest(p_events) e;
+    NOTIFY fieldgate_change;
+    RETURN true;
+END $$;
+
 GRANT SELECT, INSERT, UPDATE ON fieldgate.bucket TO fieldgate_gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON fieldgate.held TO fieldgate_gateway;
 REVOKE ALL ON FUNCTION fieldgate.lease(text[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[])
     FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fieldgate.lease(text[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[])
-    TO fieldgate_gateway;
+GRANT EXECUTE ON FUNCTION fieldgate.lease(text[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]),
+    fieldgate.admit_all(integer[], text[], bigint[], integer[], bytea[]),
+    fieldgate.append(integer, bigint, bigint, bytea, bigint[], bytea[], bytea[]),
+    fieldgate.tell(integer, bigint, bytea, text, bytea[], text[]) TO fieldgate_gateway;
