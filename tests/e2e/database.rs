@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fieldgate::authority::Authority;
 use http::StatusCode;
 
-use crate::fleet::{SHARED, assert_whole, closed, config, fleet, get, told, until_served};
+use crate::fleet::{CONSENT, SHARED, assert_whole, closed, config, fleet, get, told, until_served};
 use crate::support::postgres::Postgres;
 use crate::support::{Answer, CONFIG, House, RULES, order};
 
@@ -82,10 +82,10 @@ async fn the_database_is_spoken_to_where_its_certificate_says_so_and_nowhere_els
     house.assert_clean();
 
     for (host, ca, identity, words) in [
-        ("localhost", other.certificate("company-ca"), identity(&ours), "UnknownIssuer"),
+        ("localhost", other.certificate("company-ca"), identity(&ours), "invalid peer certificate"),
         ("127.0.0.1", ca.clone(), identity(&ours), "not valid for name"),
         ("localhost", ca.clone(), None, "requires a valid client certificate"),
-        ("localhost", ca.clone(), identity(&other), "UnknownCA"),
+        ("localhost", ca.clone(), identity(&other), "received fatal alert"),
     ] {
         let house = with_tls(host, postgres.port, &ca, identity).await;
         let said = refusal(&house);
@@ -146,11 +146,11 @@ async fn another_password_in_the_file_is_taken_up_without_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_was_lost_is_missed_though_another_one_has_its_number() {
     let mut postgres = tokio::task::block_in_place(Postgres::start);
-    let mut nodes = fleet(&postgres, 2, RULES).await;
-    let reason = ["--by", "otto", "--reason", "lost"];
-    told(&nodes[0], &[&["suspend", "helpdesk"], &reason[..]].concat());
-    told(&nodes[0], &[&["resume", "helpdesk"], &reason[..]].concat());
-    assert_eq!(get(&nodes[1].parcelco(), "/orders/1").await.status, StatusCode::OK);
+    let rules = format!("{RULES}{CONSENT}");
+    let mut nodes = fleet(&postgres, 2, &rules).await;
+    let said = ["--purpose", "marketing-mail", "--by", "anna", "--source", "form"];
+    told(&nodes[0], &[&["subject", "grant", "PLANTED-1"], &said[..]].concat());
+    until_served(&nodes[1].parcelco(), "/orders/1").await;
     tokio::task::block_in_place(|| {
         postgres.end();
         postgres.copy("data", "older");
@@ -165,8 +165,8 @@ async fn a_change_that_was_lost_is_missed_though_another_one_has_its_number() {
     };
     // The other node hears of it, and makes no entry until it is gone.
     until_served(&nodes[0].parcelco(), "/orders/1").await;
-    told(&nodes[0], &[&["suspend", "parcelco"], &reason[..]].concat());
-    knows(&nodes[1], "3 ").await;
+    told(&nodes[0], &[&["subject", "withdraw", "PLANTED-1"], &said[..]].concat());
+    knows(&nodes[1], "2 ").await;
     nodes[0].kill();
     tokio::task::block_in_place(|| {
         postgres.end();
@@ -176,30 +176,30 @@ async fn a_change_that_was_lost_is_missed_though_another_one_has_its_number() {
     });
     nodes[1].logged("an older copy was put back").await;
     // A node that never heard of it.
-    let mut third = closed(&postgres, postgres.port, "node-2", RULES).await;
+    let mut third = closed(&postgres, postgres.port, "node-2", &rules).await;
     std::fs::create_dir_all(third.path("ledger")).unwrap();
     for key in SHARED {
         std::fs::copy(nodes[1].path(key), third.path(key)).unwrap();
     }
     tokio::task::block_in_place(|| third.open());
-    told(&third, &[&["suspend", "helpdesk"], &reason[..]].concat());
-    knows(&third, "3 ").await;
-    assert_eq!(get(&third.parcelco(), "/orders/1").await.status, StatusCode::OK);
+    told(&third, &[&["subject", "grant", "PLANTED-2"], &said[..]].concat());
+    knows(&third, "2 ").await;
+    until_served(&third.parcelco(), "/orders/1").await;
 
-    nodes[1].logged("change 3 of suspensions and consent is another one").await;
+    nodes[1].logged("change 2 of suspensions and consent is another one").await;
     let client = nodes[1].parcelco();
-    for _ in 0..5 {
-        let refused = get(&client, "/orders/1").await;
+    for path in ["/persons/1", "/orders/1", "/persons/1", "/orders/1"] {
+        let refused = get(&client, path).await;
         assert!(!refused.status.is_success(), "{refused:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let output =
-        tokio::task::block_in_place(|| nodes[1].command(&[&["resume", "parcelco"], &reason[..]].concat()));
+    let withdraw = [&["subject", "withdraw", "PLANTED-2"], &said[..]].concat();
+    let output = tokio::task::block_in_place(|| nodes[1].command(&withdraw));
     assert!(!output.status.success(), "{output:?}");
     nodes[1].kill();
     let said = refusal(&nodes[1]);
-    assert!(said.contains("change 3 of suspensions and consent is another one"), "{said}");
-    assert_eq!(postgres.sql("fieldgate", "SELECT number FROM fieldgate.shared"), "3");
+    assert!(said.contains("change 2 of suspensions and consent is another one"), "{said}");
+    assert_eq!(postgres.sql("fieldgate", "SELECT number FROM fieldgate.shared"), "2");
     assert_whole(&postgres);
 }
 

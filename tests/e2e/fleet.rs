@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{Postgres, Wire};
 use crate::support::{Answer, CONFIG, Client, House, RULES, Response, has_word, order};
 
-const CONSENT: &str = r#"
+pub const CONSENT: &str = r#"
 [[task]]
 id = "newsletter"
 purpose = "Send the newsletter"

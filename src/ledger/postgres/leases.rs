@@ -44,47 +44,68 @@ impl Leases {
         asked.filter_map(|stock| stock.gather().map(|ask| (stock, ask))).collect()
     }
 
-    /// Fills stocks as long as it is driven.
+    /// Fills stocks as long as it is driven, by a connection of its own.
     pub async fn run(self: Arc<Self>, database: Database) {
-        let (mut connection, mut trouble) = (None, String::new());
+        let (mut open, mut trouble) = (None, String::new());
         loop {
-            let _ = tokio::time::timeout(TICK, self.wake.notified()).await;
-            let mut asked = self.gather();
-            if asked.is_empty() {
-                continue;
+            if let Err(error) = self.turn(&database, &mut open).await {
+                let text = error.to_string();
+                if text != trouble {
+                    tracing::warn!(%error, "the rates of the fleet are not known: requests are refused");
+                    trouble = text;
+                }
+                // Who came while there was no connection waits for nothing.
+                self.gather().iter().for_each(|(stock, _)| stock.fail());
+                tokio::time::sleep(PAUSE).await;
+            } else if open.is_some() {
+                trouble.clear();
             }
-            let answer = match connection.take() {
-                // One that was cut since says nothing about the database.
-                Some(old) => match lease(&database, Some(old), &asked).await {
-                    Err(DatabaseError::Connection(_)) => {
-                        again(&mut asked);
-                        lease(&database, None, &asked).await
-                    }
-                    answer => answer,
-                },
-                None => lease(&database, None, &asked).await,
+        }
+    }
+
+    /// One question, once there is a connection and somebody wants something.
+    async fn turn(&self, database: &Database, open: &mut Option<Open>) -> Result<(), DatabaseError> {
+        // It is made before a request needs it.
+        let connection = match open.take().filter(|(client, _)| !client.is_closed()) {
+            Some(connection) => connection,
+            None => connect(database).await?,
+        };
+        let _ = tokio::time::timeout(TICK, self.wake.notified()).await;
+        let mut asked = self.gather();
+        if asked.is_empty() {
+            *open = Some(connection);
+            return Ok(());
+        }
+        let mut answer = lease(connection, &asked).await;
+        // A connection that was cut since says nothing about the database.
+        if let Err(DatabaseError::Connection(_)) = answer {
+            again(&mut asked);
+            answer = match connect(database).await {
+                Ok(connection) => lease(connection, &asked).await,
+                Err(error) => Err(error),
             };
-            match answer {
-                Ok((open, rows)) => {
-                    connection = Some(open);
-                    trouble.clear();
-                    settle(&asked, &rows);
-                }
-                Err(error) => {
-                    asked.iter().for_each(|(stock, _)| stock.fail());
-                    let text = error.to_string();
-                    if text != trouble {
-                        tracing::warn!(%error, "the rates of the fleet are not known: requests are refused");
-                        trouble = text;
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
+        }
+        match answer {
+            Ok((connection, rows)) => {
+                *open = Some(connection);
+                settle(&asked, &rows);
+                Ok(())
+            }
+            Err(error) => {
+                asked.iter().for_each(|(stock, _)| stock.fail());
+                Err(error)
             }
         }
     }
 }
 
 type Open = (Client, Statement);
+
+async fn connect(database: &Database) -> Result<Open, DatabaseError> {
+    let client = database.connect(None).await?;
+    let statement = within(ANSWER, async { Ok(client.prepare(LEASE).await?) }).await?;
+    Ok((client, statement))
+}
 
 /// The same question once more: the database may have heard it, so that nothing is given back twice.
 fn again(asked: &mut [Asked]) {
@@ -93,19 +114,8 @@ fn again(asked: &mut [Asked]) {
     }
 }
 
-async fn lease(
-    database: &Database,
-    open: Option<Open>,
-    asked: &[Asked],
-) -> Result<(Open, Vec<Row>), DatabaseError> {
-    let (client, statement) = match open {
-        Some(open) => open,
-        None => {
-            let client = database.connect(None).await?;
-            let statement = within(ANSWER, async { Ok(client.prepare(LEASE).await?) }).await?;
-            (client, statement)
-        }
-    };
+async fn lease(open: Open, asked: &[Asked]) -> Result<(Open, Vec<Row>), DatabaseError> {
+    let (client, statement) = open;
     let of = |number: fn(&Asked) -> i64| asked.iter().map(number).collect::<Vec<i64>>();
     let names: Vec<&str> = asked.iter().map(|(stock, _)| stock.name.as_str()).collect();
     let (holders, turns) = (of(|(stock, _)| stock.holder), of(|(_, ask)| ask.turn));

@@ -11,8 +11,8 @@ use tokio::time::timeout_at;
 
 /// So long what was taken may be used; the database counts on it for longer.
 const LIFE: Duration = Duration::from_secs(1);
-/// So long a request waits for the database.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// So long a request waits for the database: where a connection was cut, until there is another one.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// An empty bucket is not asked again sooner, and again at the latest: another node may have given back.
 const PAUSE: Duration = Duration::from_millis(10);
 const DOUBT: Duration = Duration::from_secs(1);
