@@ -118,7 +118,8 @@ impl Stock {
             left: AtomicU64::new(0),
             quiet: AtomicU64::new(0),
             refilled: AtomicU64::new(0),
-            target: AtomicU32::new(1),
+            // Where much is allowed, much may be asked at once.
+            target: AtomicU32::new((batch as u32 / 8).max(1)),
             leased: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
             wanted: AtomicBool::new(false),
@@ -349,6 +350,20 @@ mod tests {
         let threads: Vec<_> = (0..4).map(|_| count(Arc::clone(&stock))).collect();
         let drawn: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
         assert_eq!(drawn, 10_000);
+    }
+
+    #[test]
+    fn a_request_that_finds_a_token_allocates_nothing() {
+        let stock = stock(Duration::from_micros(10), 100_000);
+        stock.settle(Ask { turn: 1, wanted: 1000, kept: 0, back: 0, asked: 0 }, grant(1000));
+        let used = allocation_counter::measure(|| {
+            for _ in 0..1000 {
+                let mut taking = pin!(stock.take());
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(taking.as_mut().poll(&mut context).is_ready());
+            }
+        });
+        assert_eq!((used.count_total, stock.draw()), (0, None));
     }
 
     #[test]
