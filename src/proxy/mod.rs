@@ -306,11 +306,10 @@ impl Gateway {
         body: &mut Incoming,
     ) -> Result<record::Recorded, Refused> {
         let mut permit = authorize::authorize(caller, head)?;
+        let drawn =
+            if self.ledger.is_healthy() { permit.draw().await } else { Err(Refusal::LedgerUnavailable) };
         meter.stage(Stage::Decide);
-        if !self.ledger.is_healthy() {
-            return Err(permit.refused(Refusal::LedgerUnavailable));
-        }
-        permit.draw().await.map_err(|refusal| permit.refused(refusal))?;
+        drawn.map_err(|refusal| permit.refused(refusal))?;
         let refused = |refusal| permit.refused(refusal);
         let upstream =
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
