@@ -288,7 +288,12 @@ impl Server {
         let gateway =
             Gateway::new(plan, Arc::clone(&suspended), upstreams, Arc::clone(&ledger), epoch, watcher, body);
         let (traces, exporter) = otlp::tracing(&config.telemetry)?;
-        let gateway = gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents));
+        let mut gateway =
+            gateway.with_hosts(config.listen.hosts.clone()).with_consents(Arc::clone(&consents));
+        if let Some(shared) = &shared {
+            gateway = gateway.with_leases(&shared.leases);
+            tending.spawn(Arc::clone(&shared.leases).run(shared.changes.database().clone()));
+        }
         let gateway = Arc::new(gateway.with_tracing(Arc::clone(&traces)));
         let mut figures = Figures::default();
         figures.collect(gateway.requests());

@@ -40,7 +40,8 @@
 //!    and the plan that this request is decided by to its end.
 //! 3. `authorize` finds task and route, checks agreement, method, query and limits, and gives a
 //!    `Permit`.
-//! 4. A ledger that is known to be sick ends the request here, before the upstream is called.
+//! 4. A ledger that is known to be sick ends the request here, before the upstream is called. In a fleet, the request
+//!    is then taken from what all nodes may let in.
 //! 5. `forward` builds the upstream request from allow-lists and gives the answer as it arrives, its
 //!    codings undone, bounded in size and time. [`transport`] picks an endpoint and a connection, which the
 //!    request moves on by itself.

@@ -7,7 +7,7 @@ use tokio_postgres::config::SslMode;
 
 use crate::config;
 use crate::ledger::{
-    self, Change, Changes, ConsentOrder, Consents, Database, Draft, Ledger, News, OwnKind, Saying,
+    self, Change, Changes, ConsentOrder, Consents, Database, Draft, Leases, Ledger, News, OwnKind, Saying,
     Suspension, SuspensionAction, SuspensionEvent, Suspensions,
 };
 use crate::model::RequestId;
@@ -21,6 +21,8 @@ pub struct Shared {
     pub changes: Arc<Changes>,
     pub consents: Arc<Consents>,
     pub suspended: Arc<Suspended>,
+    /// Of requests that all nodes may let in, this node's part.
+    pub leases: Arc<Leases>,
     /// Orders come one after the other.
     turn: tokio::sync::Mutex<()>,
 }
@@ -60,7 +62,8 @@ pub async fn join(files: &config::Ledger, fleet: &config::Fleet, keys: &Keys) ->
     let place = database.place();
     let changes =
         Changes::join(database, &fleet.node, &verifier, &seals, memory, take).await.context(place)?;
-    Ok(Shared { changes, consents, suspended, turn: tokio::sync::Mutex::default() })
+    let (leases, turn) = (Arc::default(), tokio::sync::Mutex::default());
+    Ok(Shared { changes, consents, suspended, leases, turn })
 }
 
 /// What customers said, for a command: out of the files, or in a fleet out of the database.

@@ -40,6 +40,10 @@ pub enum StoreError {
         "the database knows of {found} changes of suspensions and consent, and {known} were in force here: an older copy was put back; put the newest copy back"
     )]
     OlderChanges { found: u64, known: u64 },
+    #[error(
+        "change {0} of suspensions and consent is another one in the database than was in force here: a copy without the newest changes was put back or took over, and was written on; put the newest copy back"
+    )]
+    OtherChanges(u64),
     #[error("change {0} of the fleet is not understood; use a newer program")]
     ChangeUnknown(u64),
     #[error(

@@ -56,6 +56,13 @@ impl Known {
         draft.time.div_euclid(MICROS_PER_DAY).clamp(self.day - 1, self.day)
     }
 
+    /// Whether the contractor has not seen all of the draft's subjects in its day.
+    pub fn is_news(&self, draft: &Draft) -> bool {
+        let Some(contractor) = draft.contractor.as_deref() else { return false };
+        let seen = self.subjects.get(&(self.day_of(draft), contractor.to_owned()));
+        draft.subjects().any(|subject| seen.is_none_or(|seen| !seen.contains(subject)))
+    }
+
     /// Counts the draft's subjects for its day; `None` (and nothing counted) where they would be too many.
     pub fn admit(&mut self, draft: &Draft) -> Option<Admitted> {
         let Some(contractor) = draft.contractor.as_deref() else {
@@ -97,19 +104,9 @@ impl Known {
         self.undo.clear();
     }
 
-    /// What the batch in work has changed so far.
-    pub fn mark(&self) -> usize {
-        self.undo.len()
-    }
-
     /// The batch is not on the disk.
     pub fn take_back(&mut self) {
-        self.take_back_to(0);
-    }
-
-    /// What the batch in work has changed behind a mark is not so.
-    pub fn take_back_to(&mut self, mark: usize) {
-        for undo in self.undo.split_off(mark) {
+        for undo in std::mem::take(&mut self.undo) {
             match undo {
                 Undo::Sequence(contractor) => {
                     self.sequences.entry(contractor).and_modify(|sequence| *sequence -= 1);

@@ -12,7 +12,7 @@ use super::journal::{self, Sync};
 use super::known::{Admitted, Known};
 use super::log;
 use super::merkle;
-use super::postgres::{Changes, Committed, PostgresJournal, PostgresTail};
+use super::postgres::{Asked, Changes, Committed, PostgresJournal, PostgresTail};
 
 /// Which of them.
 #[derive(Clone)]
@@ -29,6 +29,15 @@ pub enum Store {
 pub enum Journal {
     Disk(journal::Journal),
     Fleet(Box<PostgresJournal>),
+}
+
+/// How a draft's customers are counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Count {
+    /// As this node knows them.
+    Here,
+    /// As all nodes have counted them; `None`, and nothing counted, where they would be too many.
+    All(Option<Admitted>),
 }
 
 /// Reads entries back, one after the other.
@@ -146,26 +155,38 @@ impl Journal {
         draft.discloses && journal.suspends(contractor)
     }
 
-    /// Counts the draft's customers for its day; `None`, and nothing counted, where they would be too many.
+    /// Counts the customers of a batch's drafts, in their order, where nodes count together.
     ///
     /// # Errors
     /// Where nobody can be asked.
-    pub fn admit(&mut self, known: &mut Known, draft: &Draft) -> Result<Option<Admitted>, StoreError> {
-        let mark = known.mark();
-        let Some(admitted) = known.admit(draft) else { return Ok(None) };
-        let (Journal::Fleet(journal), Some(contractor)) = (self, draft.contractor.as_deref()) else {
-            return Ok(Some(admitted));
-        };
-        // Of those whom this node has shown today already, the others know.
-        if admitted.new == 0 || draft.subjects_per_day == u64::MAX {
-            return Ok(Some(admitted));
+    pub fn count(&mut self, known: &Known, drafts: &[&Draft]) -> Result<Vec<Count>, StoreError> {
+        let mut counts = vec![Count::Here; drafts.len()];
+        let Journal::Fleet(journal) = self else { return Ok(counts) };
+        let (mut asked, mut places) = (Asked::default(), Vec::new());
+        for (place, draft) in drafts.iter().enumerate() {
+            let Some(contractor) = draft.contractor.as_deref() else { continue };
+            // Of those whom this node has shown before the batch, the others know.
+            if draft.subjects_per_day != u64::MAX && known.is_news(draft) {
+                asked.add(known.day_of(draft), contractor, draft.subjects_per_day, draft.subjects());
+                places.push(place);
+            }
         }
-        let names: Vec<Vec<u8>> = draft.subjects().map(|name| name.0.to_vec()).collect();
-        let counted = journal.admit(known.day_of(draft), contractor, &names, draft.subjects_per_day)?;
-        if counted.is_none() {
-            known.take_back_to(mark);
+        if places.is_empty() {
+            return Ok(counts);
         }
-        Ok(counted.map(|(new, left)| Admitted { new, left }))
+        for (place, counted) in places.into_iter().zip(journal.admit(&asked)?) {
+            counts[place] = Count::All(counted.map(|(new, left)| Admitted { new, left }));
+        }
+        Ok(counts)
+    }
+
+    /// Takes note of the draft's customers as they were counted; `None` where they would be too many.
+    pub fn admit(&self, known: &mut Known, draft: &Draft, count: Count) -> Option<Admitted> {
+        match count {
+            Count::Here => known.admit(draft),
+            // What all nodes have shown is no less than what this one has.
+            Count::All(counted) => counted.filter(|_| known.admit(draft).is_some()),
+        }
     }
 
     /// Adds an entry to the batch in work; `time` is in microseconds since 1970-01-01T00:00:00Z.

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::model::SubjectPseudonym;
+
 use super::archive::{Archive, BUNDLE};
 use super::entry;
 use super::error::StoreError;
@@ -10,7 +12,7 @@ use super::index::Index;
 use super::log::{self, Log};
 use super::merkle;
 use super::note::Signer;
-use super::postgres::{Changes, Committed, PostgresJournal, PostgresTail};
+use super::postgres::{Asked, Changes, Committed, PostgresJournal, PostgresTail};
 use super::view::View;
 
 /// Entries, and about as many bytes of them, in one statement.
@@ -49,9 +51,11 @@ pub fn take_over(
     // Whom contractors have seen today counts on. Told twice, it counts once.
     let known = Index::open(path)?.known(entry::now())?;
     for ((day, contractor), names) in &known.subjects {
-        let names: Vec<Vec<u8>> = names.iter().map(|name| name.0.to_vec()).collect();
+        let names: Vec<&SubjectPseudonym> = names.iter().collect();
         for some in names.chunks(CUSTOMERS) {
-            journal.admit(*day, contractor, some, u64::MAX)?;
+            let mut asked = Asked::default();
+            asked.add(*day, contractor, u64::MAX, some.iter().copied());
+            journal.admit(&asked)?;
         }
     }
     let mut time = 0;

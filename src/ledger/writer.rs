@@ -26,7 +26,7 @@ use super::log;
 use super::note::Signer;
 use super::postgres::{Changes, Committed};
 use super::state::State;
-use super::store::{Journal, Store};
+use super::store::{Count, Journal, Store};
 use super::view::View;
 
 /// Drafts that may wait. More are refused: memory stays bounded, and so does the wait.
@@ -403,16 +403,22 @@ impl Writer {
         // It was there when the batch was begun.
         let Some(journal) = &mut self.journal else { return Ok(Committed::Overtaken) };
         self.withdrawn = self.withdrawn.max(journal.begin());
+        let mut fit = Vec::with_capacity(batch.len());
         for (draft, _) in batch {
             let fresh =
                 draft.decided.is_none_or(|decided| decided >= self.withdrawn) && !journal.withholds(draft);
-            staged.push(if fresh {
-                stage(journal, &mut self.known, draft)?
-            } else {
-                Err(RecordError::Stale)
-            });
+            fit.push(if fresh { fits(draft).map(|()| draft) } else { Err(RecordError::Stale) });
             // Also where the entry is then lost: the withdrawal is in force.
             self.withdrawn = self.withdrawn.max(draft.withdrawn.unwrap_or(0));
+        }
+        let drafts: Vec<&Draft> = fit.iter().filter_map(|draft| draft.ok()).collect();
+        let mut counts = journal.count(&self.known, &drafts)?.into_iter();
+        for draft in fit {
+            let known = &mut self.known;
+            staged.push(draft.and_then(|draft| {
+                let count = counts.next().unwrap_or(Count::All(None));
+                stage(journal, known, draft, count).ok_or(RecordError::SubjectLimit)
+            }));
         }
         let committed = journal.commit()?;
         self.place.check(&self.path)?;
@@ -533,26 +539,23 @@ fn gather(jobs: &Receiver<Job>, more: bool, until: Instant) -> Option<Job> {
     }
 }
 
-/// Adds a draft to the batch; the number of its first entry.
-///
-/// # Errors
-/// Where the batch is lost.
-fn stage(
-    journal: &mut Journal,
-    known: &mut Known,
-    draft: &Draft,
-) -> Result<Result<Receipt, RecordError>, StoreError> {
+fn fits(draft: &Draft) -> Result<(), RecordError> {
     if draft.parts.iter().any(|part| part.size() > MAX_ENTRY) {
         tracing::error!("an entry is too large for the ledger");
-        return Ok(Err(RecordError::Unavailable));
+        return Err(RecordError::Unavailable);
     }
-    let Some(subjects) = journal.admit(known, draft)? else { return Ok(Err(RecordError::SubjectLimit)) };
+    Ok(())
+}
+
+/// Adds a draft to the batch; nothing where its customers would be too many.
+fn stage(journal: &mut Journal, known: &mut Known, draft: &Draft, count: Count) -> Option<Receipt> {
+    let subjects = journal.admit(known, draft, count)?;
     let position = journal.next();
     for part in &draft.parts {
         let sequence = draft.contractor.as_deref().map(|contractor| known.next_sequence(contractor));
         journal.stage(part, sequence, draft.time);
     }
-    Ok(Ok(Receipt { position, subjects }))
+    Some(Receipt { position, subjects })
 }
 
 fn answer_all(answers: Answers) {

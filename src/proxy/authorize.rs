@@ -34,6 +34,16 @@ impl Permit {
         self.caller.contractor()
     }
 
+    /// In a fleet, takes the request from what all nodes may let in.
+    ///
+    /// # Errors
+    /// Where there is none left now, or nobody knows.
+    pub async fn draw(&mut self) -> Result<(), Refusal> {
+        let Some(lease) = &mut self.lease else { return Ok(()) };
+        let task = self.caller.contractor().routes[self.route].task;
+        self.caller.limits().draw(self.caller.holder(), task, lease).await
+    }
+
     /// The room that the request has, for its response to hold.
     pub fn take_lease(&mut self) -> Option<Lease> {
         self.lease.take()

@@ -1,5 +1,5 @@
 //! How much a contractor may ask for, by credential and task. The keys come from the rules, so the
-//! number of counters is bounded.
+//! number of counters is bounded. In a fleet, what passes here is taken from what all nodes may let in too.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use governor::{Quota, RateLimiter};
 use http::HeaderValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::ledger::{Denied, Leases, Stock};
 use crate::model::ContractorId;
 use crate::rules::{Contractor, Holder, Limits, Plan, Task};
 
@@ -34,6 +35,8 @@ const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
 pub struct LimitTable {
     contractors: Vec<OfContractor>,
     clock: DefaultClock,
+    /// In a fleet.
+    leases: Option<Arc<Leases>>,
 }
 
 /// What is counted for one contractor.
@@ -55,6 +58,8 @@ struct Counters {
 #[derive(Debug)]
 struct TaskCounter {
     limiter: Limiter,
+    /// In a fleet: what this node has of the requests that all nodes may let in.
+    stock: Option<Arc<Stock>>,
     concurrent: Arc<Semaphore>,
     name: String,
     per_second: f64,
@@ -77,6 +82,8 @@ struct RefusalGate {
 #[derive(Debug)]
 pub struct Lease {
     pub slot: OwnedSemaphorePermit,
+    /// Requests that would pass at once.
+    remaining: u32,
     pub rate: RateHeaders,
     pub purpose: HeaderValue,
 }
@@ -89,17 +96,28 @@ pub struct RateHeaders {
 }
 
 impl LimitTable {
-    /// The counters of `plan`; those of the ruling before it where nothing changed for them.
-    pub fn new(plan: &Plan, before: Option<&Ruling>) -> Self {
+    /// The counters of `plan`; those of the ruling before it where nothing changed for them. `leases` are those of
+    /// a fleet.
+    pub fn new(plan: &Plan, before: Option<&Ruling>, leases: Option<&Arc<Leases>>) -> Self {
         let contractors = plan.contractors.iter();
         let counters = contractors.map(|contractor| {
             let before = before.and_then(|before| before.contractor(&contractor.id));
             OfContractor {
                 memory: before.map(|(_, before)| Arc::clone(&before.memory)).unwrap_or_default(),
-                credentials: counters(contractor, before.map(|(old, before)| (old, &before.credentials[..]))),
+                credentials: counters(
+                    contractor,
+                    before.map(|(old, before)| (old, &before.credentials[..])),
+                    leases,
+                ),
             }
         });
-        LimitTable { contractors: counters.collect(), clock: DefaultClock::default() }
+        let contractors = counters.collect();
+        LimitTable { contractors, clock: DefaultClock::default(), leases: leases.cloned() }
+    }
+
+    /// Those of the fleet, in one.
+    pub fn leases(&self) -> Option<&Arc<Leases>> {
+        self.leases.as_ref()
     }
 
     /// Takes one request from the budget.
@@ -113,10 +131,32 @@ impl LimitTable {
         match counter.limiter.check() {
             Ok(state) => Ok(Lease {
                 slot,
+                remaining: state.remaining_burst_capacity(),
                 rate: counter.headers(state.remaining_burst_capacity()),
                 purpose: counter.purpose.clone(),
             }),
             Err(not_until) => Err(counter.refusal(not_until.wait_time_from(self.clock.now()))),
+        }
+    }
+
+    /// In a fleet, takes the request that [`enter`](Self::enter) let pass from what all nodes may let in too.
+    ///
+    /// # Errors
+    /// Where there is none left now, or nobody knows.
+    pub async fn draw(&self, holder: Holder, task: usize, lease: &mut Lease) -> Result<(), Refusal> {
+        let counter = &self.counters(holder).tasks[task];
+        let Some(stock) = &counter.stock else { return Ok(()) };
+        match stock.take().await {
+            Ok(left) => {
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                // What passes here at once is less where this node has been busy.
+                if left < lease.remaining {
+                    lease.rate = counter.headers(left);
+                }
+                Ok(())
+            }
+            Err(Denied::Empty(wait)) => Err(counter.refusal(wait)),
+            Err(Denied::Silent) => Err(Refusal::LedgerUnavailable),
         }
     }
 
@@ -135,7 +175,11 @@ impl LimitTable {
     }
 }
 
-fn counters(contractor: &Contractor, before: Option<(&Contractor, &[Counters])>) -> Vec<Counters> {
+fn counters(
+    contractor: &Contractor,
+    before: Option<(&Contractor, &[Counters])>,
+    leases: Option<&Arc<Leases>>,
+) -> Vec<Counters> {
     let counters = contractor.credentials.iter().map(|credential| {
         let before = before.and_then(|(old, counters)| {
             let index = old.credentials.iter().position(|known| known == credential)?;
@@ -146,7 +190,16 @@ fn counters(contractor: &Contractor, before: Option<(&Contractor, &[Counters])>)
                 let index = old.tasks.iter().position(|known| is_counted_alike(known, task))?;
                 Some(Arc::clone(&counters.tasks[index]))
             });
-            kept.unwrap_or_else(|| Arc::new(TaskCounter::new(task)))
+            kept.unwrap_or_else(|| {
+                let stock = leases.map(|leases| {
+                    let name = format!("{}/{}/{}", contractor.id, credential, task.id);
+                    let (requests, burst) = (task.limits.requests, task.limits.burst);
+                    // Rounded up: never more than the rate.
+                    let interval = requests.per.as_nanos().div_ceil(requests.count.get().into());
+                    leases.stock(name, Duration::from_nanos(interval as u64), burst)
+                });
+                Arc::new(TaskCounter::new(task, stock))
+            })
         });
         let refusals = before.map(|(_, counters)| Arc::clone(&counters.refusals)).unwrap_or_default();
         Counters { tasks: tasks.collect(), refusals }
@@ -168,7 +221,7 @@ fn is_counted_alike(one: &Task, other: &Task) -> bool {
 }
 
 impl TaskCounter {
-    fn new(task: &Task) -> Self {
+    fn new(task: &Task, stock: Option<Arc<Stock>>) -> Self {
         let Limits { requests, burst, concurrent, subjects_per_day } = task.limits;
         let per_second = f64::from(requests.count.get()) / requests.per.as_secs_f64();
         let capacity = NonZeroU32::new(burst).unwrap_or(requests.count);
@@ -177,6 +230,7 @@ impl TaskCounter {
         let window = (f64::from(burst) / per_second).ceil();
         TaskCounter {
             limiter: RateLimiter::direct(quota.allow_burst(capacity)).with_middleware(),
+            stock,
             concurrent: Arc::new(Semaphore::new(concurrent)),
             name: task.id.to_string(),
             per_second,

@@ -55,7 +55,7 @@ pub use sighting::Watcher;
 pub use suspended::Suspended;
 pub use watch::{Watch, watch};
 
-use crate::ledger::{Consents, Ledger};
+use crate::ledger::{Consents, Leases, Ledger};
 use crate::model::{Host, KeyEpoch, RequestId};
 use crate::rules::Plan;
 use crate::telemetry::{Requests, Stage, Tracing};
@@ -153,6 +153,15 @@ impl Gateway {
     #[must_use]
     pub fn with_consents(mut self, consents: Arc<Consents>) -> Self {
         self.consents = consents;
+        self
+    }
+
+    /// In a fleet: what all nodes may let in together, and how this one takes its part.
+    #[must_use]
+    pub fn with_leases(mut self, leases: &Arc<Leases>) -> Self {
+        let ruling = Arc::new(self.ruling.load().leased(leases));
+        self.watcher.rules(&ruling);
+        self.ruling = ArcSwap::from(ruling);
         self
     }
 
@@ -296,12 +305,12 @@ impl Gateway {
         head: &http::request::Parts,
         body: &mut Incoming,
     ) -> Result<record::Recorded, Refused> {
-        let permit = authorize::authorize(caller, head)?;
+        let mut permit = authorize::authorize(caller, head)?;
+        let drawn =
+            if self.ledger.is_healthy() { permit.draw().await } else { Err(Refusal::LedgerUnavailable) };
         meter.stage(Stage::Decide);
+        drawn.map_err(|refusal| permit.refused(refusal))?;
         let refused = |refusal| permit.refused(refusal);
-        if !self.ledger.is_healthy() {
-            return Err(refused(Refusal::LedgerUnavailable));
-        }
         let upstream =
             self.upstreams.get(&permit.route().upstream).ok_or_else(|| refused(Refusal::Internal))?;
         let admitted = Admitted::new(&self.consents, &permit).map_err(refused)?;

@@ -91,7 +91,7 @@ pub fn release(recorded: Recorded, trace: TraceId) -> Response<Outgoing> {
     let entry = recorded.entry();
     let left = recorded.subjects_left();
     let Recorded { id, status, format, body, parts, lease, .. } = recorded;
-    let Lease { slot, rate, purpose } = lease;
+    let Lease { slot, rate, purpose, .. } = lease;
     tracing::debug!(request = %id, %trace, entry, status = status.as_u16(), "disclosed");
     let mut headers = HeaderMap::with_capacity(8);
     if body.is_some() {

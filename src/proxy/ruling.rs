@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ledger::Leases;
 use crate::rules::Plan;
 use crate::telemetry::Requests;
 
@@ -14,21 +15,27 @@ pub struct Ruling {
     pub plan: Arc<Plan>,
     pub limits: LimitTable,
     /// Where requests are counted.
-    pub series: SeriesTable,
+    pub series: Arc<SeriesTable>,
 }
 
 impl Ruling {
     pub fn new(plan: Plan, requests: &Requests) -> Self {
-        let limits = LimitTable::new(&plan, None);
-        let series = SeriesTable::new(&plan, requests);
+        let limits = LimitTable::new(&plan, None, None);
+        let series = Arc::new(SeriesTable::new(&plan, requests));
         Ruling { plan: Arc::new(plan), limits, series }
+    }
+
+    /// The same for a node of a fleet: what is counted here is taken from what all nodes may let in.
+    pub fn leased(&self, leases: &Arc<Leases>) -> Self {
+        let limits = LimitTable::new(&self.plan, None, Some(leases));
+        Ruling { plan: Arc::clone(&self.plan), limits, series: Arc::clone(&self.series) }
     }
 
     /// What follows when `plan` comes into force: a credential keeps its counters at each task whose limits
     /// stay, so that new rules give nobody a second budget.
     pub fn followed_by(&self, plan: Plan, requests: &Requests) -> Self {
-        let limits = LimitTable::new(&plan, Some(self));
-        let series = SeriesTable::new(&plan, requests);
+        let limits = LimitTable::new(&plan, Some(self), self.limits.leases());
+        let series = Arc::new(SeriesTable::new(&plan, requests));
         Ruling { plan: Arc::new(plan), limits, series }
     }
 }

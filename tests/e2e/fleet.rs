@@ -79,7 +79,7 @@ pub fn id(response: &Response) -> String {
 }
 
 /// Each tree has as many entries as it says, numbered without gaps.
-fn assert_whole(postgres: &Postgres) {
+pub fn assert_whole(postgres: &Postgres) {
     let sql = "SELECT count(*) FROM fieldgate.tree t WHERE t.size <> (SELECT count(*) FROM fieldgate.entry e
         WHERE e.node = t.node) OR t.size <> (SELECT coalesce(max(position) + 1, 0) FROM fieldgate.entry e
         WHERE e.node = t.node)";
@@ -87,7 +87,7 @@ fn assert_whole(postgres: &Postgres) {
 }
 
 /// Asks until it is served again; how long that took.
-async fn until_served(client: &Client, path: &str) -> Duration {
+pub async fn until_served(client: &Client, path: &str) -> Duration {
     let began = Instant::now();
     loop {
         match client.try_send(Method::GET, path, "").await {
@@ -234,6 +234,44 @@ async fn a_days_customers_are_counted_over_all_nodes() {
     for house in nodes {
         house.assert_clean();
     }
+}
+
+/// Many at the same time, so that a batch has several: not one customer too many, and not one too few.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_days_customers_are_exact_where_many_come_at_once() {
+    let postgres = tokio::task::block_in_place(Postgres::start);
+    let rules = RULES.replace("burst = 100000", "burst = 100000\nsubjects_per_day = 20");
+    let nodes = fleet(&postgres, 2, &rules).await;
+    for house in &nodes {
+        until_served(&house.parcelco(), "/orders/1").await;
+    }
+    let asking: Vec<_> = (0..120)
+        .map(|number| {
+            let (client, order) = (nodes[number % 2].parcelco(), number % 40 + 1);
+            tokio::spawn(async move {
+                let status = get(&client, &format!("/orders/{order}")).await.status.as_u16();
+                assert!([200, 429].contains(&status), "{status}");
+                (status == 200).then_some(order)
+            })
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    for one in asking {
+        seen.extend(one.await.unwrap());
+    }
+    assert_eq!(seen.len(), 20, "{seen:?}");
+    let counted = postgres.sql("fieldgate", "SELECT seen FROM fieldgate.customers");
+    assert_eq!(counted, "20");
+    // Each of them stays in sight on both nodes, and nobody else is.
+    for order in 1..=40 {
+        for house in &nodes {
+            let status = get(&house.parcelco(), &format!("/orders/{order}")).await.status;
+            assert_eq!(status == StatusCode::OK, seen.contains(&order), "{order}: {status}");
+        }
+    }
+    assert_whole(&postgres);
+    rest(&postgres).await;
+    nodes.into_iter().for_each(House::assert_clean);
 }
 
 /// The server ends, stands still and comes back; a node is killed. Whatever was answered has its entry.

@@ -1,5 +1,5 @@
 //! What one node is told and all must know: who is suspended, and what customers said. Changes are numbered in the
-//! order in which they are committed; each node takes them in, in that order.
+//! order in which they are committed, and each has the hash of all up to it; nodes take them in, in that order.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -12,10 +12,12 @@ use deadpool_postgres::{Object, Pool};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::super::error::StoreError;
 use super::super::files;
+use super::super::merkle::{Hash, sha256};
 use super::super::suspensions::Suspension;
 use super::{CONNECT, Database, DatabaseError, STATEMENT, schema, within};
 
@@ -58,14 +60,53 @@ pub type Take = Box<dyn Fn(&[Change]) -> Result<Option<u64>, NotTaken> + Send + 
 #[derive(Clone, Copy, Debug)]
 pub struct NotTaken;
 
+/// A change, and with it all before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Point {
+    /// From 1; 0 is before all.
+    pub number: u64,
+    /// SHA-256 of the one before and the change's body; of none before the first.
+    chain: Option<Hash>,
+}
+
+impl Point {
+    /// As the database has it.
+    pub fn chain(&self) -> &[u8] {
+        self.chain.as_ref().map_or(&[], |hash| &hash[..])
+    }
+
+    /// For a file: the number, and the hash in hexadecimal.
+    fn written(&self) -> Vec<u8> {
+        let mut text = format!("{} ", self.number);
+        self.chain().iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
+        text.into_bytes()
+    }
+
+    fn read(text: &str) -> Option<Point> {
+        let mut words = text.split_ascii_whitespace();
+        let number = words.next()?.parse().ok()?;
+        let chain = words.next().map(|text| {
+            let mut hash = Hash::default();
+            let pair = |at: usize| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok();
+            (0..hash.len()).try_for_each(|at| pair(at).map(|byte| hash[at] = byte)).map(|()| hash)
+        });
+        // One that is damaged is not none.
+        if chain == Some(None) { None } else { Some(Point { number, chain: chain.flatten() }) }
+    }
+
+    fn next(&self, body: &str) -> Point {
+        Point { number: self.number + 1, chain: Some(sha256(&[self.chain(), body.as_bytes()])) }
+    }
+}
+
 /// The changes, as this node knows them.
 pub struct Changes {
     database: Database,
     pool: Pool,
     node: i32,
     name: String,
-    /// Of the last one that is in force here.
-    applied: AtomicU64,
+    /// The last one that is in force here.
+    applied: ArcSwap<Point>,
     stale_before: AtomicU64,
     suspended: ArcSwap<HashSet<String>>,
     /// They come into force one after the other.
@@ -106,7 +147,7 @@ impl Changes {
             Ok((node, row.try_get::<_, i64>(0)? as u64))
         };
         let (node, found) = within(CONNECT * 5, joining).await?;
-        let (applied, stale_before) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (applied, stale_before) = (ArcSwap::default(), AtomicU64::new(0));
         let name = name.to_owned();
         let changes = Changes {
             database,
@@ -122,9 +163,10 @@ impl Changes {
         };
         // Before it is written anew.
         let known = changes.remembered()?;
-        if found < known {
-            return Err(StoreError::OlderChanges { found, known });
+        if found < known.number {
+            return Err(StoreError::OlderChanges { found, known: known.number });
         }
+        changes.check(&known).await?;
         changes.catch_up().await?;
         Ok(Arc::new(changes))
     }
@@ -152,9 +194,9 @@ impl Changes {
         self.memory.with_extension("size")
     }
 
-    /// The number of the last change that is in force here. To be read before [`stale_before`](Self::stale_before).
-    pub fn applied(&self) -> u64 {
-        self.applied.load(Ordering::Acquire)
+    /// The last change that is in force here. To be read before [`stale_before`](Self::stale_before).
+    pub fn point(&self) -> Arc<Point> {
+        self.applied.load_full()
     }
 
     /// What was decided by an earlier generation of the consent registry is stale.
@@ -177,17 +219,24 @@ impl Changes {
 
     pub(super) async fn catch_up_by(&self, client: &Client) -> Result<(), StoreError> {
         loop {
-            let known = self.applied();
-            // In one statement: both are of one moment.
-            let sql = "SELECT s.number, c.number, c.body FROM fieldgate.shared s
-                LEFT JOIN LATERAL (SELECT number, body FROM fieldgate.change
+            let known = self.point();
+            // In one statement: all is of one moment.
+            let sql = "SELECT s.number, k.chain IS NOT DISTINCT FROM $3, c.number, c.body, c.chain
+                FROM fieldgate.shared s LEFT JOIN fieldgate.change k ON k.number = $1
+                LEFT JOIN LATERAL (SELECT number, body, chain FROM fieldgate.change
                     WHERE number > $1 ORDER BY number LIMIT $2) c ON true";
-            let asking = async { Ok(client.query(sql, &[&(known as i64), &PAGE]).await?) };
+            let (number, chain) = (known.number as i64, known.chain());
+            let asking = async { Ok(client.query(sql, &[&number, &PAGE, &chain]).await?) };
             let rows = within(STATEMENT, asking).await?;
-            let last =
-                rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(0)).map_err(DatabaseError::from)?;
-            if (last as u64) < known {
-                return Err(StoreError::OlderChanges { found: last as u64, known });
+            let first = rows.first().map_or(Ok((0, false)), |row| {
+                Ok((row.try_get::<_, i64>(0)? as u64, row.try_get::<_, bool>(1)?))
+            });
+            let (found, same) = first.map_err(|error: tokio_postgres::Error| DatabaseError::from(error))?;
+            if found < known.number {
+                return Err(StoreError::OlderChanges { found, known: known.number });
+            }
+            if known.number > 0 && !same {
+                return Err(StoreError::OtherChanges(known.number));
             }
             if !self.take_in(&rows)? {
                 return Ok(());
@@ -198,35 +247,54 @@ impl Changes {
     /// False where there was nothing.
     fn take_in(&self, rows: &[Row]) -> Result<bool, StoreError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut new, mut next) = (Vec::new(), self.applied());
+        let (mut new, mut last) = (Vec::new(), *self.point());
         for row in rows {
-            let number: Option<i64> = row.try_get(1).map_err(DatabaseError::from)?;
+            let number: Option<i64> = row.try_get(2).map_err(DatabaseError::from)?;
             // Another thread may have been faster.
-            let Some(number) = number.filter(|number| *number as u64 > next) else { continue };
-            let body: &str = row.try_get(2).map_err(DatabaseError::from)?;
+            let Some(number) = number.filter(|number| *number as u64 > last.number) else { continue };
+            let body: &str = row.try_get(3).map_err(DatabaseError::from)?;
+            let next = last.next(body);
             let change = serde_json::from_str(body);
             match change {
-                Ok(change) if number as u64 == next + 1 => new.push(change),
+                Ok(change) if number as u64 == next.number => new.push(change),
                 // What is not understood could be a withdrawal.
                 _ => return Err(StoreError::ChangeUnknown(number as u64)),
             }
-            next += 1;
+            if row.try_get::<_, &[u8]>(4).map_err(DatabaseError::from)? != next.chain() {
+                return Err(StoreError::OtherChanges(next.number));
+            }
+            last = next;
         }
         if new.is_empty() {
             return Ok(false);
         }
-        let taken = (self.take)(&new).map_err(|NotTaken| StoreError::ChangeUnknown(next))?;
+        let taken = (self.take)(&new).map_err(|NotTaken| StoreError::ChangeUnknown(last.number))?;
         if let Some(generation) = taken {
             self.stale_before.fetch_max(generation, Ordering::AcqRel);
         }
         self.note_suspensions(&new);
         // Last: whoever reads this number finds the rest in force.
-        self.applied.store(next, Ordering::Release);
+        self.applied.store(Arc::new(last));
         // A command that joins beside the gateway may be behind it.
-        if next > self.remembered()? {
-            files::replace(&self.memory, next.to_string().as_bytes())?;
+        let remembered = self.remembered()?;
+        if last.number > remembered.number || last.number == remembered.number && remembered.chain.is_none() {
+            files::replace(&self.memory, &last.written())?;
         }
         Ok(true)
+    }
+
+    /// Sees that the database has the change that was in force here.
+    async fn check(&self, known: &Point) -> Result<(), StoreError> {
+        // Of the first version's memory, the number is all that there is.
+        let Some(chain) = &known.chain else { return Ok(()) };
+        let (number, chain) = (known.number as i64, &chain[..]);
+        let client = self.client().await?;
+        let asking = async {
+            let sql = "SELECT FROM fieldgate.change WHERE number = $1 AND chain = $2";
+            Ok(client.query_opt(sql, &[&number, &chain]).await?)
+        };
+        let found = within(STATEMENT, asking).await?;
+        found.map(drop).ok_or(StoreError::OtherChanges(known.number))
     }
 
     /// For the writer, which asks once more.
@@ -242,17 +310,18 @@ impl Changes {
         self.suspended.store(Arc::new(suspended));
     }
 
-    /// Whether a contractor gets nothing. To be asked after [`applied`](Self::applied).
+    /// Whether a contractor gets nothing. To be asked after [`point`](Self::point).
     pub fn suspends(&self, contractor: &str) -> bool {
         self.suspended.load().contains(contractor)
     }
 
-    /// How many changes were in force here when this node last ran: an older copy of the database knows of fewer.
-    fn remembered(&self) -> Result<u64, StoreError> {
+    /// The last change that was in force here when this node last ran: an older copy of the database knows of fewer,
+    /// or of another one by its number.
+    fn remembered(&self) -> Result<Point, StoreError> {
         match std::fs::read_to_string(&self.memory) {
             // A file that is damaged must not let an older copy pass.
-            Ok(text) => Ok(text.trim().parse().unwrap_or(u64::MAX)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Ok(text) => Ok(Point::read(&text).unwrap_or(Point { number: u64::MAX, chain: None })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Point::default()),
             Err(source) => Err(StoreError::File { path: self.memory.clone(), source }),
         }
     }
@@ -311,8 +380,10 @@ impl Changes {
         let telling = async {
             let client = self.client().await?;
             // One statement: nothing is open where the connection is cut.
-            let (sql, known) = ("SELECT fieldgate.tell($1, $2, $3, $4, $5)", self.applied() as i64);
-            Ok(client.query_one(sql, &[&self.node, &known, &body, &names, &events]).await?.try_get(0)?)
+            let (sql, point) = ("SELECT fieldgate.tell($1, $2, $3, $4, $5, $6)", self.point());
+            let (known, chain) = (point.number as i64, point.chain());
+            let values: [&(dyn ToSql + Sync); 6] = [&self.node, &known, &chain, &body, &names, &events];
+            Ok(client.query_one(sql, &values).await?.try_get(0)?)
         };
         let told = within(CONNECT * 2, telling).await?;
         self.catch_up().await?;

@@ -8,15 +8,18 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Statement};
 
+use crate::model::SubjectPseudonym;
+
 use super::super::error::StoreError;
 use super::super::merkle::{self, Hash};
+use super::changes::Point;
 use super::{CONNECT, Changes, DatabaseError, STATEMENT, runtime, schema, within};
 
 /// The first number of the lock that a node's process holds; the second one is the node's.
 const LOCK: i32 = 70_134_900;
 
-const ADMIT: &str = "SELECT fresh, remaining FROM fieldgate.admit($1, $2, $3, $4)";
-const APPEND: &str = "SELECT fieldgate.append($1, $2, $3, $4, $5, $6)";
+const ADMIT: &str = "SELECT place, fresh, remaining FROM fieldgate.admit_all($1, $2, $3, $4, $5)";
+const APPEND: &str = "SELECT fieldgate.append($1, $2, $3, $4, $5, $6, $7)";
 
 /// The node's tree in the database, open for writing by this process alone.
 pub struct PostgresJournal {
@@ -30,11 +33,41 @@ pub struct PostgresJournal {
     /// Remembers it, so that an older copy of the database is told from how it was.
     memory: File,
     /// The changes that were in force when the batch in work began.
-    known: u64,
+    known: Arc<Point>,
     times: Vec<i64>,
     hashes: Vec<Hash>,
     /// None where the content was pruned.
     leaves: Vec<Option<Vec<u8>>>,
+}
+
+/// Drafts whose customers are to be counted: at its place in each list, what is about one.
+#[derive(Debug, Default)]
+pub struct Asked<'d> {
+    /// Since 1970-01-01.
+    days: Vec<i32>,
+    contractors: Vec<&'d str>,
+    /// Customers that there may be in the day.
+    most: Vec<i64>,
+    /// Where its names end.
+    ends: Vec<i32>,
+    names: Vec<&'d [u8]>,
+}
+
+impl<'d> Asked<'d> {
+    /// One more draft.
+    pub fn add(
+        &mut self,
+        day: i64,
+        contractor: &'d str,
+        most: u64,
+        names: impl Iterator<Item = &'d SubjectPseudonym>,
+    ) {
+        self.names.extend(names.map(|name| &name.0[..]));
+        self.ends.push(self.names.len() as i32);
+        self.days.push(day as i32);
+        self.contractors.push(contractor);
+        self.most.push(i64::try_from(most).unwrap_or(i64::MAX));
+    }
 }
 
 /// What became of a batch.
@@ -78,7 +111,7 @@ impl PostgresJournal {
             memory,
             append,
             admit,
-            known: changes.applied(),
+            known: changes.point(),
             changes,
             next,
             times: Vec::new(),
@@ -99,7 +132,7 @@ impl PostgresJournal {
 
     /// Begins a batch; what was decided by an earlier generation of the consent registry than this is stale.
     pub fn begin(&mut self) -> u64 {
-        self.known = self.changes.applied();
+        self.known = self.changes.point();
         self.changes.stale_before()
     }
 
@@ -129,25 +162,24 @@ impl PostgresJournal {
         self.leaves.clear();
     }
 
-    /// Counts customers of a day for a contractor, over all nodes: how many are new and how many more there may be;
-    /// `None`, and nothing counted, where they would be too many.
+    /// Counts customers over all nodes, in one question: for each draft how many are new and how many more there may
+    /// be; `None`, and nothing counted, where they would be too many.
     ///
     /// # Errors
     /// Where the database cannot be asked.
-    pub fn admit(
-        &mut self,
-        day: i64,
-        contractor: &str,
-        names: &[Vec<u8>],
-        most: u64,
-    ) -> Result<Option<(u64, u64)>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+    pub fn admit(&mut self, asked: &Asked) -> Result<Vec<Option<(u64, u64)>>, StoreError> {
+        let Asked { days, contractors, most, ends, names } = asked;
         let asking = async {
-            let row =
-                self.client.query_opt(&self.admit, &[&(day as i32), &contractor, &names, &most]).await?;
-            let Some(row) = row else { return Ok(None) };
-            let (fresh, remaining): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(Some((fresh as u64, remaining as u64)))
+            let rows = self.client.query(&self.admit, &[days, contractors, most, ends, names]).await?;
+            let mut counted = vec![None; days.len()];
+            for row in &rows {
+                let (place, fresh, remaining): (i32, i64, i64) =
+                    (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                if let Some(counted) = counted.get_mut(place as usize - 1) {
+                    *counted = Some((fresh as u64, remaining as u64));
+                }
+            }
+            Ok(counted)
         };
         Ok(self.runtime.block_on(within(STATEMENT, asking))?)
     }
@@ -161,11 +193,12 @@ impl PostgresJournal {
             return Ok(Committed::Whole);
         }
         let hashes: Vec<&[u8]> = self.hashes.iter().map(|hash| &hash[..]).collect();
-        let (node, size, known) = (self.changes.node(), self.next as i64, self.known as i64);
+        let (node, size) = (self.changes.node(), self.next as i64);
+        let (known, chain) = (self.known.number as i64, self.known.chain());
         let writing = async {
             let row = self
                 .client
-                .query_one(&self.append, &[&node, &size, &known, &self.times, &hashes, &self.leaves])
+                .query_one(&self.append, &[&node, &size, &known, &chain, &self.times, &hashes, &self.leaves])
                 .await?;
             Ok(row.try_get::<_, String>(0)?)
         };

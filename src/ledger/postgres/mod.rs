@@ -7,7 +7,7 @@
 //!
 //! **How.** `journal` commits batches, `tail` reads them back for the node's own archive and index, which stay on
 //! its disk and can be made anew; `heads` says in which order nodes signed; `changes` brings what one node is told to
-//! all; `schema` makes the tables.
+//! all; `leases` fills each `stock` of requests that this node may let in; `schema` makes the tables.
 //!
 //! **Trusts** the database to keep what it acknowledged, as long as it says that it syncs; an older copy of it is
 //! told by the node's archive.
@@ -16,18 +16,21 @@ mod asking;
 mod changes;
 mod heads;
 mod journal;
+mod leases;
 mod schema;
+mod stock;
 mod tail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
-use futures_util::future::poll_fn;
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod};
+use futures_util::future::{BoxFuture, poll_fn};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
@@ -40,8 +43,10 @@ use super::error::StoreError;
 
 pub use changes::{Change, Changes, NotTaken, Said, Take};
 pub use heads::{Heads, Sealed};
-pub use journal::{Committed, PostgresJournal};
+pub use journal::{Asked, Committed, PostgresJournal};
+pub use leases::Leases;
 pub use schema::{Migrated, migrate};
+pub use stock::{Denied, Stock};
 pub use tail::{NodeState, PostgresTail, nodes};
 
 /// To connect, and for one statement.
@@ -156,39 +161,38 @@ impl Database {
     /// Where there is no connection, or the database would lose what it acknowledges.
     pub async fn connect(&self, woken: Option<Arc<Notify>>) -> Result<Client, DatabaseError> {
         let connecting = async {
-            let config = self.ready()?;
-            let client = match &self.tls {
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    tokio::spawn(drive(connection, woken));
-                    client
-                }
-                Some(tls) => {
-                    let tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
-                    let (client, connection) = config.connect(tls).await?;
-                    tokio::spawn(drive(connection, woken));
-                    client
-                }
-            };
+            let (client, _) = self.open(self.ready()?, woken).await?;
             prepare(&client).await?;
             Ok(client)
         };
         within(CONNECT * 2, connecting).await
     }
 
-    /// Connections for orders; each is checked when it is made.
+    async fn open(
+        &self,
+        config: tokio_postgres::Config,
+        woken: Option<Arc<Notify>>,
+    ) -> Result<Made, tokio_postgres::Error> {
+        match &self.tls {
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                Ok((client, tokio::spawn(drive(connection, woken))))
+            }
+            Some(tls) => {
+                let tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
+                let (client, connection) = config.connect(tls).await?;
+                Ok((client, tokio::spawn(drive(connection, woken))))
+            }
+        }
+    }
+
+    /// Connections for orders; each is checked when it is made, and made with the password that the file has then.
     ///
     /// # Errors
     /// Where the password cannot be read.
     pub fn pool(&self) -> Result<Pool, DatabaseError> {
-        let config = self.ready()?;
         let terms = ManagerConfig { recycling_method: RecyclingMethod::Verified };
-        let manager = match &self.tls {
-            None => Manager::from_config(config, NoTls, terms),
-            Some(tls) => {
-                Manager::from_config(config, MakeRustlsConnect::new(ClientConfig::clone(tls)), terms)
-            }
-        };
+        let manager = Manager::from_connect(self.ready()?, self.clone(), terms);
         let check = deadpool_postgres::Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move {
                 prepare(client)
@@ -207,6 +211,20 @@ impl Database {
         pool.map_err(|error| DatabaseError::Connection(error.to_string()))
     }
 }
+
+impl Connect for Database {
+    fn connect(&self, before: &tokio_postgres::Config) -> BoxFuture<'_, Result<Made, tokio_postgres::Error>> {
+        let config = self.ready().unwrap_or_else(|error| {
+            // It may be in the middle of being changed; the server says whether the one before is right.
+            tracing::warn!(%error, "the database's password cannot be read anew");
+            before.clone()
+        });
+        Box::pin(self.open(config, None))
+    }
+}
+
+/// A connection, and what runs it.
+type Made = (Client, JoinHandle<()>);
 
 /// Runs a connection until it ends.
 async fn drive<S, T>(mut connection: Connection<S, T>, woken: Option<Arc<Notify>>)

@@ -4,7 +4,11 @@ use tokio_postgres::Client;
 
 use super::{Database, DatabaseError};
 
-const STEPS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0004.sql"),
+];
 /// One at a time makes them.
 const LOCK: i64 = 7_013_490_000;
 

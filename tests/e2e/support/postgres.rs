@@ -1,13 +1,14 @@
 //! A PostgreSQL of the test's own, from the distribution's packages, and a wire to it that can be cut.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use fieldgate::authority::Authority;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -66,10 +67,14 @@ impl Postgres {
     }
 
     pub fn migrate(&self) -> std::process::Output {
+        self.migrate_in("fieldgate")
+    }
+
+    pub fn migrate_in(&self, database: &str) -> std::process::Output {
         let password = self.password_file("of the owner");
         Command::new(env!("CARGO_BIN_EXE_fieldgate"))
             .args(["fleet", "migrate", "--url"])
-            .arg(format!("postgres://owner@127.0.0.1:{}/fieldgate", self.port))
+            .arg(format!("postgres://owner@127.0.0.1:{}/{database}", self.port))
             .arg("--password-file")
             .arg(password)
             .output()
@@ -82,6 +87,32 @@ impl Postgres {
         std::fs::write(&path, format!("{password}\n")).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         path
+    }
+
+    /// Speaks TLS from its next start on, with a certificate of `authority`; `user` shows one of the contractors'
+    /// authority, the others a password.
+    pub fn secure(&self, authority: &Authority, user: &str) {
+        for (name, from) in [
+            ("server.pem", authority.certificate("gateway")),
+            ("server.key", authority.key("gateway")),
+            ("clients.pem", authority.certificate("contractor-ca")),
+        ] {
+            // The server reads a key that is its own and nobody else's.
+            let text = std::fs::read_to_string(from).unwrap();
+            let (path, mode) = (self.data().join(name), PermissionsExt::from_mode(0o600));
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, mode).unwrap();
+            let owner = std::fs::metadata(self.data()).unwrap();
+            std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let file = self.data().join("postgresql.conf");
+        let before = std::fs::read_to_string(&file).unwrap();
+        let added = "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'\nssl_ca_file = 'clients.pem'\n";
+        std::fs::write(file, before + added).unwrap();
+        let access = format!(
+            "local all all trust\nhostssl all {user} 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+        );
+        std::fs::write(self.data().join("pg_hba.conf"), access).unwrap();
     }
 
     /// Starts the server and waits for it.
