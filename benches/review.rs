@@ -257,7 +257,8 @@ impl Visitor {
 fn account(folder: &Path) -> Result<String> {
     let password = "a long password for a measurement";
     let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
-    command.args(["admin", "add", "bench", "--role", "reviewer", "--password-file", "-", "--config"]);
+    command.args(["admin", "add", "bench", "--role", "reviewer", "--by", "bench"]);
+    command.args(["--password-file", "-", "--config"]);
     let mut child =
         command.arg(folder.join("fieldgate.toml")).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     std::io::Write::write_all(&mut child.stdin.take().context("no input")?, password.as_bytes())?;
