@@ -334,7 +334,7 @@ async fn whatever_happens_to_the_database_nothing_leaves_without_an_entry() {
         assert!(ids.iter().all(|id| all.contains(id)), "each answer has its entry");
     }
     println!("{served} answers, {} entries", all.len());
-    assert!(served > 100);
+    assert!(served > 50);
     assert_whole(&postgres);
     tokio::task::block_in_place(|| nodes[1].open());
     assert_eq!(get(&nodes[1].parcelco(), "/orders/1").await.status, StatusCode::OK);
