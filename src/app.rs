@@ -9,9 +9,9 @@
 
 pub mod control;
 pub mod fleet;
+pub mod gather;
 pub mod live;
 pub mod migrate;
-pub mod gather;
 mod otlp;
 pub mod process;
 mod review;

@@ -71,14 +71,18 @@ fn turn(
 pub fn whole(config: &Config) -> anyhow::Result<PathBuf> {
     let Some(fleet) = &config.ledger.fleet else { return Ok(config.ledger.path.clone()) };
     let path = ledger::gathered_place(&config.ledger.path);
-    catch_up(config, fleet, &path)
-        .context("what the other nodes have disclosed cannot be known; --this-node answers for this one alone")?;
+    catch_up(config, fleet, &path).context(
+        "what the other nodes have disclosed cannot be known; --this-node answers for this one alone",
+    )?;
     Ok(path)
 }
 
 fn catch_up(config: &Config, fleet: &config::Fleet, path: &Path) -> anyhow::Result<()> {
     if !config.ledger.signing_key.exists() {
-        bail!("{} is missing; the gateway makes it when it first starts", config.ledger.signing_key.display());
+        bail!(
+            "{} is missing; the gateway makes it when it first starts",
+            config.ledger.signing_key.display()
+        );
     }
     let database = fleet::database(fleet)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -93,7 +97,8 @@ fn catch_up(config: &Config, fleet: &config::Fleet, path: &Path) -> anyhow::Resu
             Err(error) => return Err(error.into()),
         }
         let gathered = ledger::gathered(path)?;
-        let of = |number| gathered.nodes.iter().find(|node| node.number == number).map_or(0, |node| node.size);
+        let of =
+            |number| gathered.nodes.iter().find(|node| node.number == number).map_or(0, |node| node.size);
         let missing: Vec<_> = nodes.iter().filter(|node| of(node.number) < node.entries).collect();
         if missing.is_empty() {
             return Ok(());
@@ -105,7 +110,10 @@ fn catch_up(config: &Config, fleet: &config::Fleet, path: &Path) -> anyhow::Resu
         if Instant::now() >= until {
             for node in missing {
                 let count = node.entries - of(node.number);
-                eprintln!("{count} entries of node {} are not under a signed head yet and are left out", node.name);
+                eprintln!(
+                    "{count} entries of node {} are not under a signed head yet and are left out",
+                    node.name
+                );
             }
             return Ok(());
         }

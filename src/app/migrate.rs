@@ -27,7 +27,9 @@ pub struct Moved {
 pub fn migrate(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> anyhow::Result<Moved> {
     let files = &config.ledger;
     let Some(fleet) = &files.fleet else {
-        bail!("ledger.store names no database yet; write store = \"postgres://…\" and [ledger.postgres], and keep `folder` where the ledger is");
+        bail!(
+            "ledger.store names no database yet; write store = \"postgres://…\" and [ledger.postgres], and keep `folder` where the ledger is"
+        );
     };
     if !files.path.exists() {
         bail!("there is no ledger at {}; a new node needs no migration", files.path.display());
@@ -47,9 +49,8 @@ pub fn migrate(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> anyhow::R
     };
     let (kept, suspensions) = suspensions(config)?;
     let shared = runtime.block_on(fleet::join(files, fleet, &keys))?;
-    let tell = |change: Change, receipts: &[[u8; 16]]| {
-        runtime.block_on(shared.changes.tell(&change, receipts, &[]))
-    };
+    let tell =
+        |change: Change, receipts: &[[u8; 16]]| runtime.block_on(shared.changes.tell(&change, receipts, &[]));
     // Before the entries: a gateway that starts in between finds none, and does not start.
     let statements = said.len();
     for some in said.chunks(SAID) {
@@ -78,7 +79,7 @@ fn suspensions(config: &Config) -> anyhow::Result<(StateFile, Vec<(String, Suspe
         copy.replace(&serde_json::to_vec(&own.contractors)?)?;
     }
     let text = copy.read()?.unwrap_or_default();
-    let kept: std::collections::BTreeMap<String, Suspension> = serde_json::from_slice(&text)
-        .with_context(|| PathBuf::from(copy.path()).display().to_string())?;
+    let kept: std::collections::BTreeMap<String, Suspension> =
+        serde_json::from_slice(&text).with_context(|| PathBuf::from(copy.path()).display().to_string())?;
     Ok((copy, kept.into_iter().collect()))
 }

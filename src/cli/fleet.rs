@@ -51,21 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
 }
 
 fn migrate(arguments: &Migrate) -> anyhow::Result<Answer> {
-    let database = config::database(&arguments.url)
-        .map_err(|right| anyhow::anyhow!("--url is not understood; write {right}"))?;
-    if arguments.ca.is_none() && !config::is_here(&database) {
-        bail!(
-            "--url names another machine: add --ca FILE, the authority that signed the database's certificate"
-        );
-    }
-    let fleet = config::Fleet {
-        database,
-        password_file: arguments.password_file.clone(),
-        tls: arguments.ca.clone().map(|ca| ClientFiles { ca, identity: None, server_name: None }),
-        node: String::new(),
-        gather: None,
-    };
-    let database = app::fleet::database(&fleet)?;
+    let database = owners(&arguments.url, arguments.password_file.as_ref(), arguments.ca.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(ledger::migrate(&database)).with_context(|| database.place())?;
     match done.from == done.to {
@@ -73,6 +59,32 @@ fn migrate(arguments: &Migrate) -> anyhow::Result<Answer> {
         false => println!("{}: schema version {} (was {}).", database.place(), done.to, done.from),
     }
     Ok(Answer::Yes)
+}
+
+/// The database, by its owner.
+///
+/// # Errors
+/// Where what was said is not understood, or a file cannot be used.
+pub(super) fn owners(
+    url: &str,
+    password_file: Option<&PathBuf>,
+    ca: Option<&PathBuf>,
+) -> anyhow::Result<ledger::Database> {
+    let database =
+        config::database(url).map_err(|right| anyhow::anyhow!("--url is not understood; write {right}"))?;
+    if ca.is_none() && !config::is_here(&database) {
+        bail!(
+            "--url names another machine: add --ca FILE, the authority that signed the database's certificate"
+        );
+    }
+    let fleet = config::Fleet {
+        database,
+        password_file: password_file.cloned(),
+        tls: ca.map(|ca| ClientFiles { ca: ca.clone(), identity: None, server_name: None }),
+        node: String::new(),
+        gather: None,
+    };
+    app::fleet::database(&fleet)
 }
 
 fn nodes(config: &ConfigPath) -> anyhow::Result<Answer> {

@@ -56,11 +56,11 @@ const DAY: i64 = 86_400_000_000;
 
 impl Retention {
     /// What can be deleted at a time, in microseconds since 1970-01-01T00:00:00Z, as the ledger and the holds are
-    /// now.
+    /// now. Holds are in `holding`: in a fleet they are placed on any node, and count for all.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn look(self, search: &Search, at: i64) -> Result<Pruning, StoreError> {
+    pub fn look(self, search: &Search, holding: &Search, at: i64) -> Result<Pruning, StoreError> {
         let until = |days: u32| at - i64::from(days) * DAY;
         let classes = [
             Class {
@@ -71,7 +71,8 @@ impl Retention {
             Class { name: "refusals", kinds: &["refusal"], until: until(self.refusals) },
             Class { name: "access", kinds: &["access"], until: until(self.access) },
         ];
-        let holds: Vec<_> = holds(search)?.into_values().flatten().map(|hold| hold.filter.query()).collect();
+        let holds = holds(holding)?.into_values().flatten();
+        let holds: Vec<_> = holds.map(|hold| hold.filter.query()).collect();
         plan(search, &classes, &holds)
     }
 }

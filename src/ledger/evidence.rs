@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::gathered;
 use super::checkpoint::Checkpoint;
 use super::error::StoreError;
+use super::gathered;
 use super::log::Log;
 use super::merkle::{self, Hash, Hashes};
 use super::note::{Note, NoteError, Verifier};

@@ -86,7 +86,10 @@ pub use entry::{
 pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest, ocsf_event, ocsf_gone};
-pub use gathered::{GatherState, Gathered, GatheredNode, Gathering, Origin, Origins, gathered, name as gathered_name, place as gathered_place};
+pub use gathered::{
+    GatherState, Gathered, GatheredNode, Gathering, Origin, Origins, gathered, name as gathered_name,
+    place as gathered_place,
+};
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{
     KeyError, begin_epoch, cosigner, destroy_epoch, destroyed_epochs, pseudonym_key, signer,
@@ -95,8 +98,8 @@ pub use keys::{
 pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use postgres::{
-    Change, Changes, Database, DatabaseError, Denied, Leases, Migrated, NodeState, NotTaken, Said, Stock,
-    Take, migrate, nodes,
+    Change, Changes, Database, DatabaseError, Denied, FleetRetention, Leases, Migrated, NodeState, NotTaken,
+    Said, Stock, Take, migrate, nodes,
 };
 pub use proof::{Proof, ProofError};
 pub use prune::{Class, Pruned, Pruning, RetentionLock, Tally, plan};
@@ -105,7 +108,7 @@ pub use receipt::{own_entry, receipt};
 pub use state_file::StateFile;
 pub use store::{make_folder as make_ledger_folder, memory as fleet_memory};
 pub use suspensions::{Suspension, SuspensionAction, SuspensionEvent, Suspensions};
-pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use takeover::take_over;
+pub use verify::{Check, Finding, Findings, Report, Severity, verify};
 pub use view::View;
 pub use writer::{Ledger, Receipt, RecordError};

@@ -168,28 +168,55 @@ impl Pruning {
         self.gone.is_empty()
     }
 
+    /// The numbers of the entries.
+    pub fn positions(&self) -> Vec<u64> {
+        let of = |(block, set): (&u64, &Set)| {
+            let first = block * BLOCK;
+            set.offsets().into_iter().map(move |offset| first + u64::from(offset)).collect::<Vec<_>>()
+        };
+        self.gone.iter().flat_map(of).collect()
+    }
+
     /// Deletes the content. `path` is the index's. The entry that says so must be durable already.
     ///
     /// # Errors
     /// Where a file cannot be written; what is done stays done, and it can be tried again.
     pub fn execute(&self, path: &Path, folder: &Path) -> Result<Pruned, StoreError> {
-        let before = disk_use(path);
-        let mut pruned = Pruned { entries: 0, bundles: 0, bytes_given_back: 0 };
-        let mut index = Forgetting::open(path)?;
-        for (block, set) in &self.gone {
-            let mut keys = Keys::default();
-            for (number, offsets) in bundles(*block, set) {
-                let (entries, bytes) = blank(folder, number, &offsets, &mut keys)?;
-                pruned.entries += entries;
-                pruned.bytes_given_back += bytes;
-                pruned.bundles += u64::from(entries > 0);
-            }
-            index.forget(*block, set, &keys)?;
-        }
-        index.finish()?;
-        pruned.bytes_given_back += before.saturating_sub(disk_use(path));
-        Ok(pruned)
+        delete(&self.gone, path, folder)
     }
+}
+
+/// Deletes the content of these entries, all of which are in whole bundles.
+///
+/// # Errors
+/// As [`Pruning::execute`].
+pub fn delete_all(
+    entries: impl Iterator<Item = u64>,
+    path: &Path,
+    folder: &Path,
+) -> Result<Pruned, StoreError> {
+    let mut gone = Gone::new();
+    entries.for_each(|position| insert(&mut gone, position));
+    delete(&gone, path, folder)
+}
+
+fn delete(gone: &Gone, path: &Path, folder: &Path) -> Result<Pruned, StoreError> {
+    let before = disk_use(path);
+    let mut pruned = Pruned { entries: 0, bundles: 0, bytes_given_back: 0 };
+    let mut index = Forgetting::open(path)?;
+    for (block, set) in gone {
+        let mut keys = Keys::default();
+        for (number, offsets) in bundles(*block, set) {
+            let (entries, bytes) = blank(folder, number, &offsets, &mut keys)?;
+            pruned.entries += entries;
+            pruned.bytes_given_back += bytes;
+            pruned.bundles += u64::from(entries > 0);
+        }
+        index.forget(*block, set, &keys)?;
+    }
+    index.finish()?;
+    pruned.bytes_given_back += before.saturating_sub(disk_use(path));
+    Ok(pruned)
 }
 
 /// Offsets by bundle.

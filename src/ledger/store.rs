@@ -122,9 +122,7 @@ impl Store {
             Some(hash) if hash == archive.leaf_hash(last)? => Ok(()),
             Some(_) => Err(StoreError::OtherHistory { node, entry: last }),
             // A node that has written there remembers it.
-            None if !changes.has_written() => {
-                Err(StoreError::NotMigrated { node, known: last + 1 })
-            }
+            None if !changes.has_written() => Err(StoreError::NotMigrated { node, known: last + 1 }),
             None => Err(StoreError::OlderDatabase { node, found: last, known: last + 1 }),
         }
     }

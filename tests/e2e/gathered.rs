@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::fleet::{CONSENT, closed, fleet, get, id, rest, told, until};
+use crate::fleet::{CONSENT, SHARED, closed, config, fleet, get, id, rest, told, until};
+use crate::retention::house_of_the_first_version;
 use crate::review::signed_in;
 use crate::support::postgres::Postgres;
-use crate::support::{Client, House, RULES, has_word};
+use crate::support::{Client, House, RULES, files_below, has_word};
 
 fn told_by(house: &House, arguments: &[&str]) -> String {
     let output = run(house, arguments);
@@ -60,10 +61,14 @@ async fn each_node_tells_of_all_nodes_and_of_the_same() {
     assert!(of("node-0") >= 20 && of("node-1") >= 20 && of("node-0") + of("node-1") == entries.len());
     let table = told_by(&nodes[0], &["ledger", "query", "--limit", "1000"]);
     assert!(table.contains("NODE") && has_word(&table, "node-0") && has_word(&table, "node-1"), "{table}");
-    let own = told_by(&nodes[0], &["ledger", "query", "--format", "json", "--this-node", "--kind", "disclosure"]);
+    let own =
+        told_by(&nodes[0], &["ledger", "query", "--format", "json", "--this-node", "--kind", "disclosure"]);
     assert_eq!(own.lines().count(), 20);
-    let csv = told_by(&nodes[1], &["ledger", "export", "--format", "csv", "--by", "anna", "--reason", "test"]);
-    assert!(csv.lines().next().unwrap().ends_with(",node") && csv.lines().any(|line| line.ends_with(",node-0")));
+    let csv =
+        told_by(&nodes[1], &["ledger", "export", "--format", "csv", "--by", "anna", "--reason", "test"]);
+    assert!(
+        csv.lines().next().unwrap().ends_with(",node") && csv.lines().any(|line| line.ends_with(",node-0"))
+    );
 
     // All that was disclosed about one customer, by whichever node.
     let account = ["ledger", "account", "c-2", "--by", "anna", "--reason", "asked", "--format", "json"];
@@ -106,7 +111,8 @@ async fn each_node_tells_of_all_nodes_and_of_the_same() {
     }
     let ledger: Value = serde_json::from_str(&visitor.get("/api/v1/ledger").await.body).unwrap();
     assert_eq!(ledger["fleet"]["node"], "node-1");
-    let names: Vec<&Value> = ledger["fleet"]["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
+    let names: Vec<&Value> =
+        ledger["fleet"]["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
     assert_eq!(names, ["node-0", "node-1"]);
     assert!(visitor.get("/ledger").await.body.contains("each checked against the head"));
 
@@ -167,7 +173,10 @@ async fn a_ledger_of_files_moves_with_all_that_it_proves() {
     told(&house, &[&["subject", "grant", "PLANTED-1"], &form[..]].concat());
     assert_eq!(get(&client, "/persons/1").await.status, StatusCode::OK);
     told(&house, &[&["subject", "withdraw", "PLANTED-2"], &form[..]].concat());
-    told(&house, &["subject", "withdraw", "c-9", "--contractor", "parcelco", "--by", "anna", "--source", "form"]);
+    told(
+        &house,
+        &["subject", "withdraw", "c-9", "--contractor", "parcelco", "--by", "anna", "--source", "form"],
+    );
     told(&house, &["suspend", "parcelco", "--by", "otto", "--reason", "lost"]);
     house.rest().await;
     let proof = house.path("proof");
@@ -218,4 +227,83 @@ async fn a_ledger_of_files_moves_with_all_that_it_proves() {
     let account: Value = serde_json::from_str(&told_by(&house, &account)).unwrap();
     assert_eq!(account["disclosures"], 3, "{account}");
     house.assert_clean();
+}
+
+/// What is old enough goes out of the database too, by its owner alone, and out of what other nodes have gathered; a hold
+/// that was placed on any node counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_need_not_be_kept_is_deleted_everywhere() {
+    let postgres = tokio::task::block_in_place(Postgres::start);
+    let mut house = house_of_the_first_version().await;
+    tokio::task::block_in_place(|| house.open());
+    house.signal("-TERM");
+    assert!(house.wait().success());
+    let text = config(&postgres, postgres.port, "node-0");
+    let text = text.replace("UPSTREAM", &house.upstream.address.to_string());
+    std::fs::write(house.path("fieldgate.toml"), text).unwrap();
+    told(&house, &["ledger", "migrate"]);
+    tokio::task::block_in_place(|| house.open());
+    let mut other = closed(&postgres, postgres.port, "node-1", RULES).await;
+    std::fs::create_dir_all(other.path("ledger")).unwrap();
+    for key in SHARED {
+        std::fs::copy(house.path(key), other.path(key)).unwrap();
+    }
+    tokio::task::block_in_place(|| other.open());
+    let count = |house: &House, kind: &str| {
+        told_by(house, &["ledger", "query", "--kind", kind, "--format", "json", "--limit", "5000"])
+            .lines()
+            .count()
+    };
+    let refusals = count(&other, "refusal");
+    assert_eq!(refusals, 233);
+    told(
+        &other,
+        &["ledger", "hold", "place", "case-1", "--kind", "disclosure", "--by", "anna", "--reason", "court"],
+    );
+
+    let plan: Value =
+        serde_json::from_str(&told_by(&house, &["ledger", "prune", "--format", "json"])).unwrap();
+    let (at, token) = (plan["at"].as_str().unwrap(), plan["plan"].as_str().unwrap());
+    assert!(plan["held"].as_u64().unwrap() > 300, "{plan}");
+    let execute = ["ledger", "prune", "--at", at, "--execute", token, "--by", "anna"];
+    let execute = [&execute[..], &["--approved-by", "anna", "--approved-by", "bert"]].concat();
+    let refused = |more: &[&str], words: &str| {
+        let output = run(&house, &[&execute[..], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(words), "{said}");
+    };
+    refused(&[], "--url");
+    let url = |user: &str| format!("postgres://{user}@127.0.0.1:{}/fieldgate", postgres.port);
+    let (owner, gateway) = (url("owner"), url("gateway"));
+    let files = ["of the owner", "of the gateway"].map(|password| postgres.password_file(password));
+    let [owners, gateways] = files.each_ref().map(|file| file.to_str().unwrap());
+    refused(&["--url", &gateway, "--password-file", gateways], "may not delete content");
+    let done = told_by(&house, &[&execute[..], &["--url", &owner, "--password-file", owners]].concat());
+    assert!(done.contains("is deleted"), "{done}");
+
+    let left = "SELECT count(*) FROM fieldgate.entry WHERE node = 1 AND leaf IS NULL";
+    let gone: usize = postgres.sql("fieldgate", left).parse().unwrap();
+    assert!(gone > 150 && gone <= refusals, "{gone}");
+    assert_eq!(count(&house, "refusal"), refusals - gone);
+    assert_eq!(count(&other, "refusal"), refusals - gone, "gathered by the other node before");
+    assert!(count(&other, "disclosure") > 300, "held");
+    // Whoever gathers anew finds the same.
+    rest(&postgres).await;
+    let before = gathered_root(&other);
+    for file in files_below(&other.path("ledger")) {
+        if file.display().to_string().contains("fieldgate.fleet.") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    assert_eq!(gathered_root(&other), before);
+    for house in [&house, &other] {
+        for more in [&["--fleet"][..], &[]] {
+            let verdict = told_by(house, &[&["ledger", "verify"], more].concat());
+            assert!(verdict.contains("0 errors"), "{verdict}");
+        }
+    }
+    assert!(
+        told_by(&other, &["ledger", "verify", "--fleet"])
+            .contains(&format!("{gone} entries, of which the hashes"))
+    );
 }

@@ -375,7 +375,9 @@ fn begin_pruning(act: &Act<rights::Verify, Nothing>) -> Result<(), Fault> {
     // Whole seconds, so that the command can say them again.
     let at = now() / 1_000_000 * 1_000_000;
     let work = move |_: &mut dyn FnMut(u64, u64)| {
-        let pruning = house.config.ledger.retention.look(&house.search()?, at)?;
+        // Each node deletes its own.
+        let own = ledger::Search::open(&house.config.ledger.path)?;
+        let pruning = house.config.ledger.retention.look(&own, &house.search()?, at)?;
         Ok(Prunable::of(&pruning, at))
     };
     let begun = act.house.prunable.begin(act.who.name(), work, |_| {});

@@ -9,7 +9,7 @@ use crate::app::{
     self,
     control::{self, Order},
 };
-use crate::ledger::{Hold, HoldAction, HoldFilter, OwnKind, RetentionLock, Search, holds};
+use crate::ledger::{FleetRetention, Hold, HoldAction, HoldFilter, OwnKind, RetentionLock, Search, holds};
 
 use super::super::{Answer, ConfigPath, Format};
 use super::{Filter, operator};
@@ -74,6 +74,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
             let hold =
                 Hold { by, action: HoldAction::Placed, name: name.clone(), reason: reason.clone(), filter };
             // A deletion that runs is waited for; one that comes later sees the hold.
+            let _fleet = match &config.ledger.fleet {
+                Some(fleet) => Some(FleetRetention::take(&app::fleet::database(fleet)?)?),
+                None => None,
+            };
             let _lock = RetentionLock::take(&config.ledger.path)?;
             control::order(&config, Order::Record { kind: OwnKind::Hold, event: json!(hold) })?;
             println!("Hold {name} is in force.");

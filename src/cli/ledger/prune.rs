@@ -1,13 +1,17 @@
 //! `fieldgate ledger prune`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::app::control::{self, Order, Outcome};
+use crate::app::{
+    self,
+    control::{self, Order, Outcome},
+};
 use crate::config::Config;
-use crate::ledger::{OwnKind, Pruning, RetentionLock, Search, ledger_folder};
+use crate::ledger::{FleetRetention, OwnKind, Pruning, RetentionLock, Search, ledger_folder};
 
 use super::super::{Answer, ConfigPath, Format};
 use super::{moment, now, operator, time};
@@ -25,6 +29,16 @@ pub(super) struct Arguments {
     /// Who approved it: two people, each by an option of its own
     #[arg(long, value_name = "NAME")]
     approved_by: Vec<String>,
+    /// In a fleet: the database, by its owner (postgres://OWNER@HOST:5432/DATABASE), in which the content of this
+    /// node's entries is deleted too; a gateway cannot do that
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// In a fleet: the file with the owner's password (mode 0600)
+    #[arg(long, value_name = "FILE", requires = "url")]
+    password_file: Option<PathBuf>,
+    /// In a fleet: the authority of the database's certificate; not needed on this machine
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
     /// Who does it
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -42,11 +56,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     let pruning = look(&config, at)?;
     match &arguments.execute {
         None => tell(arguments, &pruning, at),
-        Some(_) if config.ledger.fleet.is_some() => {
-            bail!(
-                "the entries of a fleet are in its database, which this version does not prune; this was a dry run"
-            )
-        }
         Some(token) => {
             check(token, &pruning)?;
             execute(arguments, &config, &pruning, at)
@@ -56,8 +65,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
 
 /// What can be deleted, as the ledger and the holds are now.
 fn look(config: &Config, at: i64) -> anyhow::Result<Pruning> {
-    let search = Search::open(&config.ledger.path)?;
-    Ok(config.ledger.retention.look(&search, at)?)
+    let holding = Search::open(&app::gather::whole(config)?)?;
+    Ok(config.ledger.retention.look(&Search::open(&config.ledger.path)?, &holding, at)?)
 }
 
 fn check(token: &str, pruning: &Pruning) -> anyhow::Result<()> {
@@ -107,6 +116,7 @@ fn execute(arguments: &Arguments, config: &Config, pruning: &Pruning, at: i64) -
         bail!("two different people approve a deletion: --approved-by NAME --approved-by NAME");
     }
     let path = &config.ledger.path;
+    let mut fleet = fleet(arguments, config)?;
     let _lock = RetentionLock::take(path)?;
     let event = json!({
         "by": operator(arguments.by.as_deref())?,
@@ -120,6 +130,10 @@ fn execute(arguments: &Arguments, config: &Config, pruning: &Pruning, at: i64) -
     // A hold may have been placed before the lock was taken.
     let now = look(config, at)?;
     check(&pruning.token, &now)?;
+    // First in the database: what breaks off here is found again by the node's own archive.
+    if let Some((node, database)) = &mut fleet {
+        database.prune(node, &now.positions())?;
+    }
     let pruned = now.execute(path, &ledger_folder(path))?;
     wipe_journal(config, now.upto)?;
     match arguments.format {
@@ -130,6 +144,20 @@ fn execute(arguments: &Arguments, config: &Config, pruning: &Pruning, at: i64) -
         ),
     }
     Ok(Answer::Yes)
+}
+
+/// The node's name, and its database as its owner; none for a ledger of files.
+fn fleet(arguments: &Arguments, config: &Config) -> anyhow::Result<Option<(String, FleetRetention)>> {
+    let Some(fleet) = &config.ledger.fleet else { return Ok(None) };
+    let Some(url) = &arguments.url else {
+        bail!(
+            "the content of a fleet's entries is in its database too: add --url, by the owner of its tables"
+        );
+    };
+    let database = super::super::fleet::owners(url, arguments.password_file.as_ref(), arguments.ca.as_ref())?;
+    let retention = FleetRetention::take(&database)?;
+    retention.check_owner()?;
+    Ok(Some((fleet.node.clone(), retention)))
 }
 
 /// Copies of the content may be left in the journal's old space.

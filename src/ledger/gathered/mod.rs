@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use super::archive::Archive;
+use super::archive::{Archive, BUNDLE};
 use super::checkpoint;
 use super::error::StoreError;
 use super::index::Index;
@@ -27,11 +27,12 @@ use super::log;
 use super::merkle;
 use super::note::{Signer, Verifier};
 use super::postgres::{Database, Heads, PostgresTail, Sealed};
+use super::prune;
 
 use progress::Progress;
 pub use progress::{Gathered, GatheredNode, gathered};
-use runs::{Run, Runs};
 pub use runs::{Origin, Origins, Walk};
+use runs::{Run, Runs};
 
 /// Entries that are held in memory before they are written.
 const BATCH: u64 = 16_384;
@@ -110,7 +111,29 @@ impl Gathering {
             self.take(sealed)?;
         }
         self.write()?;
-        Ok(self.progress.number >= last)
+        if self.progress.number < last {
+            return Ok(false);
+        }
+        while self.forget()? {}
+        Ok(true)
+    }
+
+    /// Follows a deletion, where there is one of entries that are here, and in bundles that are whole.
+    fn forget(&mut self) -> Result<bool, StoreError> {
+        let Some(deleted) = self.heads.deletion(self.progress.pruned)? else { return Ok(false) };
+        let mut positions = deleted.positions;
+        positions.sort_unstable();
+        positions.dedup();
+        let size = self.archive.head().size;
+        let places = self.runs.places(deleted.node, &positions, size)?;
+        // What is gathered later comes without its content.
+        if places.last().is_some_and(|last| *last >= size / BUNDLE * BUNDLE) {
+            return Ok(false);
+        }
+        prune::delete_all(places.into_iter(), &self.path, &self.folder)?;
+        self.progress.pruned = deleted.number;
+        self.progress.store(&self.folder, size)?;
+        Ok(true)
     }
 
     fn take(&mut self, sealed: &Sealed) -> Result<(), StoreError> {

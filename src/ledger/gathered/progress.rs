@@ -19,6 +19,9 @@ use super::Runs;
 pub struct Gathered {
     /// The last head that was taken, over all nodes.
     pub number: u64,
+    /// The last deletion that was followed, over all nodes.
+    #[serde(default)]
+    pub pruned: u64,
     /// Entries in it.
     pub size: u64,
     pub nodes: Vec<GatheredNode>,
@@ -58,6 +61,8 @@ fn read(folder: &Path) -> Result<Gathered, StoreError> {
 pub struct Progress {
     /// The last head that was taken.
     pub number: u64,
+    /// The last deletion that was followed.
+    pub pruned: u64,
     nodes: Vec<Node>,
 }
 
@@ -79,10 +84,11 @@ impl Progress {
             path: folder.join("nodes"),
             what: "does not fit the gathered entries".to_owned(),
         };
-        let mut progress = Progress { number: kept.number, nodes: Vec::new() };
+        let mut progress = Progress { number: kept.number, pruned: kept.pruned, nodes: Vec::new() };
         for node in &kept.nodes {
             let hashes: Option<Vec<Hash>> = node.subtrees.iter().map(|hash| decode_hash(hash)).collect();
-            let tree = hashes.and_then(|hashes| Frontier::from_parts(node.size, hashes)).ok_or_else(broken)?;
+            let tree =
+                hashes.and_then(|hashes| Frontier::from_parts(node.size, hashes)).ok_or_else(broken)?;
             let (name, verifier) = (node.name.clone(), node.verifier.clone());
             progress.nodes.push(Node { number: node.number, name, verifier, tree });
         }
@@ -114,7 +120,7 @@ impl Progress {
             size: node.tree.size(),
             subtrees: node.tree.hashes().iter().map(encode_hash).collect(),
         });
-        let kept = Gathered { number: self.number, size, nodes: nodes.collect() };
+        let kept = Gathered { number: self.number, pruned: self.pruned, size, nodes: nodes.collect() };
         let text = serde_json::to_vec(&kept).unwrap_or_default();
         files::replace(&folder.join("nodes"), &text)
     }

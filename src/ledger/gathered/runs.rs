@@ -112,6 +112,31 @@ impl Runs {
         Ok(Some((run.node, run.index + (entry - run.first))))
     }
 
+    /// Where entries of a node are; `positions` are their numbers in its tree, in rising order. Those that are not there
+    /// yet are left out. `end` is the number of entries in all.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn places(&self, node: i32, positions: &[u64], end: u64) -> Result<Vec<u64>, StoreError> {
+        let mut wanted = positions.iter().copied().peekable();
+        let mut places = Vec::new();
+        for number in 0..self.count {
+            if wanted.peek().is_none() {
+                break;
+            }
+            let run = self.run(number)?;
+            if run.node != node {
+                continue;
+            }
+            let until = if number + 1 < self.count { self.run(number + 1)?.first } else { end };
+            let index_end = run.index + (until - run.first);
+            while let Some(position) = wanted.next_if(|position| *position < index_end) {
+                places.push(run.first + (position - run.index));
+            }
+        }
+        Ok(places)
+    }
+
     fn error(&self, source: std::io::Error) -> StoreError {
         StoreError::File { path: self.path.clone(), source }
     }
@@ -204,9 +229,13 @@ mod tests {
         let list = [(0, 2, 0), (5, 1, 0), (6, 2, 5), (20, 3, 7)];
         runs.append(&list.map(|(first, node, index)| Run { first, node, index })).unwrap();
         let found = |runs: &Runs, entry| runs.find(entry).unwrap().unwrap();
-        for (entry, place) in [(0, (2, 0)), (4, (2, 4)), (5, (1, 0)), (6, (2, 5)), (19, (2, 18)), (25, (3, 12))] {
+        for (entry, place) in
+            [(0, (2, 0)), (4, (2, 4)), (5, (1, 0)), (6, (2, 5)), (19, (2, 18)), (25, (3, 12))]
+        {
             assert_eq!(found(&runs, entry), place, "{entry}");
         }
+        assert_eq!(runs.places(2, &[0, 4, 6, 18], 30).unwrap(), [0, 4, 7, 19]);
+        assert_eq!(runs.places(3, &[7, 16, 17], 30).unwrap(), [20, 29], "one is not there yet");
         // The archive was written up to there only.
         let mut runs = Runs::open(folder.path(), 6).unwrap();
         assert_eq!(found(&runs, 19), (1, 14));

@@ -27,6 +27,16 @@ pub struct Sealed {
 /// Reads them.
 pub struct Heads(Asking);
 
+/// Content that was deleted in the database.
+#[derive(Clone, Debug)]
+pub struct Deleted {
+    /// From 1, over all nodes.
+    pub number: u64,
+    pub node: i32,
+    /// Numbers of entries in the node's tree.
+    pub positions: Vec<u64>,
+}
+
 impl Heads {
     /// # Errors
     /// Where no thread can ask.
@@ -41,7 +51,8 @@ impl Heads {
     pub fn page(&mut self, after: u64) -> Result<(Vec<Sealed>, u64), StoreError> {
         // In one statement: the newest head of a node and its place in the order are of one moment.
         let rows = self.0.ask(async |client: &Client| {
-            let sql = "SELECT (SELECT coalesce(max(number), 0) FROM fieldgate.sealed), s.number, s.node, n.name,
+            let sql =
+                "SELECT (SELECT coalesce(max(number), 0) FROM fieldgate.sealed), s.number, s.node, n.name,
                     n.verifier, s.size, CASE WHEN h.size = s.size THEN h.note END
                 FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT number, node, size FROM fieldgate.sealed
                     WHERE number > $1 ORDER BY number LIMIT $2) s ON true
@@ -67,5 +78,26 @@ impl Heads {
             page.extend(read().map_err(DatabaseError::from)?);
         }
         Ok((page, last))
+    }
+
+    /// The next deletion behind number `after`.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub fn deletion(&mut self, after: u64) -> Result<Option<Deleted>, StoreError> {
+        let rows = self.0.ask(async |client: &Client| {
+            let sql = "SELECT number, node, positions FROM fieldgate.pruned WHERE number > $1 ORDER BY number LIMIT 1";
+            client.query(sql, &[&(after as i64)]).await
+        })?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let read = || {
+            let positions: Vec<i64> = row.try_get(2)?;
+            Ok(Deleted {
+                number: row.try_get::<_, i64>(0)? as u64,
+                node: row.try_get(1)?,
+                positions: positions.into_iter().map(|position| position as u64).collect(),
+            })
+        };
+        read().map(Some).map_err(|error: tokio_postgres::Error| DatabaseError::from(error).into())
     }
 }

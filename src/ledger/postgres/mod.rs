@@ -17,6 +17,7 @@ mod changes;
 mod heads;
 mod journal;
 mod leases;
+mod retention;
 mod schema;
 mod stock;
 mod tail;
@@ -45,6 +46,7 @@ pub use changes::{Change, Changes, NotTaken, Said, Take};
 pub use heads::{Heads, Sealed};
 pub use journal::{Asked, Committed, PostgresJournal};
 pub use leases::Leases;
+pub use retention::FleetRetention;
 pub use schema::{Migrated, migrate};
 pub use stock::{Denied, Stock};
 pub use tail::{NodeState, PostgresTail, nodes};
@@ -100,6 +102,10 @@ pub enum DatabaseError {
         "this node's {0} is not that of the other nodes: copy their file, so that customers have one name everywhere"
     )]
     OtherSeal(&'static str),
+    #[error(
+        "this user may not delete content; name the owner of the tables, as for `fieldgate fleet migrate`"
+    )]
+    NotOwner,
     #[error("there is no node {0} in this database")]
     NoNode(String),
 }

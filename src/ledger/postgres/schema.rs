@@ -4,10 +4,11 @@ use tokio_postgres::Client;
 
 use super::{Database, DatabaseError};
 
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0004.sql"),
+    include_str!("schema/0005.sql"),
 ];
 /// One at a time makes them.
 const LOCK: i64 = 7_013_490_000;
@@ -57,13 +58,15 @@ async fn version(client: &Client) -> Result<i32, DatabaseError> {
     Ok(row.try_get(0)?)
 }
 
-/// Sees that the tables are those that this program knows, and that this user cannot change what is written.
+/// Sees that the tables are those that this program knows.
+pub(super) async fn check_version(client: &Client) -> Result<(), DatabaseError> {
+    let (found, known) = (version(client).await?, STEPS.len() as i32);
+    if found == known { Ok(()) } else { Err(DatabaseError::Version { found, known }) }
+}
+
+/// The same, and that this user cannot change what is written.
 pub(super) async fn check(client: &Client) -> Result<(), DatabaseError> {
-    let found = version(client).await?;
-    let known = STEPS.len() as i32;
-    if found != known {
-        return Err(DatabaseError::Version { found, known });
-    }
+    check_version(client).await?;
     let sql = "SELECT has_table_privilege('fieldgate.entry', 'UPDATE, DELETE, TRUNCATE')
         OR has_table_privilege('fieldgate.change', 'UPDATE, DELETE, TRUNCATE')";
     if client.query_one(sql, &[]).await?.try_get(0)? {

@@ -63,7 +63,12 @@ fn ledger(house: &House, overview: &Overview, found: &mut Vec<Concern>) -> Resul
     }
     if let Some(fleet) = &overview.ledger.fleet {
         if let Some(trouble) = &fleet.trouble {
-            add(found, Gravity::Bad, "/ledger#fleet", format!("Entries of other nodes do not come in: {trouble}"));
+            add(
+                found,
+                Gravity::Bad,
+                "/ledger#fleet",
+                format!("Entries of other nodes do not come in: {trouble}"),
+            );
         }
         if !fleet.gathered {
             add(found, Gravity::Warn, "/ledger#fleet", "These pages show the entries of this node alone");
