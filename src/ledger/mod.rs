@@ -91,7 +91,8 @@ pub use keys::{
 pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use postgres::{
-    Change, Changes, Database, DatabaseError, Migrated, NodeState, NotTaken, Said, Take, migrate, nodes,
+    Change, Changes, Database, DatabaseError, Desk, DeskEntry, DeskMark, Migrated, NodeState, NotTaken, Said,
+    Take, follow_desk, migrate, nodes,
 };
 pub use proof::{Proof, ProofError};
 pub use prune::{Class, Pruned, Pruning, RetentionLock, Tally, plan};

@@ -6,12 +6,14 @@
 //! said have changed and the node does not know it yet.
 //!
 //! **How.** `journal` commits batches, `tail` reads them back for the node's own archive and index, which stay on
-//! its disk and can be made anew; `changes` brings what one node is told to all; `schema` makes the tables.
+//! its disk and can be made anew; `changes` brings what one node is told to all; `desk` is the log of what their
+//! review sides do; `schema` makes the tables.
 //!
 //! **Trusts** the database to keep what it acknowledged, as long as it says that it syncs; an older copy of it is
 //! told by the node's archive.
 
 mod changes;
+mod desk;
 mod journal;
 mod schema;
 mod tail;
@@ -36,6 +38,7 @@ use crate::secrets;
 use super::error::StoreError;
 
 pub use changes::{Change, Changes, NotTaken, Said, Take};
+pub use desk::{Desk, DeskEntry, DeskMark, follow_desk};
 pub use journal::{Committed, PostgresJournal};
 pub use schema::{Migrated, migrate};
 pub use tail::{NodeState, PostgresTail, nodes};

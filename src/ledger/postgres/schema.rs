@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::{Database, DatabaseError};
 
-const STEPS: [&str; 1] = [include_str!("schema/0001.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0003.sql")];
 /// One at a time makes them.
 const LOCK: i64 = 7_013_490_000;
 
@@ -61,7 +61,8 @@ pub(super) async fn check(client: &Client) -> Result<(), DatabaseError> {
         return Err(DatabaseError::Version { found, known });
     }
     let sql = "SELECT has_table_privilege('fieldgate.entry', 'UPDATE, DELETE, TRUNCATE')
-        OR has_table_privilege('fieldgate.change', 'UPDATE, DELETE, TRUNCATE')";
+        OR has_table_privilege('fieldgate.change', 'UPDATE, DELETE, TRUNCATE')
+        OR has_table_privilege('fieldgate.desk', 'INSERT, UPDATE, DELETE, TRUNCATE')";
     if client.query_one(sql, &[]).await?.try_get(0)? {
         return Err(DatabaseError::TooPowerful);
     }
