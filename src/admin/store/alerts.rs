@@ -237,11 +237,23 @@ impl Store {
         Ok(new)
     }
 
-    /// Keeps that there is trouble; what has only just ended goes on, where nobody has acknowledged it.
+    /// Keeps that there is trouble; what has only just ended goes on, where nobody has acknowledged it. Where the fleet's
+    /// database is away, which may be the trouble, it is kept until that is back.
     ///
     /// # Errors
     /// What the database says.
     pub fn trouble(&self, alert: &Raised) -> Result<(), ReviewError> {
+        match (self.keep_trouble(alert), &self.fleet) {
+            (Err(error), Some(fleet)) => {
+                tracing::warn!(%error, kind = alert.kind, "an alert waits for the fleet's database");
+                fleet.untold.add(alert);
+                Ok(())
+            }
+            (kept, _) => kept,
+        }
+    }
+
+    pub(super) fn keep_trouble(&self, alert: &Raised) -> Result<(), ReviewError> {
         self.change(|change| {
             // Of a fleet, several nodes may have it at the same time.
             let node = change.node();
@@ -264,6 +276,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn no_trouble(&self, kind: &str) -> Result<(), ReviewError> {
+        self.tell_untold()?;
         self.change(|change| change.run(&OVER, params![kind, now(), change.node()]).map(drop))
     }
 

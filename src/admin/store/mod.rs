@@ -26,6 +26,7 @@ mod rules;
 mod sessions;
 mod shared;
 mod statement;
+mod untold;
 mod verified;
 
 use std::path::{Path, PathBuf};

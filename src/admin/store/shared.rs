@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::ledger::{Database, Desk, DeskEntry, DeskMark, follow_desk};
 
 use super::statement::{Change, NotRun, Run};
+use super::untold::Untold;
 use super::{BUSY, ReviewError, Store, import, open_file, sessions};
 
 pub const MIGRATION: &str = "
@@ -46,7 +47,8 @@ pub struct Fleet {
     /// Reads while a change waits for the database.
     reader: Mutex<Connection>,
     /// When sessions were used last on this node, by their hash: microseconds since 1970-01-01T00:00:00Z.
-    pub uses: Mutex<HashMap<Vec<u8>, i64>>,
+    uses: Mutex<HashMap<Vec<u8>, i64>>,
+    pub untold: Untold,
 }
 
 /// What an entry of the log says.
@@ -111,6 +113,7 @@ impl Store {
             desk: Mutex::new(desk),
             reader: Mutex::new(reader),
             uses: Mutex::default(),
+            untold: Untold::default(),
         };
         let store = Store::made(path, connection, Some(fleet));
         store.catch_up()?;
@@ -267,6 +270,7 @@ impl Store {
         if self.catch_up()? {
             self.count_open()?;
         }
+        self.tell_untold()?;
         let mut told = lock(told);
         if told.elapsed() >= USES {
             *told = Instant::now();
