@@ -24,9 +24,9 @@ disclose = ["@.name"]
 "#;
 
 /// The keys that all nodes have.
-const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
+pub const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
 
-fn config(postgres: &Postgres, port: u16, node: &str) -> String {
+pub fn config(postgres: &Postgres, port: u16, node: &str) -> String {
     let password = postgres.password_file("of the gateway");
     let table = format!(
         "[ledger]\nstore = \"postgres://gateway@127.0.0.1:{port}/fieldgate\"\n[ledger.postgres]\n\

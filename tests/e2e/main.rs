@@ -17,6 +17,7 @@ mod consent;
 mod crash;
 mod crowd;
 mod demonstration;
+mod desk;
 mod disclosure;
 mod drift;
 mod endpoints;

@@ -165,9 +165,8 @@ impl Store {
             return Err(AccountError::Certificate);
         }
         let password = password.map(hash).transpose()?;
-        let added = self.change(|change| {
-            change.run(&ADD, params![name, role.as_str(), password, certificate, now()])
-        })?;
+        let added = self
+            .change(|change| change.run(&ADD, params![name, role.as_str(), password, certificate, now()]))?;
         if added == 0 { Err(AccountError::Exists(name.to_owned())) } else { Ok(()) }
     }
 

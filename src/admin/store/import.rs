@@ -86,16 +86,8 @@ const TABLES: [(&str, &str, Statement); 8] = [
     ),
 ];
 
-pub const STATEMENTS: &[Statement] = &[
-    TABLES[0].2,
-    TABLES[1].2,
-    TABLES[2].2,
-    TABLES[3].2,
-    TABLES[4].2,
-    TABLES[5].2,
-    TABLES[6].2,
-    TABLES[7].2,
-];
+pub const STATEMENTS: &[Statement] =
+    &[TABLES[0].2, TABLES[1].2, TABLES[2].2, TABLES[3].2, TABLES[4].2, TABLES[5].2, TABLES[6].2, TABLES[7].2];
 
 /// Makes the store at `path` one of the fleet, where it is not yet.
 pub fn join(path: &Path, connection: Connection, desk: &mut Desk) -> Result<Connection, ReviewError> {

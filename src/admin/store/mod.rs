@@ -152,7 +152,10 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    pub fn change_here<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReviewError> {
+    pub fn change_here<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, ReviewError> {
         self.transact(work)
     }
 

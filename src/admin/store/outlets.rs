@@ -102,7 +102,10 @@ impl Store {
         self.read(|connection| {
             let sql = "SELECT delivered, error, failed, (SELECT count(*) FROM alert WHERE number > upto
                        AND severity >= ?2 AND NOT quiet AND node IS ?3) FROM outlet WHERE name = ?1";
-            connection.prepare_cached(sql)?.query_row(params![name, least as i64, self.node()], read).optional()
+            connection
+                .prepare_cached(sql)?
+                .query_row(params![name, least as i64, self.node()], read)
+                .optional()
         })
     }
 }

@@ -290,7 +290,8 @@ impl Store {
             return Ok(());
         }
         self.change(|change| {
-            uses.iter().try_for_each(|(hash, used)| change.run(&sessions::USED, params![hash, used]).map(drop))
+            uses.iter()
+                .try_for_each(|(hash, used)| change.run(&sessions::USED, params![hash, used]).map(drop))
         })?;
         // Those that were used meanwhile are told the next time.
         lock(&fleet.uses).retain(|hash, used| uses.get(hash) != Some(used));
@@ -312,4 +313,3 @@ impl Fleet {
         lock(&self.uses).insert(hash.to_vec(), now);
     }
 }
-

@@ -191,7 +191,9 @@ mod tests {
             assert!(names.insert(statement.name), "{}", statement.name);
             store.read(|connection| connection.prepare(statement.sql).map(drop)).unwrap();
             let sql = statement.sql.to_lowercase();
-            for word in ["random", "datetime", "current_", "julianday", "unixepoch", "changes(", "last_insert"] {
+            for word in
+                ["random", "datetime", "current_", "julianday", "unixepoch", "changes(", "last_insert"]
+            {
                 assert!(!sql.contains(word), "{}: {word}", statement.name);
             }
             assert!(!sql.contains("insert") || sql.contains(") values") || sql.contains(") select"), "{sql}");
@@ -214,7 +216,9 @@ mod tests {
             let values = params![hash, "Änne", Some("auditor"), "browser", "", 5, i64::MAX];
             assert_eq!(change.run(add, values).unwrap(), 1);
             let own = Statement::new("session-begin", "DELETE FROM session");
-            assert!(change.run(&own, &[]).is_err() && change.run(&Statement::new("x", "SELECT 1"), &[]).is_err());
+            assert!(
+                change.run(&own, &[]).is_err() && change.run(&Statement::new("x", "SELECT 1"), &[]).is_err()
+            );
             change.into_noted()
         };
         assert_eq!(noted.len(), 1);
