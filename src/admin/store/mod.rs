@@ -78,7 +78,7 @@ pub enum ReviewError {
     TooNew(PathBuf),
     #[error("nothing was changed: {0}")]
     Fleet(#[from] StoreError),
-    #[error("nothing was changed: other nodes change something all the time; try again")]
+    #[error("nothing was changed: others were faster each time, or have not ended; try again")]
     Contended,
     #[error("it is not certain whether it was changed ({0}); look again when the database answers")]
     Uncertain(String),

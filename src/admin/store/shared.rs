@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
@@ -33,6 +33,8 @@ ALTER TABLE review ADD COLUMN node TEXT;";
 
 /// For a change that meets others, or a database that comes and goes.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// For what another change holds.
+const TURN: Duration = Duration::from_secs(3);
 /// After a failure that leaves something uncertain.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Last uses of sessions are told to other nodes no oftener.
@@ -65,6 +67,13 @@ pub fn body(run: Vec<Run>) -> Option<String> {
     let mut id = [0; 16];
     rand::fill(&mut id).ok()?;
     serde_json::to_string(&Body { id: URL_SAFE_NO_PAD.encode(id), run }).ok()
+}
+
+fn is_of_the_machine(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{ConstraintViolation, TypeMismatch, Unknown};
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| !matches!(code, ConstraintViolation | TypeMismatch | Unknown))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -121,13 +130,26 @@ impl Store {
         Ok(store)
     }
 
+    /// The way to the log. Who waits for it holds up pages: not for long.
+    fn desk<'f>(&self, fleet: &'f Fleet) -> Result<MutexGuard<'f, Desk>, ReviewError> {
+        let begun = Instant::now();
+        while begun.elapsed() < TURN {
+            match fleet.desk.try_lock() {
+                Ok(desk) => return Ok(desk),
+                Err(TryLockError::Poisoned(desk)) => return Ok(desk.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+        Err(ReviewError::Contended)
+    }
+
     /// Runs what other nodes have changed; whether there was something. It blocks.
     ///
     /// # Errors
     /// Where the database cannot be asked, or an entry cannot be run: then nothing of it is.
     pub fn catch_up(&self) -> Result<bool, ReviewError> {
         let Some(fleet) = &self.fleet else { return Ok(false) };
-        self.catch_up_by(&mut lock(&fleet.desk))
+        self.catch_up_by(&mut *self.desk(fleet)?)
     }
 
     fn catch_up_by(&self, desk: &mut Desk) -> Result<bool, ReviewError> {
@@ -167,6 +189,8 @@ impl Store {
             for run in &body.run {
                 run.again(&transaction).map_err(|not_run| match not_run {
                     NotRun::Unknown(name) => unknown(&name),
+                    // The disk may be full, or another process may hold the file: that passes.
+                    NotRun::Database(source) if is_of_the_machine(&source) => error(source),
                     NotRun::Database(source) => ReviewError::Differs { number, source },
                 })?;
             }
@@ -185,7 +209,7 @@ impl Store {
         fleet: &Fleet,
         work: impl Fn(&Change) -> rusqlite::Result<T>,
     ) -> Result<T, ReviewError> {
-        let mut desk = lock(&fleet.desk);
+        let mut desk = self.desk(fleet)?;
         let begun = Instant::now();
         // Attempts of which nobody knows whether they are in the log: behind which entry, as what, with what outcome.
         let (mut tried, mut failure): (Vec<(u64, String, T)>, _) = (Vec::new(), None);
