@@ -234,11 +234,12 @@ impl Server {
         // Rules that come into force are kept as they are for who reviews what they let out.
         let kept = match &config.admin {
             None => None,
-            Some(_) => match admin::Store::open(&config.ledger.path) {
+            Some(_) => match fleet::store(&config.ledger.path, shared.as_deref(), &keys.pseudonyms).await {
                 Ok(store) => Some(Arc::new(store)),
                 // Contractors are served without it.
                 Err(error) => {
-                    tracing::error!(%error, "the review side does not start: what it keeps cannot be opened");
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "the review side does not start: what it keeps cannot be opened");
                     None
                 }
             },
@@ -351,6 +352,9 @@ impl Server {
         };
         if let Some(shared) = &shared {
             tending.spawn(Arc::clone(&shared.changes).follow(drain.1.clone()));
+            if let Some(store) = &upkeep.kept {
+                tending.spawn(Arc::clone(store).follow(drain.1.clone()));
+            }
         }
         let following = follower.map(|follower| tokio::spawn(follower.run()));
         let watching = Behind::new(|stop| watch.run(stop));
@@ -486,7 +490,9 @@ async fn follower(config: &config::Ledger, ledger: &Arc<Ledger>) -> anyhow::Resu
 }
 
 async fn record_start(ledger: &Ledger, plan: &Plan, kept: Option<&admin::Store>) -> anyhow::Result<()> {
-    if let Some(Err(error)) = kept.map(|kept| kept.keep_rules(plan)) {
+    // In a fleet it waits for the database.
+    let keep = |kept: &admin::Store| tokio::task::block_in_place(|| kept.keep_rules(plan));
+    if let Some(Err(error)) = kept.map(keep) {
         tracing::error!(%error, "the rules cannot be kept as they are now for the review side");
     }
     let started = Started { version: env!("CARGO_PKG_VERSION") };

@@ -1,16 +1,18 @@
 //! This gateway as one of several that share a database: what is said to one of them counts for all.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use tokio_postgres::config::SslMode;
 
+use crate::admin::Store;
 use crate::config;
 use crate::ledger::{
-    self, Change, Changes, ConsentOrder, Consents, Database, Draft, Leases, Ledger, News, OwnKind, Saying,
-    Suspension, SuspensionAction, SuspensionEvent, Suspensions,
+    self, Change, Changes, ConsentOrder, Consents, Database, Desk, Draft, Leases, Ledger, News, OwnKind,
+    Saying, Suspension, SuspensionAction, SuspensionEvent, Suspensions,
 };
-use crate::model::RequestId;
+use crate::model::{RequestId, SubjectKey};
 use crate::proxy::Suspended;
 use crate::transport;
 
@@ -76,6 +78,38 @@ pub fn known_consents(config: &config::Config) -> anyhow::Result<Arc<Consents>> 
     let keys = super::load_keys(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(join(files, fleet, &keys))?.consents)
+}
+
+/// What the review side keeps beside the ledger whose index is at `path`: with the other nodes, where there are some.
+///
+/// # Errors
+/// Where it cannot be opened, or is not what the other nodes have.
+pub async fn store(path: &Path, shared: Option<&Shared>, key: &SubjectKey) -> anyhow::Result<Store> {
+    let path = path.to_owned();
+    let desk = shared.map(|Shared { changes, .. }| {
+        Desk::new(changes.database().clone(), changes.node(), changes.name(), key.clone())
+    });
+    let desk = desk.transpose()?;
+    let open = move || match desk {
+        None => Store::open(&path),
+        Some(desk) => Store::open_in_fleet(&path, desk),
+    };
+    Ok(tokio::task::spawn_blocking(open).await??)
+}
+
+/// The same for a command, also beside a gateway that runs.
+///
+/// # Errors
+/// As [`store`].
+pub fn known_store(config: &config::Config) -> anyhow::Result<Store> {
+    let files = &config.ledger;
+    let Some(fleet) = &files.fleet else { return Ok(Store::open(&files.path)?) };
+    let keys = super::load_keys(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let shared = join(files, fleet, &keys).await?;
+        store(&files.path, Some(&shared), &keys.pseudonyms).await
+    })
 }
 
 fn taking(consents: Arc<Consents>, suspended: Arc<Suspended>, suspensions: Suspensions) -> ledger::Take {

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::{Role, Store, new_password};
 use crate::app::control::{self, Order};
+use crate::app::fleet;
 use crate::config::Config;
 use crate::ledger::OwnKind;
 
@@ -175,7 +176,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Answer> {
 }
 
 fn open(config: &Config) -> anyhow::Result<Store> {
-    Ok(Store::open(&config.ledger.path)?)
+    fleet::known_store(config)
 }
 
 fn known(config: &Config, name: &str) -> anyhow::Result<Store> {

@@ -50,6 +50,14 @@ pub enum StoreError {
         "node {node} has a ledger of {known} entries that the database does not have: take it there with fieldgate ledger migrate"
     )]
     NotMigrated { node: String, known: u64 },
+    #[error(
+        "the database has {found} entries of the review sides' log, and this node has run {known}: an older copy was put back; put the newest copy back"
+    )]
+    OlderDesk { found: u64, known: u64 },
+    #[error(
+        "entry {0} of the review sides' log was written by no node of this fleet, or is another one than this node knows: it was changed, or an older copy of the database was put back and written on"
+    )]
+    OtherDesk(u64),
     #[error("entry {0} of this node is missing or damaged in the database")]
     DamagedRow(u64),
     #[error(

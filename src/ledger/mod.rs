@@ -98,8 +98,8 @@ pub use keys::{
 pub use log::{Log, control_socket, folder as ledger_folder};
 pub use note::{Note, NoteError, Signature, Signer, Verified, Verifier};
 pub use postgres::{
-    Change, Changes, Database, DatabaseError, Denied, FleetRetention, Leases, Migrated, NodeState, NotTaken,
-    Said, Stock, Take, migrate, nodes,
+    Change, Changes, Database, DatabaseError, Denied, Desk, DeskEntry, DeskMark, FleetRetention, Leases,
+    Migrated, NodeState, NotTaken, Said, Stock, Take, follow_desk, migrate, nodes,
 };
 pub use proof::{Proof, ProofError};
 pub use prune::{Class, Pruned, Pruning, RetentionLock, Tally, plan};

@@ -220,6 +220,11 @@ impl SubjectKey {
         self.short(&[&[b"fieldgate/consent/receipt/v1" as &[u8]], parts].concat())
     }
 
+    /// The seal of an entry of the review sides' log: who has the database alone cannot make it.
+    pub fn desk_seal(&self, parts: &[&[u8]]) -> [u8; 16] {
+        self.short(&[&[b"fieldgate/review/log/v1" as &[u8]], parts].concat())
+    }
+
     fn short(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut name = [0; 16];
         name.copy_from_slice(&self.tag(parts).as_ref()[..16]);

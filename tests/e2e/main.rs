@@ -18,6 +18,7 @@ mod crash;
 mod crowd;
 mod database;
 mod demonstration;
+mod desk;
 mod disclosure;
 mod drift;
 mod endpoints;

@@ -35,6 +35,9 @@ pub struct Told {
     /// The path template of the route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
+    /// In a fleet, the node that raised it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// What it is, in numbers.
     #[schema(value_type = Object)]
     pub details: Value,
@@ -63,6 +66,7 @@ impl Told {
             credential: raised.credential,
             task: raised.task,
             route: raised.route,
+            node: alert.node.clone(),
             details: raised.details,
             entry: raised.entry,
             requests: raised.requests,

@@ -35,6 +35,10 @@ pub enum Fault {
     Ledger(anyhow::Error),
     /// It is in force, or may be, and its entry could not be written.
     HalfDone(anyhow::Error),
+    /// It could not be told to the other nodes, so it does not happen.
+    Fleet(ReviewError),
+    /// It was told to the other nodes, or not.
+    Uncertain(ReviewError),
     /// Something broke.
     Inside(anyhow::Error),
 }
@@ -59,7 +63,9 @@ impl Fault {
             Fault::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Fault::Missing(_) => StatusCode::NOT_FOUND,
             Fault::Conflict(_) => StatusCode::CONFLICT,
-            Fault::Ledger(_) | Fault::HalfDone(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Ledger(_) | Fault::HalfDone(_) | Fault::Fleet(_) | Fault::Uncertain(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Fault::Inside(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -101,6 +107,18 @@ impl Fault {
                  got; the gateway's log says why. Try again."
                     .into(),
             ),
+            Fault::Fleet(_) => (
+                "The fleet's database cannot be used",
+                "What you do here counts at all nodes, by their database. It could not be told there, so nothing was \
+                 changed. The gateway's log says why."
+                    .into(),
+            ),
+            Fault::Uncertain(_) => (
+                "Not certain",
+                "The connection to the fleet's database was lost in between: it was changed, or not. Look again in a \
+                 minute. The gateway's log says more."
+                    .into(),
+            ),
             Fault::Inside(_) => {
                 ("Something broke", "The gateway's log says what. Nothing was changed by this request.".into())
             }
@@ -113,6 +131,9 @@ impl IntoResponse for Fault {
         match &self {
             Fault::Ledger(error) | Fault::HalfDone(error) => {
                 tracing::error!(error = format!("{error:#}"), "the review side cannot write an entry")
+            }
+            Fault::Fleet(error) | Fault::Uncertain(error) => {
+                tracing::error!(%error, "the review side cannot tell the other nodes")
             }
             Fault::Inside(error) => {
                 tracing::error!(error = format!("{error:#}"), "the review side has a fault")
@@ -132,7 +153,18 @@ impl IntoResponse for Fault {
 
 impl From<ReviewError> for Fault {
     fn from(error: ReviewError) -> Self {
-        Fault::Inside(error.into())
+        match error {
+            ReviewError::Uncertain(_) => Fault::Uncertain(error),
+            ReviewError::Fleet(_)
+            | ReviewError::Contended
+            | ReviewError::Unknown { .. }
+            | ReviewError::Differs { .. }
+            | ReviewError::NotJoined(_) => Fault::Fleet(error),
+            ReviewError::Database { .. }
+            | ReviewError::File { .. }
+            | ReviewError::TooNew(_)
+            | ReviewError::Aside { .. } => Fault::Inside(error.into()),
+        }
     }
 }
 

@@ -46,7 +46,8 @@ pub const PACE: Pace =
 /// What goes out about an alert.
 #[derive(Clone, Debug, Serialize)]
 pub struct News {
-    /// The alert's number; one that comes twice has the same.
+    /// The alert's number; one that comes twice has the same. 0 where the fleet's database, which gives it one, cannot be
+    /// reached: it comes again with its number.
     pub alert: u64,
     #[serde(serialize_with = "as_text")]
     pub time: i64,
@@ -60,6 +61,9 @@ pub struct News {
     pub credential: Option<String>,
     pub task: Option<String>,
     pub route: Option<String>,
+    /// In a fleet, the node that raised it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     pub details: Value,
     /// The number of its entry in the ledger.
     pub entry: Option<u64>,
@@ -77,7 +81,7 @@ fn as_text<S: serde::Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S
 
 impl News {
     fn of(alert: Alert, url: Option<&str>) -> Self {
-        let Alert { number, raised, .. } = alert;
+        let Alert { number, raised, node, .. } = alert;
         let words = kind(&raised.kind);
         News {
             alert: number,
@@ -92,10 +96,11 @@ impl News {
             credential: raised.credential,
             task: raised.task,
             route: raised.route,
+            node,
             details: raised.details,
             entry: raised.entry,
             requests: raised.requests,
-            link: url.map(|url| format!("{url}/alerts/{number}")),
+            link: url.filter(|_| number > 0).map(|url| format!("{url}/alerts/{number}")),
         }
     }
 }
@@ -188,10 +193,12 @@ impl Outlet {
     /// Sends the next one; whether there was one.
     async fn step(&self, store: &Arc<Store>) -> anyhow::Result<bool> {
         let (name, least) = (self.name, self.least);
-        let Some(alert) = on_a_thread(store, move |store| store.next_for(name, least)).await? else {
-            return Ok(false);
-        };
-        let number = alert.number;
+        let next = on_a_thread(store, move |store| match store.untold_for(name, least) {
+            Some(alert) => Ok(Some(alert)),
+            None => store.next_for(name, least),
+        });
+        let Some(alert) = next.await? else { return Ok(false) };
+        let (number, id) = (alert.number, alert.raised.id.clone());
         let news = News::of(alert, self.url.as_deref());
         let sent = match tokio::time::timeout(self.timeout, self.send(&news)).await {
             Ok(sent) => sent,
@@ -202,7 +209,10 @@ impl Outlet {
             on_a_thread(store, move |store| store.not_delivered(name, &words)).await?;
         }
         sent?;
-        on_a_thread(store, move |store| store.delivered(name, number)).await?;
+        match number {
+            0 => store.untold_was_sent(name, &id),
+            number => on_a_thread(store, move |store| store.delivered(name, number)).await?,
+        }
         Ok(true)
     }
 
@@ -238,6 +248,7 @@ impl News {
             credential: Some("parcelco-batch".into()),
             task: Some("deliver-order".into()),
             route: Some("/orders/{order_id}".into()),
+            node: None,
             details: serde_json::json!({ "records": 1 }),
             entry: Some(4),
             requests: Vec::new(),

@@ -51,6 +51,7 @@ impl Syslog {
             ("credential", &news.credential),
             ("task", &news.task),
             ("route", &news.route),
+            ("node", &news.node),
         ];
         for (key, value) in texts {
             value.iter().for_each(|value| message.parameter(key, value));

@@ -8,6 +8,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::sessions::END_ALL;
+use super::statement::Statement;
 use super::{ReviewError, Store, now};
 
 pub const MIGRATION: &str = "
@@ -19,6 +21,20 @@ CREATE TABLE account (
     created     INTEGER NOT NULL,
     changed     INTEGER NOT NULL
 ) STRICT;";
+
+const ADD: Statement = Statement::new(
+    "account-add",
+    "INSERT OR IGNORE INTO account (name, role, password, certificate, created, changed)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+);
+const REMOVE: Statement = Statement::new("account-remove", "DELETE FROM account WHERE name = ?1");
+const ROLE: Statement =
+    Statement::new("account-role", "UPDATE account SET role = ?2, changed = ?3 WHERE name = ?1");
+const PASSWORD: Statement =
+    Statement::new("account-password", "UPDATE account SET password = ?2, changed = ?3 WHERE name = ?1");
+const END_OTHERS: Statement =
+    Statement::new("session-end-others", "DELETE FROM session WHERE account = ?1 AND hash IS NOT ?2");
+pub const STATEMENTS: &[Statement] = &[ADD, REMOVE, ROLE, PASSWORD, END_OTHERS];
 
 /// Characters of a password that somebody chooses.
 const LEAST: usize = 12;
@@ -149,10 +165,8 @@ impl Store {
             return Err(AccountError::Certificate);
         }
         let password = password.map(hash).transpose()?;
-        let added = self.change(|connection| {
-            let sql = "INSERT OR IGNORE INTO account VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
-            connection.execute(sql, params![name, role.as_str(), password, certificate, now()])
-        })?;
+        let added = self
+            .change(|change| change.run(&ADD, params![name, role.as_str(), password, certificate, now()]))?;
         if added == 0 { Err(AccountError::Exists(name.to_owned())) } else { Ok(()) }
     }
 
@@ -161,9 +175,9 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn remove_account(&self, name: &str) -> Result<bool, ReviewError> {
-        self.change(|connection| {
-            connection.execute("DELETE FROM session WHERE account = ?1", [name])?;
-            Ok(connection.execute("DELETE FROM account WHERE name = ?1", [name])? > 0)
+        self.change(|change| {
+            change.run(&END_ALL, params![name])?;
+            Ok(change.run(&REMOVE, params![name])? > 0)
         })
     }
 
@@ -172,10 +186,7 @@ impl Store {
     /// # Errors
     /// Where there is no such account.
     pub fn set_role(&self, name: &str, role: Role) -> Result<(), AccountError> {
-        let changed = self.change(|connection| {
-            let sql = "UPDATE account SET role = ?2, changed = ?3 WHERE name = ?1";
-            connection.execute(sql, params![name, role.as_str(), now()])
-        })?;
+        let changed = self.change(|change| change.run(&ROLE, params![name, role.as_str(), now()]))?;
         if changed == 0 { Err(AccountError::Missing(name.to_owned())) } else { Ok(()) }
     }
 
@@ -185,11 +196,9 @@ impl Store {
     /// Where there is no such account, or the password is not fit.
     pub fn set_password(&self, name: &str, password: &str, keep: Option<&[u8]>) -> Result<(), AccountError> {
         let password = hash(password)?;
-        let changed = self.change(|connection| {
-            let sql = "DELETE FROM session WHERE account = ?1 AND hash IS NOT ?2";
-            connection.execute(sql, params![name, keep])?;
-            let sql = "UPDATE account SET password = ?2, changed = ?3 WHERE name = ?1";
-            connection.execute(sql, params![name, password, now()])
+        let changed = self.change(|change| {
+            change.run(&END_OTHERS, params![name, keep])?;
+            change.run(&PASSWORD, params![name, password, now()])
         })?;
         if changed == 0 { Err(AccountError::Missing(name.to_owned())) } else { Ok(()) }
     }

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::statement::{Change, Statement};
 use super::{ReviewError, Store, now};
 
 pub const MIGRATION: &str = "
@@ -36,6 +37,31 @@ CREATE TABLE followed (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
     position INTEGER NOT NULL
 ) STRICT;";
+
+// One that is there already stays as it is, and no number is used up.
+const RAISE: Statement = Statement::new(
+    "alert-raise",
+    "INSERT INTO alert (id, kind, severity, time, entry, contractor, credential, task, route, details, requests, quiet,
+        node)
+     SELECT ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+        ?5 < ?13 OR ?4 < 4 AND EXISTS (SELECT 1 FROM mute WHERE kind = ?3 AND (contractor IS NULL OR contractor IS ?7)
+            AND until > ?1 AND ended IS NULL), ?14
+     WHERE NOT EXISTS (SELECT 1 FROM alert WHERE id = ?2)",
+);
+const AGAIN: Statement = Statement::new(
+    "alert-again",
+    "UPDATE alert SET over = NULL WHERE entry IS NULL AND kind = ?1 AND over > ?2 AND acknowledged IS NULL
+     AND node IS ?3",
+);
+const OVER: Statement = Statement::new(
+    "alert-over",
+    "UPDATE alert SET over = ?2 WHERE entry IS NULL AND kind = ?1 AND over IS NULL AND node IS ?3",
+);
+const ACKNOWLEDGE: Statement = Statement::new(
+    "alert-acknowledge",
+    "UPDATE alert SET acknowledged = ?2, by = ?3, note = ?4, said = ?5 WHERE number = ?1 AND acknowledged IS NULL",
+);
+pub const STATEMENTS: &[Statement] = &[RAISE, AGAIN, OVER, ACKNOWLEDGE];
 
 /// Trouble that comes back within this time is the same one: microseconds.
 const SAME_TROUBLE: i64 = 600_000_000;
@@ -128,6 +154,8 @@ impl AlertState {
 pub struct Alert {
     pub number: u64,
     pub raised: Raised,
+    /// The node that raised it, in a fleet.
+    pub node: Option<String>,
     pub state: AlertState,
     /// Trouble that has ended: when, in microseconds since 1970-01-01T00:00:00Z.
     pub over: Option<i64>,
@@ -170,7 +198,7 @@ pub(super) const MUTED: &str =
     AND mute.until > ?1 AND mute.ended IS NULL))";
 
 pub(super) const COLUMNS: &str = "number, id, kind, severity, time, entry, contractor, credential, task, route, details, \
-                       requests, over, acknowledged, by, note, said";
+                       requests, over, acknowledged, by, note, said, node";
 
 impl Store {
     /// Up to where the ledger was read for signals; nothing where that has not begun.
@@ -191,34 +219,52 @@ impl Store {
     /// # Errors
     /// What the database says; then nothing is kept.
     pub fn raise(&self, alerts: &[Raised], position: u64) -> Result<usize, ReviewError> {
-        let new = self.change(|connection| {
+        const PLACE: &str = "INSERT OR REPLACE INTO followed VALUES (1, ?1)";
+        let position = position as i64;
+        if alerts.is_empty() {
+            self.change_here(|connection| connection.execute(PLACE, [position]))?;
+            return Ok(0);
+        }
+        let new = self.change(|change| {
             let mut new = 0;
             for alert in alerts {
-                new += insert(connection, alert)?;
+                new += insert(change, &alert.id, alert)?;
             }
-            let sql = "INSERT OR REPLACE INTO followed VALUES (1, ?1)";
-            connection.execute(sql, [position as i64])?;
+            change.run_here(PLACE, params![position])?;
             Ok(new)
         })?;
         self.count_open()?;
         Ok(new)
     }
 
-    /// Keeps that there is trouble; what has only just ended goes on, where nobody has acknowledged it.
+    /// Keeps that there is trouble; what has only just ended goes on, where nobody has acknowledged it. Where the fleet's
+    /// database is away, which may be the trouble, it is kept until that is back.
     ///
     /// # Errors
     /// What the database says.
     pub fn trouble(&self, alert: &Raised) -> Result<(), ReviewError> {
-        self.change(|connection| {
+        match (self.keep_trouble(alert), &self.fleet) {
+            (Err(error), Some(fleet)) => {
+                tracing::warn!(%error, kind = alert.kind, "an alert waits for the fleet's database");
+                fleet.untold.add(alert);
+                Ok(())
+            }
+            (kept, _) => kept,
+        }
+    }
+
+    pub(super) fn keep_trouble(&self, alert: &Raised) -> Result<(), ReviewError> {
+        self.change(|change| {
+            // Of a fleet, several nodes may have it at the same time.
+            let node = change.node();
+            let id = node.map_or(alert.id.clone(), |node| format!("{}-{node}", alert.id));
             let going = "SELECT 1 FROM alert WHERE entry IS NULL AND kind = ?1 AND over IS NULL
-                AND (acknowledged IS NULL OR id = ?2)";
-            if connection.prepare_cached(going)?.exists([&alert.kind, &alert.id])? {
+                AND (acknowledged IS NULL OR id = ?2) AND node IS ?3";
+            if change.finds(going, params![alert.kind, id, node])? {
                 return Ok(());
             }
-            let again = "UPDATE alert SET over = NULL WHERE entry IS NULL AND kind = ?1 AND over > ?2
-                AND acknowledged IS NULL";
-            if connection.execute(again, params![alert.kind, alert.time - SAME_TROUBLE])? == 0 {
-                insert(connection, alert)?;
+            if change.run(&AGAIN, params![alert.kind, alert.time - SAME_TROUBLE, node])? == 0 {
+                insert(change, &id, alert)?;
             }
             Ok(())
         })?;
@@ -230,10 +276,8 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn no_trouble(&self, kind: &str) -> Result<(), ReviewError> {
-        self.change(|connection| {
-            let sql = "UPDATE alert SET over = ?2 WHERE entry IS NULL AND kind = ?1 AND over IS NULL";
-            connection.execute(sql, params![kind, now()]).map(|_| ())
-        })
+        self.tell_untold()?;
+        self.change(|change| change.run(&OVER, params![kind, now(), change.node()]).map(drop))
     }
 
     /// Keeps that somebody has looked at an alert; whether it was open until then.
@@ -241,11 +285,9 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn acknowledge(&self, number: u64, said: &Acknowledged) -> Result<bool, ReviewError> {
-        let changed = self.change(|connection| {
-            let sql = "UPDATE alert SET acknowledged = ?2, by = ?3, note = ?4, said = ?5
-                WHERE number = ?1 AND acknowledged IS NULL";
+        let changed = self.change(|change| {
             let Acknowledged { at, by, note, entry } = said;
-            connection.execute(sql, params![number as i64, at, by, note, *entry as i64])
+            change.run(&ACKNOWLEDGE, params![number as i64, at, by, note, *entry as i64])
         })?;
         self.count_open()?;
         Ok(changed > 0)
@@ -358,15 +400,10 @@ impl Store {
 }
 
 /// How many were inserted: none where it is there already.
-fn insert(connection: &Connection, alert: &Raised) -> rusqlite::Result<usize> {
-    let sql =
-        "INSERT OR IGNORE INTO alert (id, kind, severity, time, entry, contractor, credential, task, route, details, \
-         requests, quiet) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-            ?5 < ?13 OR ?4 < 4 AND EXISTS (SELECT 1 FROM mute WHERE kind = ?3 AND (contractor IS NULL OR contractor IS ?7)
-            AND until > ?1 AND ended IS NULL))";
-    connection.prepare_cached(sql)?.execute(params![
+fn insert(change: &Change, id: &str, alert: &Raised) -> rusqlite::Result<usize> {
+    let values = params![
         now(),
-        alert.id,
+        id,
         alert.kind,
         alert.severity as i64,
         alert.time,
@@ -378,7 +415,9 @@ fn insert(connection: &Connection, alert: &Raised) -> rusqlite::Result<usize> {
         alert.details.to_string(),
         serde_json::json!(alert.requests).to_string(),
         now() - NEWS,
-    ])
+        change.node(),
+    ];
+    change.run(&RAISE, values)
 }
 
 /// Reads [`COLUMNS`], and whether it is muted behind them.
@@ -394,7 +433,7 @@ pub(super) fn read(row: &Row) -> rusqlite::Result<Alert> {
             entry: row.get::<_, i64>(16)? as u64,
         }),
     };
-    let state = match (&acknowledged, row.get(17)?) {
+    let state = match (&acknowledged, row.get(18)?) {
         (Some(_), _) => AlertState::Acknowledged,
         (None, true) => AlertState::Muted,
         (None, false) => AlertState::Open,
@@ -412,5 +451,6 @@ pub(super) fn read(row: &Row) -> rusqlite::Result<Alert> {
         details: serde_json::from_str(&text).unwrap_or_default(),
         requests: serde_json::from_str(&requests).unwrap_or_default(),
     };
-    Ok(Alert { number: row.get::<_, i64>(0)? as u64, raised, state, over: row.get(12)?, acknowledged })
+    let (number, over, node) = (row.get::<_, i64>(0)? as u64, row.get(12)?, row.get(17)?);
+    Ok(Alert { number, raised, node, state, over, acknowledged })
 }

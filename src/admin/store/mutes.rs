@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::statement::Statement;
 use super::{ReviewError, Store, now};
 
 pub const MIGRATION: &str = "
@@ -19,6 +20,16 @@ CREATE TABLE mute (
     ended_by   TEXT
 ) STRICT;
 CREATE INDEX mute_kind ON mute (kind);";
+
+const BEGIN: Statement = Statement::new(
+    "mute-begin",
+    "INSERT INTO mute (kind, contractor, until, by, at, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+);
+const END: Statement = Statement::new(
+    "mute-end",
+    "UPDATE mute SET ended = ?2, ended_by = ?3 WHERE number = ?1 AND ended IS NULL AND until > ?2",
+);
+pub const STATEMENTS: &[Statement] = &[BEGIN, END];
 
 /// Alerts of this kind are not shown as open, and not sent, until it is over.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -44,12 +55,10 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn mute(&self, mute: &Mute) -> Result<u64, ReviewError> {
-        let number = self.change(|connection| {
-            let sql =
-                "INSERT INTO mute (kind, contractor, until, by, at, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let number = self.change(|change| {
             let Mute { number: _, signal, contractor, until, by, at, reason } = mute;
-            connection.execute(sql, params![signal, contractor, until, by, at, reason])?;
-            Ok(connection.last_insert_rowid() as u64)
+            change.run(&BEGIN, params![signal, contractor, until, by, at, reason])?;
+            Ok(change.last_number() as u64)
         })?;
         self.count_open()?;
         Ok(number)
@@ -60,10 +69,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn unmute(&self, number: u64, by: &str) -> Result<bool, ReviewError> {
-        let changed = self.change(|connection| {
-            let sql = "UPDATE mute SET ended = ?2, ended_by = ?3 WHERE number = ?1 AND ended IS NULL AND until > ?2";
-            connection.execute(sql, params![number as i64, now(), by])
-        })?;
+        let changed = self.change(|change| change.run(&END, params![number as i64, now(), by]))?;
         self.count_open()?;
         Ok(changed > 0)
     }

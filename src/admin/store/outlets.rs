@@ -1,4 +1,5 @@
-//! How far each outlet has got with the alerts. The table of alerts is its queue.
+//! How far each outlet has got with the alerts. The table of alerts is its queue; in a fleet, a node's outlets have those
+//! that the node raised, so that each goes out once.
 
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
@@ -36,7 +37,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn open_outlet(&self, name: &str) -> Result<(), ReviewError> {
-        self.change(|connection| {
+        self.change_here(|connection| {
             let sql = "INSERT OR IGNORE INTO outlet (name, upto) \
                        VALUES (?1, (SELECT coalesce(max(number), 0) FROM alert))";
             connection.execute(sql, [name]).map(|_| ())
@@ -50,12 +51,12 @@ impl Store {
     pub fn next_for(&self, name: &str, least: Severity) -> Result<Option<Alert>, ReviewError> {
         self.read(|connection| {
             let sql = format!(
-                "SELECT {}, {} FROM alert WHERE severity >= ?3 AND NOT quiet
+                "SELECT {}, {} FROM alert WHERE severity >= ?3 AND NOT quiet AND node IS ?4
                  AND number > (SELECT upto FROM outlet WHERE name = ?2) ORDER BY number LIMIT 1",
                 alerts::COLUMNS,
                 alerts::MUTED
             );
-            let values = params![now(), name, least as i64];
+            let values = params![now(), name, least as i64, self.node()];
             connection.prepare_cached(&sql)?.query_row(values, alerts::read).optional()
         })
     }
@@ -65,7 +66,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn delivered(&self, name: &str, number: u64) -> Result<(), ReviewError> {
-        self.change(|connection| {
+        self.change_here(|connection| {
             let sql = "UPDATE outlet SET upto = max(upto, ?2), delivered = ?3, error = NULL, failed = NULL
                        WHERE name = ?1";
             connection.execute(sql, params![name, number as i64, now()]).map(|_| ())
@@ -77,7 +78,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn not_delivered(&self, name: &str, error: &str) -> Result<(), ReviewError> {
-        self.change(|connection| {
+        self.change_here(|connection| {
             let sql = "UPDATE outlet SET error = ?2, failed = ?3 WHERE name = ?1";
             connection.execute(sql, params![name, error, now()]).map(|_| ())
         })
@@ -100,8 +101,11 @@ impl Store {
         };
         self.read(|connection| {
             let sql = "SELECT delivered, error, failed, (SELECT count(*) FROM alert WHERE number > upto
-                       AND severity >= ?2 AND NOT quiet) FROM outlet WHERE name = ?1";
-            connection.prepare_cached(sql)?.query_row(params![name, least as i64], read).optional()
+                       AND severity >= ?2 AND NOT quiet AND node IS ?3) FROM outlet WHERE name = ?1";
+            connection
+                .prepare_cached(sql)?
+                .query_row(params![name, least as i64, self.node()], read)
+                .optional()
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Reviews of what contractors may see: begun, decided item by item, signed off, and then as they are.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::statement::{Change, Statement};
 use super::{ReviewError, Store, now};
 
 pub const MIGRATION: &str = "
@@ -38,6 +39,36 @@ CREATE TABLE decision (
     file      TEXT NOT NULL,
     PRIMARY KEY (review, task, route, path, transform)
 ) STRICT, WITHOUT ROWID;";
+
+const BEGIN: Statement = Statement::new(
+    "review-begin",
+    "INSERT INTO review (contractor, from_day, to_day, due, begun, begun_by, rules)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+);
+const DECIDE: Statement = Statement::new(
+    "review-decide",
+    "INSERT OR REPLACE INTO decision (review, task, route, path, transform, decision, becomes, reason, by, at, file)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+);
+const SIGN: Statement = Statement::new(
+    "review-sign",
+    "UPDATE review SET state = 'signing', signed = ?2, signed_by = ?3, evidence = NULL, evidence_sha256 = NULL,
+     node = ?4 WHERE id = ?1 AND state = 'open'",
+);
+const EVIDENCE: Statement = Statement::new(
+    "review-evidence",
+    "UPDATE review SET rules = ?2, evidence = ?3, evidence_sha256 = ?4 WHERE id = ?1 AND state = 'signing'",
+);
+const SIGNED: Statement = Statement::new(
+    "review-signed",
+    "UPDATE review SET state = 'signed', position = ?2 WHERE id = ?1 AND state = 'signing'",
+);
+const REOPEN: Statement = Statement::new(
+    "review-reopen",
+    "UPDATE review SET state = 'open', signed = NULL, signed_by = NULL, evidence = NULL, evidence_sha256 = NULL
+     WHERE id = ?1 AND state = 'signing'",
+);
+pub const STATEMENTS: &[Statement] = &[BEGIN, DECIDE, SIGN, EVIDENCE, SIGNED, REOPEN];
 
 /// How far a review is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -164,9 +195,7 @@ impl Store {
     /// # Errors
     /// What the database says, as for all of these.
     pub fn begin_review(&self, new: &Campaign) -> Result<i64, ReviewError> {
-        self.change(|connection| {
-            let sql = "INSERT INTO review (contractor, from_day, to_day, due, begun, begun_by, rules)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        self.change(|change| {
             let new = params![
                 new.contractor,
                 new.from_day,
@@ -176,8 +205,8 @@ impl Store {
                 new.begun_by,
                 new.rules
             ];
-            connection.execute(sql, new)?;
-            Ok(connection.last_insert_rowid())
+            change.run(&BEGIN, new)?;
+            Ok(change.last_number())
         })
     }
 
@@ -225,14 +254,12 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn decide(&self, review: i64, decisions: &[Decision]) -> Result<bool, ReviewError> {
-        self.change(|connection| {
-            if !is_in(connection, review, "open")? {
+        self.change(|change| {
+            if !is_open(change, review)? {
                 return Ok(false);
             }
-            let sql = "INSERT OR REPLACE INTO decision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-            let mut insert = connection.prepare_cached(sql)?;
             for one in decisions {
-                insert.execute(params![
+                let values = params![
                     review,
                     one.task,
                     one.route,
@@ -244,7 +271,8 @@ impl Store {
                     one.by,
                     one.at,
                     one.file
-                ])?;
+                ];
+                change.run(&DECIDE, values)?;
             }
             Ok(true)
         })
@@ -255,11 +283,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn begin_sign_off(&self, review: i64, by: &str) -> Result<bool, ReviewError> {
-        self.change(|connection| {
-            let sql = "UPDATE review SET state = 'signing', signed = ?2, signed_by = ?3, evidence = NULL,
-                evidence_sha256 = NULL WHERE id = ?1 AND state = 'open'";
-            Ok(connection.execute(sql, params![review, now(), by])? == 1)
-        })
+        self.change(|change| Ok(change.run(&SIGN, params![review, now(), by, change.node()])? == 1))
     }
 
     /// Keeps what is to be signed off, before its entry is written.
@@ -273,11 +297,7 @@ impl Store {
         text: &str,
         sha256: &str,
     ) -> Result<(), ReviewError> {
-        self.change(|connection| {
-            let sql = "UPDATE review SET rules = ?2, evidence = ?3, evidence_sha256 = ?4
-                WHERE id = ?1 AND state = 'signing'";
-            connection.execute(sql, params![review, rules, text, sha256]).map(drop)
-        })
+        self.change(|change| change.run(&EVIDENCE, params![review, rules, text, sha256]).map(drop))
     }
 
     /// It is in the ledger: nothing changes any more.
@@ -285,10 +305,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn end_sign_off(&self, review: i64, position: u64) -> Result<(), ReviewError> {
-        self.change(|connection| {
-            let sql = "UPDATE review SET state = 'signed', position = ?2 WHERE id = ?1 AND state = 'signing'";
-            connection.execute(sql, params![review, position as i64]).map(drop)
-        })
+        self.change(|change| change.run(&SIGNED, params![review, position as i64]).map(drop))
     }
 
     /// It was not signed off after all.
@@ -296,11 +313,20 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn reopen_review(&self, review: i64) -> Result<(), ReviewError> {
-        self.change(|connection| {
-            let sql = "UPDATE review SET state = 'open', signed = NULL, signed_by = NULL, evidence = NULL,
-                evidence_sha256 = NULL WHERE id = ?1 AND state = 'signing'";
-            connection.execute(sql, [review]).map(drop)
-        })
+        self.change(|change| change.run(&REOPEN, params![review]).map(drop))
+    }
+
+    /// The other node at which it is being signed off: only that one's ledger says how that ended.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn signed_elsewhere(&self, review: i64) -> Result<Option<String>, ReviewError> {
+        let node: Option<String> = self.read(|connection| {
+            let sql = "SELECT node FROM review WHERE id = ?1 AND state = 'signing'";
+            let found = connection.prepare_cached(sql)?.query_row([review], |row| row.get(0)).optional()?;
+            Ok(found.flatten())
+        })?;
+        Ok(node.filter(|node| Some(node.as_str()) != self.node()))
     }
 
     /// The document that was signed off.
@@ -315,7 +341,6 @@ impl Store {
     }
 }
 
-fn is_in(connection: &Connection, review: i64, state: &str) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM review WHERE id = ?1 AND state = ?2";
-    connection.query_row(sql, params![review, state], |row| Ok(row.get::<_, i64>(0)? == 1))
+fn is_open(change: &Change, review: i64) -> rusqlite::Result<bool> {
+    change.finds("SELECT 1 FROM review WHERE id = ?1 AND state = 'open'", params![review])
 }

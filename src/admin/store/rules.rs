@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::rules::{Plan, shown};
 
+use super::statement::Statement;
 use super::{ReviewError, Store, now};
 
 pub const MIGRATION: &str = "
@@ -16,6 +17,12 @@ CREATE TABLE rules (
     kept   INTEGER NOT NULL,
     PRIMARY KEY (digest, file)
 ) STRICT, WITHOUT ROWID;";
+
+const KEEP: Statement = Statement::new(
+    "rules-keep",
+    "INSERT OR IGNORE INTO rules (digest, file, text, kept) VALUES (?1, ?2, ?3, ?4)",
+);
+pub const STATEMENTS: &[Statement] = &[KEEP];
 
 /// A rule file as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,11 +42,10 @@ impl Store {
         if !self.rules(digest)?.is_empty() {
             return Ok(());
         }
-        self.change(|connection| {
-            let mut insert = connection.prepare("INSERT OR IGNORE INTO rules VALUES (?1, ?2, ?3, ?4)")?;
+        self.change(|change| {
             for source in &plan.sources {
                 let name = source.name.rsplit('/').next().unwrap_or_default();
-                insert.execute(params![digest, name, shown(source), now()])?;
+                change.run(&KEEP, params![digest, name, shown(source), now()])?;
             }
             Ok(())
         })

@@ -8,6 +8,7 @@ use rusqlite::params;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::statement::Statement;
 use super::{ReviewError, Role, Store, now};
 
 pub const MIGRATION: &str = "
@@ -22,6 +23,20 @@ CREATE TABLE session (
     expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX session_account ON session (account);";
+
+// An account may be gone by the time that its session is begun.
+const BEGIN: Statement = Statement::new(
+    "session-begin",
+    "INSERT INTO session (hash, account, role, kind, label, begun, used, expires)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7
+     WHERE ?3 IS NOT NULL OR EXISTS (SELECT 1 FROM account WHERE name = ?2)",
+);
+const EXPIRE: Statement = Statement::new("session-expire", "DELETE FROM session WHERE expires < ?1");
+pub const USED: Statement =
+    Statement::new("session-used", "UPDATE session SET used = ?2 WHERE hash = ?1 AND used < ?2");
+const END: Statement = Statement::new("session-end", "DELETE FROM session WHERE hash = ?1");
+pub const END_ALL: Statement = Statement::new("session-end-all", "DELETE FROM session WHERE account = ?1");
+pub const STATEMENTS: &[Statement] = &[BEGIN, EXPIRE, USED, END, END_ALL];
 
 /// Random bytes of a token.
 const BYTES: usize = 32;
@@ -137,13 +152,12 @@ impl Store {
         label: &str,
         expires: i64,
     ) -> Result<Token, ReviewError> {
-        self.change(|connection| {
+        self.change(|change| {
             let token = Token::new().ok_or(rusqlite::Error::InvalidQuery)?;
-            connection.execute("DELETE FROM session WHERE expires < ?1", [now()])?;
-            let sql = "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)";
+            change.run(&EXPIRE, params![now()])?;
             let role = role.map(Role::as_str);
-            connection
-                .execute(sql, params![token.hash(), account, role, kind.as_str(), label, now(), expires])?;
+            let values = params![token.hash(), account, role, kind.as_str(), label, now(), expires];
+            change.run(&BEGIN, values)?;
             Ok(token)
         })
     }
@@ -170,9 +184,12 @@ impl Store {
         if now() - session.used < NOTE {
             return Ok(());
         }
-        self.change(|connection| {
-            connection.execute("UPDATE session SET used = ?2 WHERE hash = ?1", params![session.hash, now()])
-        })?;
+        if let Some(fleet) = &self.fleet {
+            // Nobody waits for the database to see a page.
+            fleet.note_use(&session.hash, now());
+            return Ok(());
+        }
+        self.change(|change| change.run(&USED, params![session.hash, now()]))?;
         Ok(())
     }
 
@@ -199,6 +216,8 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let (hash, role, kind): (Vec<u8>, Option<String>, String) =
                     (row.get(0)?, row.get(2)?, row.get(3)?);
+                let used = row.get(6)?;
+                let used = self.fleet.as_ref().map_or(used, |fleet| fleet.used(&hash, used));
                 // An account that is gone has no role, and no session.
                 let Some(role) = role.as_deref().and_then(Role::parse) else { continue };
                 sessions.push(Session {
@@ -209,7 +228,7 @@ impl Store {
                     kind: if kind == "program" { SessionKind::Program } else { SessionKind::Browser },
                     label: row.get(4)?,
                     begun: row.get(5)?,
-                    used: row.get(6)?,
+                    used,
                     expires: row.get(7)?,
                 });
             }
@@ -225,7 +244,7 @@ impl Store {
         let hash =
             self.sessions_of(account)?.into_iter().find(|session| session.id == id).map(|found| found.hash);
         let Some(hash) = hash else { return Ok(false) };
-        Ok(self.change(|connection| connection.execute("DELETE FROM session WHERE hash = ?1", [hash]))? > 0)
+        Ok(self.change(|change| change.run(&END, params![hash]))? > 0)
     }
 
     /// Ends all sessions and tokens of an account.
@@ -233,7 +252,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn end_sessions(&self, account: &str) -> Result<usize, ReviewError> {
-        self.change(|connection| connection.execute("DELETE FROM session WHERE account = ?1", [account]))
+        self.change(|change| change.run(&END_ALL, params![account]))
     }
 }
 

@@ -49,7 +49,7 @@ impl Store {
         let Verification { at, by, took, found } = verification;
         // Structures of strings and numbers always serialise.
         let found = serde_json::to_string(found).unwrap_or_default();
-        self.change(|connection| {
+        self.change_here(|connection| {
             let sql = "INSERT OR REPLACE INTO verified VALUES (?1, ?2, ?3, ?4)";
             connection.execute(sql, params![at, by, took, found])
         })?;

@@ -7,13 +7,15 @@
 //!
 //! **How.** `journal` commits batches, `tail` reads them back for the node's own archive and index, which stay on
 //! its disk and can be made anew; `heads` says in which order nodes signed; `changes` brings what one node is told to
-//! all; `leases` fills each `stock` of requests that this node may let in; `schema` makes the tables.
+//! all; `leases` fills each `stock` of requests that this node may let in; `desk` is the log of what their review sides
+//! do; `retention` deletes; `schema` makes the tables.
 //!
 //! **Trusts** the database to keep what it acknowledged, as long as it says that it syncs; an older copy of it is
 //! told by the node's archive.
 
 mod asking;
 mod changes;
+mod desk;
 mod heads;
 mod journal;
 mod leases;
@@ -43,6 +45,7 @@ use crate::secrets;
 use super::error::StoreError;
 
 pub use changes::{Change, Changes, NotTaken, Said, Take};
+pub use desk::{Desk, DeskEntry, DeskMark, follow_desk};
 pub use heads::{Heads, Sealed};
 pub use journal::{Asked, Committed, PostgresJournal};
 pub use leases::Leases;

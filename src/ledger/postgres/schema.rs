@@ -4,9 +4,10 @@ use tokio_postgres::Client;
 
 use super::{Database, DatabaseError};
 
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
     include_str!("schema/0005.sql"),
 ];
@@ -68,7 +69,8 @@ pub(super) async fn check_version(client: &Client) -> Result<(), DatabaseError> 
 pub(super) async fn check(client: &Client) -> Result<(), DatabaseError> {
     check_version(client).await?;
     let sql = "SELECT has_table_privilege('fieldgate.entry', 'UPDATE, DELETE, TRUNCATE')
-        OR has_table_privilege('fieldgate.change', 'UPDATE, DELETE, TRUNCATE')";
+        OR has_table_privilege('fieldgate.change', 'UPDATE, DELETE, TRUNCATE')
+        OR has_table_privilege('fieldgate.desk', 'INSERT, UPDATE, DELETE, TRUNCATE')";
     if client.query_one(sql, &[]).await?.try_get(0)? {
         return Err(DatabaseError::TooPowerful);
     }

@@ -81,6 +81,11 @@ fn entry(one: &One, sha256: &str) -> Value {
 
 /// Ends a sign-off that was broken off: its entry is in the ledger or not. `None` where it is ended.
 fn settle(house: &House, review: &Campaign) -> Result<Option<()>, Fault> {
+    if let Some(node) = house.store.signed_elsewhere(review.id)? {
+        return Err(Fault::Conflict(format!(
+            "It is being signed off at node {node}. Where that was broken off, sign it off there."
+        )));
+    }
     let sha256 = review.evidence_sha256.as_deref().unwrap_or("none");
     let query = Query { kind: Some("review".to_owned()), ..Query::default() };
     let page = house.search()?.page(&query, RECENT)?;
