@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::diagnostic::Source;
 use crate::feed::Board;
 use crate::ledger::{
-    ConsentOrder, Consents, GatherState, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions,
+    self, ConsentOrder, Consents, GatherState, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions,
     Verifier,
 };
 use crate::rules::Plan;
@@ -114,6 +114,14 @@ impl House {
     /// Where the ledger cannot be read.
     pub fn search(&self) -> Result<Search, StoreError> {
         Search::open(&self.read)
+    }
+
+    /// Entries of the ledger that is read, under a signed head. It blocks for a moment.
+    pub fn signed(&self) -> u64 {
+        match &self.gathering {
+            Some(_) => ledger::gathered(&self.read).map_or(0, |gathered| gathered.size),
+            None => self.ledger.heads().borrow().size,
+        }
     }
 
     /// Counts of what is in the ledger; none as long as nothing is counted. It blocks.

@@ -76,6 +76,13 @@ pub struct LedgerState {
     pub fleet: Option<FleetState>,
 }
 
+impl LedgerState {
+    /// Entries of a fleet, where they are gathered here.
+    pub fn of_all_nodes(&self) -> Option<u64> {
+        self.fleet.as_ref().filter(|fleet| fleet.gathered).map(|fleet| fleet.size)
+    }
+}
+
 /// The nodes of a fleet, as they are known here.
 #[derive(Serialize, ToSchema)]
 pub struct FleetState {

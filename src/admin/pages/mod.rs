@@ -66,6 +66,8 @@ pub struct Shell {
     /// What each form must show, as `form_token`.
     pub form_token: String,
     here: &'static str,
+    /// The gateway is one of several: the numbers of entries that it wrote itself are not those of the pages.
+    pub in_fleet: bool,
     /// Alerts and reviews that wait for somebody.
     waiting: Waiting,
 }
@@ -99,7 +101,7 @@ impl Counted {
 
     /// Of a page that does not read the ledger itself.
     fn of(house: &House, counts: Option<&Reader>) -> Self {
-        Counted::new(house.ledger.heads().borrow().size, counts)
+        Counted::new(house.signed(), counts)
     }
 
     /// What to say of it; nothing where the counts are as good as new.
@@ -151,6 +153,7 @@ impl Shell {
             role: who.session.role.as_str(),
             form_token: who.form_token.clone(),
             here,
+            in_fleet: house.config.ledger.fleet.is_some(),
             waiting: house.waiting(),
         }
     }

@@ -201,7 +201,7 @@ fn load(house: &House) -> Result<Overview, Fault> {
         countries,
         upstreams: house.orders.upstreams(),
         ending: ends.iter().filter(|end| end.days_left <= concerns::SOON).cloned().collect(),
-        counted: Counted::new(ledger.size, counts.as_ref()),
+        counted: Counted::of(house, counts.as_ref()),
         ledger,
         rules: plan.digest.as_str().to_owned(),
     };

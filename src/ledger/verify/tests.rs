@@ -10,6 +10,7 @@ use tempfile::{TempDir, tempdir};
 use super::super::archive::Archive;
 use super::super::note::Signer;
 use super::super::tiles;
+use super::story::Story;
 use super::*;
 
 fn signer() -> Signer {

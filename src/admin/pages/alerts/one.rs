@@ -60,7 +60,11 @@ struct BehindAlert {
 
 /// Finds it. It blocks.
 fn load(house: &House, number: u64) -> Result<AlertInFull, Fault> {
-    let alert = house.store.alert(number)?.ok_or(Fault::Missing("alert"))?;
+    let mut alert = house.store.alert(number)?.ok_or(Fault::Missing("alert"))?;
+    if house.config.ledger.fleet.is_some() && alert.raised.entry.is_some() {
+        // The node that raised it may have read its own entries only, which are numbered in another way.
+        alert.raised.entry = house.search()?.with_id(&alert.raised.id)?.first().copied();
+    }
     let (kind, contractor) = (&alert.raised.kind, &alert.raised.contractor);
     let mut mutes = house.store.mutes()?;
     mutes

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::ledger::{OwnKind, Query};
+use crate::ledger::{OwnKind, Query, Search};
 
 use super::super::super::guard::{Act, Fault, See, Who, blocking, rights};
 use super::super::super::house::House;
@@ -79,7 +79,8 @@ fn entry(one: &One, sha256: &str) -> Value {
     })
 }
 
-/// Ends a sign-off that was broken off: its entry is in the ledger or not. `None` where it is ended.
+/// Ends a sign-off that was broken off: its entry is in the ledger, which is this node's own, or not. `None` where it is
+/// ended.
 fn settle(house: &House, review: &Campaign) -> Result<Option<()>, Fault> {
     if let Some(node) = house.store.signed_elsewhere(review.id)? {
         return Err(Fault::Conflict(format!(
@@ -88,7 +89,7 @@ fn settle(house: &House, review: &Campaign) -> Result<Option<()>, Fault> {
     }
     let sha256 = review.evidence_sha256.as_deref().unwrap_or("none");
     let query = Query { kind: Some("review".to_owned()), ..Query::default() };
-    let page = house.search()?.page(&query, RECENT)?;
+    let page = Search::open(&house.config.ledger.path)?.page(&query, RECENT)?;
     let is_it = |leaf: &str| {
         let leaf: Value = serde_json::from_str(leaf).unwrap_or_default();
         leaf["evidence_sha256"] == sha256
