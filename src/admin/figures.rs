@@ -33,6 +33,8 @@ pub struct Figures {
     failed: Family<Taken, Gauge>,
     suspended: Gauge,
     ledger: Gauge,
+    gathers: Gauge,
+    gathered: Gauge,
     entries: Gauge,
     agreements: Family<OfContractor, Gauge>,
     credentials: Family<OfCredential, Gauge>,
@@ -203,6 +205,11 @@ impl Default for Figures {
             ),
             suspended: registering.gauge("suspended_contractors", "Contractors that get nothing for now"),
             ledger: registering.gauge("ledger_healthy", "1 where disclosures can be recorded"),
+            gathers: registering.gauge(
+                "gather_healthy",
+                "0 where entries of a fleet's other nodes do not come in, or are not those that were signed",
+            ),
+            gathered: registering.gauge("gathered_entries", "Entries of all nodes of a fleet that are here"),
             entries: registering.gauge("ledger_entries", "Entries of the ledger that are durable"),
             agreements: registering.family(
                 "agreement_expiry_timestamp_seconds",
@@ -314,6 +321,9 @@ impl Figures {
         let _turn = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.ledger.set(house.ledger.is_healthy().into());
         self.entries.set(house.ledger.size() as i64);
+        let gathering = house.gathering.as_ref();
+        self.gathers.set(gathering.is_none_or(|gathering| gathering.trouble().is_none()).into());
+        self.gathered.set(gathering.map_or(0, |_| house.signed()) as i64);
         // Nobody else reads meanwhile.
         self.log_dropped.inc_by(telemetry::log::dropped().saturating_sub(self.log_dropped.get()));
         self.alerts.set(house.store.open_alerts() as i64);

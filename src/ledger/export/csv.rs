@@ -126,7 +126,7 @@ mod tests {
         let text = String::from_utf8(export(Form::Csv, &[])).unwrap();
         assert!(
             text.starts_with("number,time,kind,id,contractor,")
-                && text.ends_with(",hold_until,hold_reference\r\n")
+                && text.ends_with(",hold_until,hold_reference,node\r\n")
         );
         let text = String::from_utf8(export(Form::Csv, &[(6, Some(READ)), (7, None)])).unwrap();
         assert_eq!(text.lines().count(), 3);
