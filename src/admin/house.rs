@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::diagnostic::Source;
 use crate::feed::Board;
 use crate::ledger::{
-    self, ConsentOrder, Consents, GatherState, Ledger, OwnKind, Search, StoreError, SuspensionEvent, Suspensions,
-    Verifier,
+    self, ConsentOrder, Consents, GatherState, Ledger, OwnKind, Search, StoreError, SuspensionEvent,
+    Suspensions, Verifier,
 };
 use crate::rules::Plan;
 use crate::transport::Drain;
