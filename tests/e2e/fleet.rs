@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{Postgres, Wire};
 use crate::support::{Answer, CONFIG, Client, House, RULES, Response, has_word, order};
 
-const CONSENT: &str = r#"
+pub const CONSENT: &str = r#"
 [[task]]
 id = "newsletter"
 purpose = "Send the newsletter"
@@ -26,7 +26,7 @@ disclose = ["@.name"]
 /// The keys that all nodes have.
 const SHARED: [&str; 3] = ["ledger/subject.key", "ledger/pseudonym.key", "ledger/fieldgate.consent-key"];
 
-fn config(postgres: &Postgres, port: u16, node: &str) -> String {
+pub fn config(postgres: &Postgres, port: u16, node: &str) -> String {
     let password = postgres.password_file("of the gateway");
     let table = format!(
         "[ledger]\nstore = \"postgres://gateway@127.0.0.1:{port}/fieldgate\"\n[ledger.postgres]\n\
