@@ -164,8 +164,9 @@ impl Desk {
     pub async fn try_open(&self, signer: Signer) -> Result<Opened, StoreError> {
         let path = self.path();
         let Some(fleet) = &self.fleet else {
-            let (consents, statements) = consents(&path).unwrap();
-            let ledger = spawn_blocking(move || Ledger::open(&path, signer, DEADLINE)).await.unwrap()?;
+            let (index, opening) = (path.clone(), move || Ledger::open(&path, signer, DEADLINE));
+            let ledger = spawn_blocking(opening).await.unwrap()?;
+            let (consents, statements) = consents(&index).unwrap();
             return Ok(Opened { ledger, consents, words: Words::Disk(Box::new(Turn::new(statements))) });
         };
         make_ledger_folder(&path)?;

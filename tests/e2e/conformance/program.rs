@@ -43,7 +43,7 @@ async fn every_answer_has_its_entry_after_kill_9(kind: Kind) {
     let (mut house, postgres) = company(kind).await;
     block_in_place(|| house.open());
     let received = Arc::new(Mutex::new(HashSet::new()));
-    for round in 0..4 {
+    for round in 0..3 {
         let before = received.lock().unwrap().len();
         let load = (0..8).map(|_| {
             let (client, received) = (house.parcelco(), Arc::clone(&received));
@@ -71,7 +71,7 @@ async fn every_answer_has_its_entry_after_kill_9(kind: Kind) {
     let entries = house.entries();
     let recorded: HashSet<&str> = entries.iter().filter_map(|entry| entry["id"].as_str()).collect();
     let received = received.lock().unwrap().clone();
-    assert!(received.len() >= 80);
+    assert!(received.len() >= 60);
     let missing = received.iter().filter(|id| !recorded.contains(id.as_str())).count();
     assert_eq!(missing, 0, "of {} answers", received.len());
     let sequence = entries.iter().filter_map(|entry| entry["sequence"].as_u64());
@@ -119,8 +119,12 @@ async fn a_suspension_and_a_withdrawal_outlast_the_gateway(kind: Kind) {
     while answer(&house.parcelco(), "/orders/1").await.0 != 200 {
         assert!(began.elapsed() < Duration::from_secs(2), "still suspended");
     }
+    // A node's own copy is up to a second behind.
     let kinds = |kind: &str| house.entries().iter().filter(|entry| entry["kind"] == kind).count();
-    assert_eq!((kinds("consent"), kinds("suspension")), (2, 2));
+    while (kinds("consent"), kinds("suspension")) != (2, 2) {
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", house.entries());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     house.assert_clean();
     drop(postgres);
 }
@@ -138,7 +142,7 @@ async fn a_store_that_takes_nothing_releases_nothing_and_is_used_again(kind: Kin
             let mut command = Command::new("unshare");
             command.args(["--user", "--map-root-user", "--mount", "bash", "-c"]);
             command.arg(
-                "mount -t tmpfs -o size=17m,mode=700 none \"$2\" && head -c 8M /dev/zero > \"$2/filler\" &&
+                "mount -t tmpfs -o size=14m,mode=700 none \"$2\" && head -c 8M /dev/zero > \"$2/filler\" &&
                 exec \"$0\" serve --config \"$1\"",
             );
             command.arg(env!("CARGO_BIN_EXE_fieldgate")).arg(house.path("fieldgate.toml"));
@@ -188,12 +192,13 @@ async fn a_store_that_takes_nothing_releases_nothing_and_is_used_again(kind: Kin
     let index = house.ledger_path();
     let inside = filler.as_ref().map(|_| format!("/proc/{}/root{}", house.process(), index.display()));
     let index = inside.map_or(index, Into::into);
-    let known = || -> HashSet<String> {
-        let entries = entries_at(&index);
-        entries.iter().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect()
-    };
     // A node's own copy is up to a second behind.
-    while !received.iter().all(|id| known().contains(id)) {
+    loop {
+        let entries = entries_at(&index);
+        let known: HashSet<&str> = entries.iter().filter_map(|entry| entry["id"].as_str()).collect();
+        if received.iter().all(|id| known.contains(id.as_str())) {
+            return;
+        }
         assert!(began.elapsed() < Duration::from_secs(20), "an answer has no entry");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
