@@ -36,9 +36,7 @@ async fn both() -> [Desk; 2] {
     let began = jiff::Timestamp::now().as_microsecond() - 10_000_000;
     for desk in &desks {
         let opened = desk.open().await;
-        for draft in drafts::history(began) {
-            opened.record(draft).await.unwrap();
-        }
+        opened.record_all(drafts::history(began)).await;
         drop(opened);
         // What is archived last is indexed at the next start at the latest.
         drop(desk.open().await);

@@ -241,18 +241,22 @@ impl Desk {
         }
     }
 
-    /// Puts what was kept in the place of what is there.
-    pub fn put_back(&self, name: &str) {
+    /// What was kept under a name and what is there change places.
+    pub fn exchange(&self, name: &str) {
         match &self.fleet {
             None => {
-                std::fs::remove_dir_all(self.tlog()).unwrap();
-                copy(&self.file(name), &self.tlog());
+                let rename = |from, to| std::fs::rename::<PathBuf, PathBuf>(from, to).unwrap();
+                rename(self.tlog(), self.file("between"));
+                rename(self.file(name), self.tlog());
+                rename(self.file("between"), self.file(name));
             }
             Some(fleet) => block_in_place(|| {
+                fleet.cut();
                 let database = &fleet.database;
-                fleet.server.sql("postgres", &format!("DROP DATABASE {database} (FORCE)"));
-                let sql = format!("CREATE DATABASE {database} TEMPLATE {database}_{name} OWNER owner");
-                fleet.server.sql("postgres", &sql);
+                let kept = format!("{database}_{name}");
+                for (from, to) in [(database.as_str(), "between"), (&kept, database), ("between", &kept)] {
+                    fleet.server.sql("postgres", &format!("ALTER DATABASE {from} RENAME TO {to}"));
+                }
             }),
         }
     }
@@ -262,8 +266,14 @@ impl Desk {
         match &self.fleet {
             None => {
                 let (here, there) = (self.tlog(), self.file("away"));
-                let (from, to) = if away { (here, there) } else { (there, here) };
-                std::fs::rename(from, to).unwrap();
+                if away {
+                    std::fs::rename(here, there).unwrap();
+                    return;
+                }
+                // A ledger that was just being opened anew may have begun a folder in its place.
+                while std::fs::rename(&there, &here).is_err() {
+                    let _ = std::fs::remove_dir_all(&here);
+                }
             }
             Some(fleet) => block_in_place(|| {
                 let sql = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {}", fleet.database, !away);
@@ -275,6 +285,14 @@ impl Desk {
 }
 
 impl Opened {
+    /// In this order, all at once.
+    pub async fn record_all(&self, drafts: impl IntoIterator<Item = Draft>) {
+        let recording = drafts.into_iter().map(|draft| self.record(draft));
+        for recorded in futures_util::future::join_all(recording).await {
+            recorded.unwrap();
+        }
+    }
+
     /// Waits until all that is durable is under a signed head; its size.
     pub async fn sealed(&self) -> u64 {
         let (size, mut heads) = (self.size(), self.heads());

@@ -39,8 +39,17 @@ fn parties(contractor: &str) -> Parties<'_> {
 }
 
 pub fn refusal(contractor: &str) -> Draft {
+    refusal_because(contractor, None)
+}
+
+/// One that takes about as many bytes as an entry may.
+pub fn long_refusal(contractor: &str) -> Draft {
+    refusal_because(contractor, Some(&"x".repeat(60_000)))
+}
+
+fn refusal_because(contractor: &str, cause: Option<&str>) -> Draft {
     let request = Request { method: "GET", route: None };
-    Draft::refusal(id(), parties(contractor), request, RULES, &refused())
+    Draft::refusal(id(), parties(contractor), request, RULES, &Refused { cause, ..refused() })
 }
 
 fn refused() -> Refused<'static> {

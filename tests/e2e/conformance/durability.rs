@@ -109,9 +109,7 @@ fn found(report: &Report, entry: u64) -> bool {
 async fn a_damaged_entry_is_found(kind: Kind) {
     let desk = Desk::new(kind);
     let opened = desk.begin().await;
-    for _ in 0..300 {
-        record(&opened).await.unwrap();
-    }
+    opened.record_all((0..300).map(|number| Draft::disclosure(disclosure("parcelco", &[number])))).await;
     drop(opened);
     desk.assert_clean();
     let bundle = desk.tlog().join("tile/entries/000");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fieldgate::ledger::{Log, RecordError};
+use fieldgate::ledger::{Draft, Log, RecordError};
 use fieldgate::telemetry::Commits;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -31,7 +31,7 @@ async fn crowd(opened: &Arc<Opened>, writers: usize, each: usize) -> BTreeMap<u6
                 let contractor = CONTRACTORS[(writer + number) % CONTRACTORS.len()];
                 let draft = disclosure(contractor, &[number as u64]);
                 let id = draft.id.clone();
-                let draft = fieldgate::ledger::Draft::disclosure(draft);
+                let draft = Draft::disclosure(draft);
                 places.push((opened.record(draft).await.unwrap().position(), id));
             }
             places
@@ -103,9 +103,7 @@ fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
 async fn the_stored_bytes_are_the_hashed_ones(kind: Kind) {
     let desk = Desk::new(kind);
     let opened = desk.begin().await;
-    for number in 0..300 {
-        opened.record(fieldgate::ledger::Draft::disclosure(disclosure("parcelco", &[number]))).await.unwrap();
-    }
+    opened.record_all((0..300).map(|number| Draft::disclosure(disclosure("parcelco", &[number])))).await;
     opened.sealed().await;
     let leaves = desk.leaves();
     assert_eq!(leaves.len(), 301);
@@ -133,7 +131,7 @@ async fn heads_are_signed_every_second_and_each_holds_those_before(kind: Kind) {
     let desk = Desk::new(kind);
     let opened = Arc::new(desk.begin().await);
     let mut heads = opened.heads();
-    let (began, span) = (Instant::now(), Duration::from_secs(4));
+    let (began, span) = (Instant::now(), Duration::from_secs(3));
     let writer = Arc::clone(&opened);
     let writing = tokio::spawn(async move {
         while began.elapsed() < span {
@@ -151,7 +149,7 @@ async fn heads_are_signed_every_second_and_each_holds_those_before(kind: Kind) {
     writing.await.unwrap();
     opened.sealed().await;
     drop(opened);
-    assert!(seen.len() >= 4, "{} heads in {span:?}", seen.len());
+    assert!(seen.len() >= 3, "{} heads in {span:?}", seen.len());
     for pair in seen.windows(2) {
         let gap = pair[1].0 - pair[0].0;
         // A second, and what a busy machine takes.

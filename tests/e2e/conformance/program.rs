@@ -154,6 +154,14 @@ async fn a_store_that_takes_nothing_releases_nothing_and_is_used_again(kind: Kin
     };
     let client = house.parcelco();
     let mut received = Vec::new();
+    // Customers take most of an entry.
+    let record = |number| {
+        format!(
+            "{{\"order_id\":{number},\"carrier\":\"parcelco\",\"status\":\"ready_to_ship\",\"customer\":{{\"id\":\"c-{number}\"}}}}"
+        )
+    };
+    let records: Vec<String> = (0..400).map(record).collect();
+    house.upstream.on("/orders", Answer::json(format!("{{\"data\":[{}]}}", records.join(","))));
     if let Some(postgres) = &mut postgres {
         for _ in 0..20 {
             received.push(client.try_send(Method::GET, "/orders/1", "").await.unwrap().disclosure_id());
@@ -161,7 +169,7 @@ async fn a_store_that_takes_nothing_releases_nothing_and_is_used_again(kind: Kin
         block_in_place(|| postgres.end());
     }
     for _ in 0..20_000 {
-        let response = client.try_send(Method::GET, "/orders/1", "").await.unwrap();
+        let response = client.try_send(Method::GET, "/orders", "").await.unwrap();
         if response.status != StatusCode::OK {
             assert_eq!(response.code(), "ledger-unavailable");
             break;

@@ -15,13 +15,11 @@ super::on_both_stores!(
 );
 
 async fn fill(opened: &Opened, count: u64) {
-    for number in 0..count {
-        let draft = match number % 4 {
-            0 => drafts::refusal("helpdesk"),
-            _ => Draft::disclosure(disclosure("parcelco", &[number % 11])),
-        };
-        opened.record(draft).await.unwrap();
-    }
+    let drafts = (0..count).map(|number| match number % 4 {
+        0 => drafts::refusal("helpdesk"),
+        _ => Draft::disclosure(disclosure("parcelco", &[number % 11])),
+    });
+    opened.record_all(drafts).await;
 }
 
 async fn it_goes_on_where_it_stopped(kind: Kind) {
@@ -77,9 +75,7 @@ fn answers(desk: &Desk) -> Vec<String> {
 async fn a_lost_index_is_made_anew_with_the_same_answers(kind: Kind) {
     let desk = Desk::new(kind);
     let opened = desk.open().await;
-    for draft in drafts::history(jiff::Timestamp::now().as_microsecond() - 1_000_000) {
-        opened.record(draft).await.unwrap();
-    }
+    opened.record_all(drafts::history(jiff::Timestamp::now().as_microsecond() - 1_000_000)).await;
     drop(opened);
     drop(desk.open().await);
     let before = answers(&desk);
@@ -138,13 +134,10 @@ async fn a_lost_archive_is_made_anew_or_refused(kind: Kind) {
 async fn an_archive_that_the_journal_does_not_have_is_refused() {
     let desk = Desk::new(Kind::Disk);
     let opened = desk.begin().await;
-    let many: Vec<u64> = (0..1200).collect();
     // Its files are used again after eight megabytes.
-    for number in 1..=240 {
-        opened.record(Draft::disclosure(disclosure("parcelco", &many))).await.unwrap();
-        if number % 80 == 0 {
-            opened.sealed().await;
-        }
+    for _ in 0..3 {
+        opened.record_all((0..60).map(|_| drafts::long_refusal("parcelco"))).await;
+        opened.sealed().await;
     }
     drop(opened);
     std::fs::remove_file(desk.tlog().join("checkpoint")).unwrap();
@@ -165,8 +158,7 @@ async fn an_older_copy_is_refused(kind: Kind) {
     let opened = desk.open().await;
     fill(&opened, 300).await;
     drop(opened);
-    desk.keep("newer");
-    desk.put_back("older");
+    desk.exchange("older");
     for _ in 0..2 {
         let error = desk.refusal(desk.signer()).await;
         match kind {
@@ -174,7 +166,7 @@ async fn an_older_copy_is_refused(kind: Kind) {
             Kind::Fleet => assert!(matches!(error, StoreError::OlderDatabase { known: 310, .. }), "{error}"),
         }
     }
-    desk.put_back("newer");
+    desk.exchange("older");
     let opened = desk.open().await;
     assert_eq!(opened.record(drafts::refusal("parcelco")).await.unwrap().position(), 310);
     drop(opened);
