@@ -77,14 +77,18 @@ fn main() -> Result<()> {
          database ms a 1,000 entries | WAL bytes an entry | errors |"
     );
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
-    measure(&runtime, &arguments, Store::Sqlite, 1, false)?;
+    let mut connections = Vec::new();
+    measure(&runtime, &arguments, Store::Sqlite, 1, false, &mut connections)?;
     for nodes in &arguments.nodes {
-        measure(&runtime, &arguments, Store::Postgres(Postgres::start()), *nodes, false)?;
+        measure(&runtime, &arguments, Store::Postgres(Postgres::start()), *nodes, false, &mut connections)?;
     }
     if let Some(most) = arguments.nodes.iter().max() {
-        measure(&runtime, &arguments, Store::Postgres(Postgres::start()), *most, true)?;
+        measure(&runtime, &arguments, Store::Postgres(Postgres::start()), *most, true, &mut connections)?;
     }
-    println!("\nEach answer has its entry, and each disclosure its answer. {}", machine());
+    println!(
+        "\nEach answer has its entry, and each disclosure its answer. Connections to the database, of how many"
+    );
+    println!("gateways: {}. {}", connections.join(", "), machine());
     Ok(())
 }
 
@@ -103,6 +107,7 @@ fn measure(
     store: Store,
     nodes: usize,
     strangers: bool,
+    connections: &mut Vec<String>,
 ) -> Result<()> {
     let name = match (&store, strangers) {
         (Store::Sqlite, _) => format!("{nodes}, SQLite"),
@@ -118,6 +123,10 @@ fn measure(
     let closed = row(runtime, &company, &name, plan, &mut answers)?;
     let rate = arguments.rate.unwrap_or(closed / nodes as f64 / 2.0);
     row(runtime, &company, &name, Plan { rate: Some(rate), ..plan }, &mut answers)?;
+    if let Store::Postgres(postgres) = &company.store {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fieldgate'";
+        connections.push(format!("{} of {nodes}", postgres.sql("postgres", sql)));
+    }
     let entries = company.disclosures()?;
     ensure!(entries == answers.ids, "{} answers and {} disclosures", answers.ids.len(), entries.len());
     Ok(())

@@ -1,8 +1,9 @@
 //! The database as so many gateways use it, without the gateways.
 //!
-//! Each node has the three connections that a gateway keeps at rest: one that adds entries, in batches as they come
+//! Each node has the four connections that a gateway keeps at rest: one that adds entries, in batches as they come
 //! about where a commit takes what has gathered meanwhile; one that reads them back for the archive and shows a head
-//! twice a second; one that listens, and asks for changes every second. Entries are those of a real gateway. Once a
+//! twice a second; one that listens, and asks for changes every second; one for
+//! orders, which does nothing. Entries are those of a real gateway. Once a
 //! second somebody suspends a contractor, or no longer, and waits until that counts.
 
 use std::collections::BTreeMap;
@@ -28,11 +29,11 @@ const BATCH: usize = 1024;
 /// In a batch where each is followed by the next at once.
 const FULL: usize = 16;
 /// Connections that a gateway keeps.
-const CONNECTIONS: usize = 3;
+const CONNECTIONS: usize = 4;
 
 pub fn run(runtime: &tokio::runtime::Runtime, nodes: &[usize], rates: &[u32], seconds: u64) -> Result<()> {
     let most = nodes.iter().max().copied().unwrap_or_default();
-    // What PostgreSQL has by itself, 100, is not enough for 33 nodes.
+    // What PostgreSQL has by itself, 100, is not enough for 25 nodes.
     let settings =
         [format!("max_connections={}", CONNECTIONS * most + 40), "shared_buffers=256MB".to_owned()];
     let (postgres, leaf) = real_entry(runtime, Postgres::start_with(&settings))?;
@@ -117,13 +118,14 @@ impl Fleet<'_> {
     async fn measure(&self, count: usize, rate: Option<u32>, span: Duration) -> Result<()> {
         let gateway = self.address("gateway", "of the gateway");
         let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
-        let (mut nodes, mut behind) = (Vec::new(), Vec::new());
+        let (mut nodes, mut behind, mut idle) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..count {
             let node = Node::join(&gateway, number, &self.leaf).await?;
             let (keeper, woken) = (gateway.connect(None).await?, Arc::new(Notify::new()));
             let listener = gateway.connect(Some(Arc::clone(&woken))).await?;
             behind.push(tokio::spawn(keep(keeper, node.number, Arc::clone(&stop))));
             behind.push(tokio::spawn(listen(listener, woken, Arc::clone(&stop))));
+            idle.push(gateway.connect(None).await?);
             nodes.push(node);
         }
         let teller = nodes.first().map(|node| node.number).context("no nodes")?;
