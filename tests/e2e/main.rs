@@ -13,6 +13,7 @@ mod bodies;
 mod browser;
 mod changes;
 mod codings;
+mod conformance;
 mod consent;
 mod crash;
 mod crowd;

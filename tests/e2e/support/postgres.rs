@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub struct Postgres {
     folder: TempDir,
     pub port: u16,
+    /// As `-c` takes them.
+    settings: Vec<String>,
     server: Option<Child>,
 }
 
@@ -43,10 +45,15 @@ fn as_postgres(program: PathBuf) -> Command {
 impl Postgres {
     /// With a database `fieldgate` and its tables; the gateways' user is `gateway`.
     pub fn start() -> Postgres {
+        Postgres::start_with(&["shared_buffers=32MB".to_owned()])
+    }
+
+    /// The same, with settings of its own.
+    pub fn start_with(settings: &[String]) -> Postgres {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut postgres = Postgres { folder, port, server: None };
+        let mut postgres = Postgres { folder, port, settings: settings.to_vec(), server: None };
         let made = as_postgres(program("initdb"))
             .args(["-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "-D"])
             .arg(postgres.data())
@@ -119,7 +126,8 @@ impl Postgres {
     pub fn begin(&mut self) {
         let port = self.port.to_string();
         let server = as_postgres(program("postgres"))
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=32MB", "-p", &port, "-k"])
+            .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
+            .args(["-c", "listen_addresses=127.0.0.1", "-p", &port, "-k"])
             .arg(self.folder.path())
             .arg("-D")
             .arg(self.data())
@@ -135,7 +143,7 @@ impl Postgres {
     }
 
     /// The process that listens.
-    fn pid(&self) -> String {
+    pub fn pid(&self) -> String {
         let file = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         file.lines().next().unwrap().to_owned()
     }
