@@ -116,6 +116,20 @@ impl House {
         Search::open(&self.read)
     }
 
+    /// The same where nothing of other nodes may be missing. It blocks.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search), and where entries of other nodes do not come in.
+    pub fn whole(&self) -> anyhow::Result<Search> {
+        if self.config.ledger.fleet.is_some() && self.gathering.is_none() {
+            anyhow::bail!("entries of other nodes are not gathered here ([ledger.postgres] gather)");
+        }
+        if let Some(trouble) = self.gathering.as_ref().and_then(|gathering| gathering.trouble()) {
+            anyhow::bail!("entries of other nodes do not come in: {trouble}");
+        }
+        Ok(self.search()?)
+    }
+
     /// Entries of the ledger that is read, under a signed head. It blocks for a moment.
     pub fn signed(&self) -> u64 {
         match &self.gathering {

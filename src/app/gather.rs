@@ -66,18 +66,38 @@ fn turn(
 
 /// The index of the ledger of all nodes, or of the only one, with all that was durable when this was called.
 ///
+/// Entries that their node has not signed are told on standard error, and left out.
+///
 /// # Errors
 /// Where the database or the ledger cannot be read.
 pub fn whole(config: &Config) -> anyhow::Result<PathBuf> {
-    let Some(fleet) = &config.ledger.fleet else { return Ok(config.ledger.path.clone()) };
-    let path = ledger::gathered_place(&config.ledger.path);
-    catch_up(config, fleet, &path).context(
-        "what the other nodes have disclosed cannot be known; --this-node answers for this one alone",
-    )?;
+    let (path, missing) = gathered(config)?;
+    missing.iter().for_each(|missing| eprintln!("{missing}, and are left out"));
     Ok(path)
 }
 
-fn catch_up(config: &Config, fleet: &config::Fleet, path: &Path) -> anyhow::Result<()> {
+/// The same where nothing may be left out.
+///
+/// # Errors
+/// As [`whole`], and where a node has entries that it has not signed.
+pub fn all_of_it(config: &Config) -> anyhow::Result<PathBuf> {
+    let (path, missing) = gathered(config)?;
+    if let Some(missing) = missing.first() {
+        bail!("{missing}, and nothing may be left out here: see that the node runs");
+    }
+    Ok(path)
+}
+
+/// Where it is, and what is missing.
+fn gathered(config: &Config) -> anyhow::Result<(PathBuf, Vec<String>)> {
+    let Some(fleet) = &config.ledger.fleet else { return Ok((config.ledger.path.clone(), Vec::new())) };
+    let path = ledger::gathered_place(&config.ledger.path);
+    let missing =
+        catch_up(config, fleet, &path).context("what the other nodes have disclosed cannot be known")?;
+    Ok((path, missing))
+}
+
+fn catch_up(config: &Config, fleet: &config::Fleet, path: &Path) -> anyhow::Result<Vec<String>> {
     if !config.ledger.signing_key.exists() {
         bail!(
             "{} is missing; the gateway makes it when it first starts",
@@ -87,8 +107,7 @@ fn catch_up(config: &Config, fleet: &config::Fleet, path: &Path) -> anyhow::Resu
     let database = fleet::database(fleet)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let nodes = runtime.block_on(ledger::nodes(&database)).with_context(|| database.place())?;
-    let mut until = Instant::now() + PATIENCE;
-    let mut known = 0;
+    let (mut until, mut most) = (Instant::now() + PATIENCE, u64::MAX);
     loop {
         match Gathering::open(path, signer(&config.ledger)?, database.clone()) {
             Ok(mut gathering) => while !gathering.turn()? {},
@@ -99,23 +118,21 @@ fn catch_up(config: &Config, fleet: &config::Fleet, path: &Path) -> anyhow::Resu
         let gathered = ledger::gathered(path)?;
         let of =
             |number| gathered.nodes.iter().find(|node| node.number == number).map_or(0, |node| node.size);
-        let missing: Vec<_> = nodes.iter().filter(|node| of(node.number) < node.entries).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
+        let missing: Vec<(&str, u64)> = nodes
+            .iter()
+            .map(|node| (node.name.as_str(), node.entries.saturating_sub(of(node.number))))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let left = missing.iter().map(|(_, count)| count).sum();
         // As long as it goes on, nobody gives up.
-        if gathered.size > known {
-            (known, until) = (gathered.size, Instant::now() + PATIENCE);
+        if left < most {
+            (most, until) = (left, Instant::now() + PATIENCE);
         }
-        if Instant::now() >= until {
-            for node in missing {
-                let count = node.entries - of(node.number);
-                eprintln!(
-                    "{count} entries of node {} are not under a signed head yet and are left out",
-                    node.name
-                );
-            }
-            return Ok(());
+        if left == 0 || Instant::now() >= until {
+            let told = |(name, count): (&str, u64)| {
+                format!("{count} entries of node {name} are not under a signed head yet")
+            };
+            return Ok(missing.into_iter().map(told).collect());
         }
         std::thread::sleep(PAUSE);
     }

@@ -1,6 +1,6 @@
 //! A gateway with a ledger of its own becomes a node of a fleet.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 
@@ -37,11 +37,9 @@ pub fn migrate(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> anyhow::R
     let keys = super::load_keys(config)?;
     let signer = || ledger::signer(&files.signing_key, files.origin.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (said, receipts) = if ledger::fleet_memory(&files.path).with_extension("size").exists() {
-        // It was begun, and all that came before the entries is there.
-        (Vec::new(), Vec::new())
-    } else {
-        // What is in the journal yet goes into the archive; only then it is known that nobody else writes.
+    // What is in the journal yet goes into the archive; only then it is known that nobody else writes. Also where it was
+    // begun before: a gateway may have gone on in between. What is told twice counts once.
+    let (said, receipts) = {
         let own = Ledger::open(&files.path, signer()?, config.limits.commit_timeout)?;
         let (_, mut statements) = ledger::consents(&files.path)?;
         runtime.block_on(control::settle(&own, &mut statements))?;
@@ -59,7 +57,9 @@ pub fn migrate(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> anyhow::R
     for some in receipts.chunks(SAID) {
         let taken = runtime.block_on(shared.changes.taken(some))?;
         let new: Vec<[u8; 16]> = some.iter().filter(|receipt| !taken.contains(receipt)).copied().collect();
-        tell(Change::Consent(Vec::new()), &new)?;
+        if !new.is_empty() && !tell(Change::Consent(Vec::new()), &new)? {
+            bail!("another node was told the same at the same time; try again");
+        }
     }
     let count = suspensions.len();
     for (contractor, suspension) in suspensions {
@@ -74,12 +74,15 @@ pub fn migrate(config: &Config, progress: &mut dyn FnMut(u64, u64)) -> anyhow::R
 /// Who is suspended, out of a copy: the file itself becomes that of the fleet with the first change.
 fn suspensions(config: &Config) -> anyhow::Result<(StateFile, Vec<(String, Suspension)>)> {
     let copy = StateFile::beside(&config.ledger.path, "suspended-before-fleet");
-    if copy.read()?.is_none() {
-        let own = Suspensions::load(&config.ledger.path)?;
-        copy.replace(&serde_json::to_vec(&own.contractors)?)?;
+    let mut all = Suspensions::load(&config.ledger.path)?.contractors;
+    // Of an attempt before; the file may have lost some since.
+    if let Some(text) = copy.read()? {
+        let kept: BTreeMap<String, Suspension> =
+            serde_json::from_slice(&text).with_context(|| copy.path().display().to_string())?;
+        kept.into_iter().for_each(|(contractor, suspension)| {
+            all.entry(contractor).or_insert(suspension);
+        });
     }
-    let text = copy.read()?.unwrap_or_default();
-    let kept: std::collections::BTreeMap<String, Suspension> =
-        serde_json::from_slice(&text).with_context(|| PathBuf::from(copy.path()).display().to_string())?;
-    Ok((copy, kept.into_iter().collect()))
+    copy.replace(&serde_json::to_vec(&all)?)?;
+    Ok((copy, all.into_iter().collect()))
 }

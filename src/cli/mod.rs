@@ -151,7 +151,22 @@ impl Reach {
     /// # Errors
     /// Where the entries of other nodes cannot be had.
     fn ledger(&self, config: &Config) -> anyhow::Result<PathBuf> {
-        if self.this_node { Ok(config.ledger.path.clone()) } else { app::gather::whole(config) }
+        self.or(config, app::gather::whole)
+    }
+
+    /// The same, where nothing of other nodes may be left out.
+    ///
+    /// # Errors
+    /// As [`ledger`](Self::ledger).
+    fn whole_ledger(&self, config: &Config) -> anyhow::Result<PathBuf> {
+        self.or(config, app::gather::all_of_it)
+    }
+
+    fn or(&self, config: &Config, all: fn(&Config) -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
+        if self.this_node {
+            return Ok(config.ledger.path.clone());
+        }
+        all(config).context("--this-node answers for this node alone")
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::diagnostic::table::{At, Table, Value};
 use crate::diagnostic::{Report, codes};
-use crate::ledger::{Class, Pruning, Search, StoreError, Verifier, holds, plan};
+use crate::ledger::{Class, Pruning, Search, StoreError, Verifier, gathered_is_name, holds, plan};
 use crate::model::parse_period;
 use crate::transport::ClientFiles;
 
@@ -252,6 +252,9 @@ fn witness_key(text: &str) -> Result<Verifier, &'static str> {
 /// C2SP signed-note: a key name.
 fn origin(text: &str) -> Result<String, &'static str> {
     let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+    if gathered_is_name(text) {
+        return Err("another name: one that ends in /fleet is that of a ledger of all nodes of a fleet");
+    }
     match !text.is_empty() && text.len() <= 200 && text.chars().all(fits) {
         true => Ok(text.to_owned()),
         false => Err("a name without spaces and plus signs, such as \"company.example/fieldgate\""),

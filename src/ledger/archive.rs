@@ -42,6 +42,23 @@ impl Archive {
     /// # Errors
     /// Where a file cannot be used, or the tree is not that of its head.
     pub fn open(folder: &Path, signer: Signer) -> Result<Self, StoreError> {
+        Archive::open_with(folder, signer, false)
+    }
+
+    /// The same of one that takes entries whose content was pruned before they came; its first head is signed at once.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_gathered(folder: &Path, signer: Signer) -> Result<Self, StoreError> {
+        let mut archive = Archive::open_with(folder, signer, true)?;
+        // Tiles without any head are what is left of a ledger that somebody tampered with.
+        if archive.head.note.is_empty() {
+            archive.seal()?;
+        }
+        Ok(archive)
+    }
+
+    fn open_with(folder: &Path, signer: Signer, pruned: bool) -> Result<Self, StoreError> {
         files::make_folder(folder)?;
         let head = read_head(folder, &signer)?;
         let tiles = Tiles::open(folder.to_owned(), head.size)?;
@@ -49,7 +66,7 @@ impl Archive {
             return Err(StoreError::Forked(folder.to_owned()));
         }
         let first = head.size / BUNDLE * BUNDLE;
-        let pending = read_pending(folder, head.size)?;
+        let pending = read_pending(folder, head.size, pruned)?;
         Ok(Archive { folder: folder.to_owned(), signer, tiles, pending, first, head })
     }
 
@@ -213,8 +230,8 @@ fn has_tiles(folder: &Path) -> bool {
 }
 
 /// The entries of the last bundle, where it is not whole: those that the tree has the hashes of. A crash may
-/// have left another version of it.
-fn read_pending(folder: &Path, size: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+/// have left another version of it. Where entries can come `pruned`, the hash is all there is to some.
+fn read_pending(folder: &Path, size: u64, pruned: bool) -> Result<Vec<Vec<u8>>, StoreError> {
     let (number, width) = (size / BUNDLE, size % BUNDLE);
     if width == 0 {
         return Ok(Vec::new());
@@ -230,7 +247,10 @@ fn read_pending(folder: &Path, size: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let bytes = std::fs::read(&path).map_err(|source| StoreError::File { path: path.clone(), source })?;
         let entries = tiles::split_bundle(&bytes).unwrap_or_default();
         let fits = entries.len() >= hashes.len()
-            && entries.iter().zip(&hashes).all(|(entry, hash)| merkle::leaf_hash(entry) == *hash);
+            && entries
+                .iter()
+                .zip(&hashes)
+                .all(|(entry, hash)| pruned && entry.is_empty() || merkle::leaf_hash(entry) == *hash);
         if fits {
             return Ok(entries.into_iter().take(width as usize).map(<[u8]>::to_vec).collect());
         }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::SubjectPseudonym;
 
 use super::error::StoreError;
+use super::gathered::Origins;
 use super::query::{Order, Query, Search};
+use super::view::View;
 
 /// The event of a `hold` entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,18 +97,28 @@ impl HoldFilter {
 /// # Errors
 /// Where the ledger cannot be read, or an entry about a hold cannot: nothing may then be deleted.
 pub fn holds(search: &Search) -> Result<BTreeMap<String, Vec<Hold>>, StoreError> {
-    let mut active: BTreeMap<String, Vec<Hold>> = BTreeMap::new();
+    let mut active: BTreeMap<String, Vec<(i64, Hold)>> = BTreeMap::new();
+    // There, a lift may come behind a hold that was placed after it, on another node.
+    let is_gathered = Origins::open(search.log().folder())?.is_some();
     let query = Query { kind: Some("hold".to_owned()), ..Query::default() };
     search.each(&query, Order::OldestFirst, |position, leaf| {
         let hold: Hold = serde_json::from_slice(leaf).map_err(|_| StoreError::Broken {
             path: search.log().folder().to_owned(),
             what: format!("entry {position} is about a hold and cannot be read"),
         })?;
+        let time = View::parse(leaf).map_or(i64::MAX, |entry| entry.time);
         match hold.action {
-            HoldAction::Placed => active.entry(hold.name.clone()).or_default().push(hold),
-            HoldAction::Lifted => _ = active.remove(&hold.name),
+            HoldAction::Placed => active.entry(hold.name.clone()).or_default().push((time, hold)),
+            HoldAction::Lifted => {
+                let placed = active.entry(hold.name.clone()).or_default();
+                placed.retain(|(at, _)| is_gathered && *at > time);
+                if placed.is_empty() {
+                    active.remove(&hold.name);
+                }
+            }
         }
         Ok::<_, StoreError>(ControlFlow::Continue(()))
     })?;
-    Ok(active)
+    let without_times = |placed: Vec<(i64, Hold)>| placed.into_iter().map(|(_, hold)| hold).collect();
+    Ok(active.into_iter().map(|(name, placed)| (name, without_times(placed))).collect())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::archive::{Archive, Head};
+use super::archive::{Archive, BUNDLE, Head};
 use super::entry;
 use super::error::StoreError;
 use super::index::Index;
@@ -170,7 +170,9 @@ impl Keeper {
         let mut upto = upto;
         loop {
             let from = self.archive.size();
-            let end = upto.min(from + BATCH);
+            // A head comes before the first whole tile: without one, that would be taken for a ledger whose head is gone.
+            let batch = if self.archive.head().note.is_empty() { BUNDLE / 2 } else { BATCH };
+            let end = upto.min(from + batch);
             self.tail.feed(end, &mut self.archive)?;
             let all = self.archive.size();
             // At the start nobody knows how many there are.

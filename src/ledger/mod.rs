@@ -87,8 +87,8 @@ pub use error::StoreError;
 pub use evidence::{CosignedBy, Evidence, EvidenceError, ProveError, examine, prove};
 pub use export::{ExportError, Exporter, Form, Hashing, Manifest, ocsf_event, ocsf_gone};
 pub use gathered::{
-    GatherState, Gathered, GatheredNode, Gathering, Origin, Origins, gathered, name as gathered_name,
-    place as gathered_place,
+    GatherState, Gathered, GatheredNode, Gathering, Origin, Origins, gathered, is_name as gathered_is_name,
+    name as gathered_name, place as gathered_place,
 };
 pub use holds::{Hold, HoldAction, HoldFilter, holds};
 pub use keys::{

@@ -1,5 +1,6 @@
 //! A ledger of files becomes that of a fleet's node: the same entries, the same tree, the same key.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::archive::{Archive, BUNDLE};
 use super::entry;
 use super::error::StoreError;
 use super::index::Index;
+use super::lock::WriterLock;
 use super::log::{self, Log};
 use super::merkle;
 use super::note::Signer;
@@ -33,10 +35,16 @@ pub fn take_over(
     changes: &Arc<Changes>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, StoreError> {
+    let _lock = WriterLock::take(path)?;
     let folder = log::folder(path);
     let archive = Archive::open(&folder, signer)?;
     let log = Log::open_archive(path)?;
     let all = log.archived();
+    let there = Log::open(path)?.size();
+    if there != all {
+        // Somebody has written since.
+        return Err(StoreError::Busy(folder));
+    }
     let mut journal = PostgresJournal::open(Arc::clone(changes))?;
     let node = changes.name().to_owned();
     if journal.next() > all {
@@ -86,5 +94,26 @@ pub fn take_over(
         }
     }
     tail.publish(archive.head())?;
+    // The node has none; what is left of entries there could not be deleted any more.
+    let old = log::journal_folder(&folder);
+    if old.is_dir() {
+        wipe(&old).map_err(|source| StoreError::File { path: old.clone(), source })?;
+    }
     Ok(all)
+}
+
+/// Zeros over all files of a folder, and then it is gone.
+fn wipe(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let file = std::fs::File::options().write(true).open(&path)?;
+        let zeros = vec![0; 1 << 16];
+        let length = file.metadata()?.len();
+        for at in (0..length).step_by(zeros.len()) {
+            let count = (length - at).min(zeros.len() as u64) as usize;
+            file.write_all_at(zeros.get(..count).unwrap_or_default(), at)?;
+        }
+        file.sync_all()?;
+    }
+    std::fs::remove_dir_all(folder)
 }

@@ -15,6 +15,9 @@ use super::trouble::Trouble;
 /// What is older when the ledger is read for the first time is history: 90 days, in microseconds.
 const HISTORY: i64 = 90 * 86_400_000_000;
 
+/// Six hours, in microseconds.
+const NEWEST: i64 = 6 * 3_600_000_000;
+
 /// Follows the house's ledger.
 ///
 /// # Errors
@@ -22,8 +25,29 @@ const HISTORY: i64 = 90 * 86_400_000_000;
 pub fn follow(house: Arc<House>) -> std::io::Result<Routine> {
     let mut trouble = Trouble::default();
     // What is wrong with the ledger keeps nobody from saying so.
-    let look = move |_: &Stop| trouble.look(&house).and(take(&house.read, &house.store));
+    let look = move |_: &Stop| {
+        let looked = trouble.look(&house);
+        // What this node itself has noticed waits for nobody.
+        if house.gathering.as_ref().is_some_and(|gathering| gathering.trouble().is_some()) {
+            take_newest(&house.config.ledger.path, &house.store)?;
+        }
+        looked.and(take(&house.read, &house.store))
+    };
     Routine::begin("alerts", look, |error| tracing::error!(error, "alerts are behind the ledger"))
+}
+
+/// Keeps signals of the last hours, and does not move on: ids tell what is known.
+fn take_newest(ledger: &Path, store: &Store) -> anyhow::Result<()> {
+    let query = Query { kind: Some("signal".to_owned()), since: Some(now() - NEWEST), ..Query::default() };
+    let mut found = Vec::new();
+    Search::open(ledger)?.each(&query, Order::OldestFirst, |position, leaf| {
+        found.extend(View::parse(leaf).ok().map(|entry| raised(position, &entry)));
+        Ok::<_, StoreError>(ControlFlow::Continue(()))
+    })?;
+    if let Some(known) = store.followed()?.filter(|_| !found.is_empty()) {
+        store.raise(&found, known)?;
+    }
+    Ok(())
 }
 
 /// Keeps the signals that are new in the ledger whose index is at `ledger`.

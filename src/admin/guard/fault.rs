@@ -159,7 +159,8 @@ impl From<ReviewError> for Fault {
             | ReviewError::Contended
             | ReviewError::Unknown { .. }
             | ReviewError::Differs { .. }
-            | ReviewError::NotJoined(_) => Fault::Fleet(error),
+            | ReviewError::NotJoined(_)
+            | ReviewError::Lost => Fault::Fleet(error),
             ReviewError::Database { .. }
             | ReviewError::File { .. }
             | ReviewError::TooNew(_)

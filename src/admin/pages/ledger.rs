@@ -382,7 +382,10 @@ fn begin_pruning(act: &Act<rights::Verify, Nothing>) -> Result<(), Fault> {
     // Whole seconds, so that the command can say them again.
     let at = now() / 1_000_000 * 1_000_000;
     let work = move |_: &mut dyn FnMut(u64, u64)| {
-        // Each node deletes its own.
+        // Each node deletes its own; holds may be on any.
+        if house.config.ledger.fleet.is_some() && house.gathering.is_none() {
+            anyhow::bail!("holds of other nodes are not known here: fieldgate ledger prune knows them");
+        }
         let own = ledger::Search::open(&house.config.ledger.path)?;
         let pruning = house.config.ledger.retention.look(&own, &house.search()?, at)?;
         Ok(Prunable::of(&pruning, at))

@@ -133,6 +133,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn account_of_certificate(&self, name: &str) -> Result<Option<Account>, ReviewError> {
+        self.trusted()?;
         self.one("certificate", name)
     }
 
@@ -208,6 +209,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn check_password(&self, name: &str, password: &str) -> Result<Option<Account>, ReviewError> {
+        self.trusted()?;
         let known: Option<String> = self.read(|connection| {
             let sql = "SELECT password FROM account WHERE name = ?1";
             let found = connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;

@@ -276,8 +276,10 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn no_trouble(&self, kind: &str) -> Result<(), ReviewError> {
-        self.tell_untold()?;
-        self.change(|change| change.run(&OVER, params![kind, now(), change.node()]).map(drop))
+        // Not while what waits is told: it would be told after its end.
+        self.telling(|| {
+            self.change(|change| change.run(&OVER, params![kind, now(), change.node()]).map(drop))
+        })
     }
 
     /// Keeps that somebody has looked at an alert; whether it was open until then.

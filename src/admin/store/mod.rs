@@ -90,12 +90,30 @@ pub enum ReviewError {
         "entry {number} of the review sides' log does not fit what this node has ({source}); stop the gateway, move its *.review away, and start it again: it is made anew"
     )]
     Differs { number: u64, source: rusqlite::Error },
+    #[error(
+        "what was decided at other nodes is not known here: see the gateway's log, and start it again when that is mended"
+    )]
+    Lost,
     #[error("{} is no longer that of a fleet's node; start the gateway again", .0.display())]
     NotJoined(PathBuf),
     #[error(
         "{} was this gateway's own before it was one of a fleet, and so is {}: move one of them away", path.display(), aside.display()
     )]
     Aside { path: PathBuf, aside: PathBuf },
+}
+
+impl ReviewError {
+    /// The replica cannot be brought up to date, however long one waits.
+    fn is_lasting(&self) -> bool {
+        use StoreError::{OlderDesk, OtherDesk};
+        matches!(
+            self,
+            ReviewError::Unknown { .. }
+                | ReviewError::Differs { .. }
+                | ReviewError::NotJoined(_)
+                | ReviewError::Fleet(OlderDesk { .. } | OtherDesk(_))
+        )
+    }
 }
 
 /// The database, open. Calls block: they are made where that holds nobody up.
@@ -143,6 +161,10 @@ impl Store {
     /// What the database says; of a fleet, also where its database cannot be asked.
     pub fn change<T>(&self, work: impl Fn(&Change) -> rusqlite::Result<T>) -> Result<T, ReviewError> {
         match &self.fleet {
+            // A command may have made it the replica of a node while this gateway ran on without a fleet.
+            None if shared::mark(&self.lock()).map_err(|source| self.error(source))?.is_some() => {
+                Err(ReviewError::NotJoined(self.path.clone()))
+            }
             None => self.transact(|connection| work(&Change::alone(connection))),
             Some(fleet) => self.change_in(fleet, work),
         }

@@ -167,6 +167,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn session(&self, token: &Token) -> Result<Option<Session>, ReviewError> {
+        self.trusted()?;
         let hash = token.hash();
         let sessions = self.sessions_where("session.hash = ?1", &hash)?;
         let Some(session) = sessions.into_iter().next() else { return Ok(None) };

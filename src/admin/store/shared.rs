@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,10 @@ pub struct Fleet {
     reader: Mutex<Connection>,
     /// When sessions were used last on this node, by their hash: microseconds since 1970-01-01T00:00:00Z.
     uses: Mutex<HashMap<Vec<u8>, i64>>,
+    /// What other nodes did cannot be run here: who was shut out there must not go on here.
+    lost: AtomicBool,
+    /// Held while what waits is told, and while trouble ends: else it could be told after its end.
+    pub telling: Mutex<()>,
     pub untold: Untold,
 }
 
@@ -122,6 +127,8 @@ impl Store {
             desk: Mutex::new(desk),
             reader: Mutex::new(reader),
             uses: Mutex::default(),
+            lost: AtomicBool::new(false),
+            telling: Mutex::default(),
             untold: Untold::default(),
         };
         let store = Store::made(path, connection, Some(fleet));
@@ -291,7 +298,16 @@ impl Store {
     }
 
     fn look(&self, told: &Mutex<Instant>) -> Result<(), ReviewError> {
-        if self.catch_up()? {
+        let caught_up = self.catch_up();
+        if let Some(fleet) = &self.fleet {
+            match &caught_up {
+                Ok(_) => fleet.lost.store(false, Ordering::Release),
+                Err(error) if error.is_lasting() => fleet.lost.store(true, Ordering::Release),
+                // A database that is away comes back.
+                Err(_) => {}
+            }
+        }
+        if caught_up? {
             self.count_open()?;
         }
         self.tell_untold()?;
@@ -301,6 +317,15 @@ impl Store {
             self.tell_uses()?;
         }
         Ok(())
+    }
+
+    /// Sees that it is known here who was shut out elsewhere.
+    ///
+    /// # Errors
+    /// Where it is not, and will not be by waiting.
+    pub(super) fn trusted(&self) -> Result<(), ReviewError> {
+        let lost = self.fleet.as_ref().is_some_and(|fleet| fleet.lost.load(Ordering::Acquire));
+        if lost { Err(ReviewError::Lost) } else { Ok(()) }
     }
 
     /// Tells other nodes which sessions were used, so that none of them takes somebody for idle.

@@ -54,12 +54,21 @@ impl Store {
     /// # Errors
     /// Where the database cannot be asked; then it goes on waiting.
     pub(super) fn tell_untold(&self) -> Result<(), ReviewError> {
-        let Some(fleet) = &self.fleet else { return Ok(()) };
+        self.telling(|| Ok(()))
+    }
+
+    /// The same, and then `work`, before more is told.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked, and what `work` says.
+    pub(super) fn telling<T>(&self, work: impl FnOnce() -> Result<T, ReviewError>) -> Result<T, ReviewError> {
+        let Some(fleet) = &self.fleet else { return work() };
+        let _telling = fleet.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let first = || fleet.untold.lock().first().map(|one| one.raised.clone());
         while let Some(raised) = first() {
             self.keep_trouble(&raised)?;
             fleet.untold.lock().retain(|one| one.raised.id != raised.id);
         }
-        Ok(())
+        work()
     }
 }

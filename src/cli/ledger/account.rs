@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     });
     control::order(&config, Order::Record { kind: OwnKind::Access, event })
         .context("nothing is told without an entry about it")?;
-    let path = arguments.reach.ledger(&config)?;
+    let path = arguments.reach.whole_ledger(&config)?;
     let search = Search::open(&path)?;
     let plan = plan(&config);
     let period = Period { since: arguments.since, until: arguments.until };

@@ -54,7 +54,9 @@ pub(super) fn prove(arguments: &ProveArguments) -> anyhow::Result<Answer> {
     let place = Place::new(arguments.ledger.clone(), arguments.config.clone());
     let mut path = place.ledger()?;
     let mut positions = positions(&path, arguments)?;
-    if let (true, None) = (positions.is_empty(), &arguments.ledger) {
+    // A number alone is one that lists and pages show: of all nodes.
+    let of_all = arguments.id.is_none() && arguments.ledger.is_none() && place.load()?.ledger.fleet.is_some();
+    if of_all || positions.is_empty() && arguments.ledger.is_none() {
         (path, positions) = elsewhere(&place, arguments)?;
     }
     let log = Log::open(&path)?;

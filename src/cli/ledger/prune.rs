@@ -11,7 +11,7 @@ use crate::app::{
     control::{self, Order, Outcome},
 };
 use crate::config::Config;
-use crate::ledger::{FleetRetention, OwnKind, Pruning, RetentionLock, Search, ledger_folder};
+use crate::ledger::{self, FleetRetention, OwnKind, Pruning, RetentionLock, Search, ledger_folder};
 
 use super::super::{Answer, ConfigPath, Format};
 use super::{moment, now, operator, time};
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
 
 /// What can be deleted, as the ledger and the holds are now.
 fn look(config: &Config, at: i64) -> anyhow::Result<Pruning> {
-    let holding = Search::open(&app::gather::whole(config)?)?;
+    let holding = Search::open(&app::gather::all_of_it(config)?)?;
     Ok(config.ledger.retention.look(&Search::open(&config.ledger.path)?, &holding, at)?)
 }
 
@@ -132,7 +132,8 @@ fn execute(arguments: &Arguments, config: &Config, pruning: &Pruning, at: i64) -
     check(&pruning.token, &now)?;
     // First in the database: what breaks off here is found again by the node's own archive.
     if let Some((node, database)) = &mut fleet {
-        database.prune(node, &now.positions())?;
+        let own = ledger::signer(&config.ledger.signing_key, config.ledger.origin.as_deref())?;
+        database.prune(node, &own.verifier().to_string(), &now.positions())?;
     }
     let pruned = now.execute(path, &ledger_folder(path))?;
     wipe_journal(config, now.upto)?;

@@ -1,11 +1,13 @@
 //! The standing question: was anything disclosed about a customer who had withdrawn?
 //!
-//! It is answered by the order of entries. Customers are compared by their names in the ledger, so a withdrawal
+//! It is answered by the order of entries; in a gathered ledger, where that is the order in which nodes signed, by the
+//! times of entries. Customers are compared by their names in the ledger, so a withdrawal
 //! speaks for its key epoch; what came in a later one cannot be linked to it, which is what epochs are for.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use super::super::gathered::Origins;
 use super::super::query::{Order, Query, Search};
 use super::super::view::View;
 use super::super::{ConsentGround as Ground, StoreError};
@@ -29,6 +31,8 @@ struct Look {
     said: HashMap<(u32, String), Vec<Statement>>,
     /// Of the response that further entries list customers of.
     about: Option<(Ground, Number, Number)>,
+    /// Of a gathered ledger: the same as `said`, with the times of the entries, before any disclosure is looked at.
+    all: Option<HashMap<(u32, String), Vec<(i64, Statement)>>>,
     answer: AfterWithdrawal,
 }
 
@@ -38,6 +42,20 @@ struct Look {
 /// Where it cannot be read.
 pub fn after_withdrawal(search: &Search) -> Result<AfterWithdrawal, StoreError> {
     let mut look = Look::default();
+    if Origins::open(search.log().folder())?.is_some() {
+        look.all = Some(HashMap::new());
+        let consents = Query { kind: Some("consent".to_owned()), ..Query::default() };
+        search.each(&consents, Order::OldestFirst, |_, leaf| {
+            if let Ok(view) = View::parse(leaf) {
+                look.consent(&view);
+            }
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
+        })?;
+        look.all
+            .iter_mut()
+            .flat_map(HashMap::values_mut)
+            .for_each(|said| said.sort_by_key(|(time, _)| *time));
+    }
     search.each(&Query::default(), Order::OldestFirst, |position, leaf| {
         if let Ok(view) = View::parse(leaf) {
             look.entry(position, &view);
@@ -50,7 +68,7 @@ pub fn after_withdrawal(search: &Search) -> Result<AfterWithdrawal, StoreError> 
 impl Look {
     fn entry(&mut self, position: u64, view: &View) {
         match view.kind.as_ref() {
-            "consent" => self.consent(view),
+            "consent" if self.all.is_none() => self.consent(view),
             "disclosure" => {
                 self.about = self.ground(view);
                 self.answer.disclosures += 1;
@@ -68,9 +86,11 @@ impl Look {
         let said = Statement { purpose, contractor, time: view.said.unwrap_or(view.time), granted };
         for name in &view.subjects {
             self.answer.withdrawals += u64::from(!granted);
-            let known = self.said.entry((view.epoch.unwrap_or(0), name.clone().into_owned())).or_default();
-            known.retain(|one| (one.purpose, one.contractor) != (purpose, contractor));
-            known.push(said);
+            let key = (view.epoch.unwrap_or(0), name.clone().into_owned());
+            match &mut self.all {
+                Some(all) => all.entry(key).or_default().push((view.time, said)),
+                None => put(self.said.entry(key).or_default(), said),
+            }
         }
     }
 
@@ -90,7 +110,14 @@ impl Look {
         let Some((ground, purpose, contractor)) = self.about else { return };
         let epoch = view.epoch.unwrap_or(0);
         let withdrawn = view.subjects.iter().any(|name| {
-            let said = self.said.get(&(epoch, name.clone().into_owned()));
+            let key = (epoch, name.clone().into_owned());
+            let until_then = self.all.as_ref().and_then(|all| all.get(&key)).map(|all| {
+                let mut said = Vec::new();
+                let before = all.iter().take_while(|(time, _)| *time <= view.time);
+                before.for_each(|(_, one)| put(&mut said, *one));
+                said
+            });
+            let said = until_then.as_ref().or_else(|| self.said.get(&key));
             // Who consented in an epoch that is over has said nothing in this one.
             said.is_some_and(|said| withdrew(said, ground, purpose, contractor))
         });
@@ -103,4 +130,10 @@ impl Look {
         let next = Number::try_from(self.numbers.len() + 1).unwrap_or(Number::MAX - 1);
         *self.numbers.entry(name.to_owned()).or_insert(next)
     }
+}
+
+/// In the place of what was said about the same before.
+fn put(known: &mut Vec<Statement>, said: Statement) {
+    known.retain(|one| (one.purpose, one.contractor) != (said.purpose, said.contractor));
+    known.push(said);
 }

@@ -81,7 +81,7 @@ impl Gathering {
     pub fn open(path: &Path, signer: Signer, database: Database) -> Result<Self, StoreError> {
         let lock = WriterLock::take(path)?;
         let folder = log::folder(path);
-        let archive = Archive::open(&folder, signer)?;
+        let archive = Archive::open_gathered(&folder, signer)?;
         let index = Index::open(path)?;
         if index.indexed() > archive.size() {
             let (found, known) = (archive.size(), index.indexed());
@@ -103,19 +103,28 @@ impl Gathering {
     /// # Errors
     /// Where the database cannot be asked, a file cannot be written, or what a node's head covers is not there.
     pub fn turn(&mut self) -> Result<bool, StoreError> {
-        let (page, last) = self.heads.page(self.progress.number)?;
-        if last < self.progress.number {
-            return Err(StoreError::OlderHeads { found: last, known: self.progress.number });
+        let known = self.progress.number;
+        // With the last one that is known: it must still be what it was.
+        let (page, last) = self.heads.page(known.saturating_sub(1))?;
+        let same = page.first().is_none_or(|first| known == 0 || self.progress.is_last(first));
+        if last < known || !same {
+            return Err(StoreError::OlderHeads { found: last, known });
         }
-        for sealed in &page {
+        for sealed in page.iter().filter(|sealed| sealed.number > known) {
             self.take(sealed)?;
         }
-        self.write()?;
-        if self.progress.number < last {
+        let caught_up = self.progress.number >= last;
+        // Who could change entries could take their head away too.
+        if let Some((node, size)) = self.progress.unchecked().filter(|_| caught_up) {
+            return Err(StoreError::OtherTree { node, size });
+        }
+        if self.progress.number > known {
+            self.write()?;
+        }
+        if !caught_up {
             return Ok(false);
         }
-        while self.forget()? {}
-        Ok(true)
+        self.forget().map(|forgot| !forgot)
     }
 
     /// Follows a deletion, where there is one of entries that are here, and in bundles that are whole.
@@ -146,14 +155,18 @@ impl Gathering {
             self.tail.seek(sealed.node, from);
             let mut damaged = None;
             let (archive, progress) = (&mut self.archive, &mut self.progress);
-            self.tail.read(upto, |kept| {
+            let read = self.tail.read(upto, |kept| {
                 match kept.leaf {
                     Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => archive.append(leaf.to_vec()),
                     Some(_) => damaged = damaged.or(Some(kept.position)),
                     None => archive.append_pruned(kept.hash),
                 }
                 progress.push(node, kept.hash);
-            })?;
+            });
+            match read {
+                Err(StoreError::DamagedRow(_)) => return Err(other()),
+                read => read?,
+            }
             if damaged.is_some() || self.tail.next < upto {
                 return Err(other());
             }
@@ -169,8 +182,9 @@ impl Gathering {
             if !same {
                 return Err(other());
             }
+            self.progress.checked(node);
         }
-        self.progress.number = sealed.number;
+        self.progress.took(sealed);
         Ok(())
     }
 
@@ -216,5 +230,41 @@ impl GatherState {
 
     pub fn is(&self, trouble: Option<String>) {
         self.0.store(trouble.map(Arc::new));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use aws_lc_rs::signature::Ed25519KeyPair;
+
+    use super::*;
+
+    /// Of an entry that was pruned before it came, the hash is all there is; the bundle that it is in may be the last.
+    #[test]
+    fn an_archive_with_pruned_entries_is_opened_again_wherever_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let signer =
+            || Signer::log("a/fleet", Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()).unwrap();
+        let mut archive = Archive::open_gathered(folder.path(), signer()).unwrap();
+        for number in 0..300u64 {
+            match number % 3 {
+                0 => archive.append_pruned(merkle::leaf_hash(&number.to_le_bytes())),
+                _ => archive.append(format!("{{\"index\":{number}}}").into_bytes()),
+            }
+        }
+        archive.seal().unwrap();
+        let root = archive.head().root;
+        drop(archive);
+        let mut archive = Archive::open_gathered(folder.path(), signer()).unwrap();
+        assert_eq!((archive.size(), archive.head().root), (300, root));
+        archive.append(b"{}".to_vec());
+        archive.seal().unwrap();
+        assert_eq!(
+            archive.entries(299, 301).unwrap(),
+            [Some(b"{\"index\":299}".to_vec()), Some(b"{}".to_vec())]
+        );
+        // In a gateway's own ledger, nothing is missing there.
+        assert!(matches!(Archive::open(folder.path(), signer()), Err(StoreError::Broken { .. })));
     }
 }

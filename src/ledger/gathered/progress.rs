@@ -19,6 +19,9 @@ use super::Runs;
 pub struct Gathered {
     /// The last head that was taken, over all nodes.
     pub number: u64,
+    /// Its node, and how many entries of it there were then.
+    #[serde(default)]
+    last: (i32, u64),
     /// The last deletion that was followed, over all nodes.
     #[serde(default)]
     pub pruned: u64,
@@ -36,6 +39,9 @@ pub struct GatheredNode {
     pub verifier: String,
     /// Its entries.
     pub size: u64,
+    /// Of those, the ones that a head of it was held against.
+    #[serde(default)]
+    checked: u64,
     /// Roots of the complete subtrees of its tree, the largest first, in base64.
     pub(super) subtrees: Vec<String>,
 }
@@ -61,6 +67,8 @@ fn read(folder: &Path) -> Result<Gathered, StoreError> {
 pub struct Progress {
     /// The last head that was taken.
     pub number: u64,
+    /// Its node and size.
+    last: (i32, u64),
     /// The last deletion that was followed.
     pub pruned: u64,
     nodes: Vec<Node>,
@@ -71,6 +79,8 @@ struct Node {
     name: String,
     verifier: String,
     tree: Frontier,
+    /// Entries that a head was held against.
+    checked: u64,
 }
 
 impl Progress {
@@ -84,13 +94,14 @@ impl Progress {
             path: folder.join("nodes"),
             what: "does not fit the gathered entries".to_owned(),
         };
-        let mut progress = Progress { number: kept.number, pruned: kept.pruned, nodes: Vec::new() };
+        let mut progress =
+            Progress { number: kept.number, last: kept.last, pruned: kept.pruned, nodes: Vec::new() };
         for node in &kept.nodes {
             let hashes: Option<Vec<Hash>> = node.subtrees.iter().map(|hash| decode_hash(hash)).collect();
             let tree =
                 hashes.and_then(|hashes| Frontier::from_parts(node.size, hashes)).ok_or_else(broken)?;
             let (name, verifier) = (node.name.clone(), node.verifier.clone());
-            progress.nodes.push(Node { number: node.number, name, verifier, tree });
+            progress.nodes.push(Node { number: node.number, name, verifier, tree, checked: node.checked });
         }
         if kept.size > archive.size() {
             return Err(broken());
@@ -118,9 +129,16 @@ impl Progress {
             name: node.name.clone(),
             verifier: node.verifier.clone(),
             size: node.tree.size(),
+            checked: node.checked,
             subtrees: node.tree.hashes().iter().map(encode_hash).collect(),
         });
-        let kept = Gathered { number: self.number, pruned: self.pruned, size, nodes: nodes.collect() };
+        let kept = Gathered {
+            number: self.number,
+            last: self.last,
+            pruned: self.pruned,
+            size,
+            nodes: nodes.collect(),
+        };
         let text = serde_json::to_vec(&kept).unwrap_or_default();
         files::replace(&folder.join("nodes"), &text)
     }
@@ -138,8 +156,31 @@ impl Progress {
     }
 
     fn enter(&mut self, number: i32, name: String, verifier: String) -> usize {
-        self.nodes.push(Node { number, name, verifier, tree: Frontier::new() });
+        self.nodes.push(Node { number, name, verifier, tree: Frontier::new(), checked: 0 });
         self.nodes.len() - 1
+    }
+
+    /// Whether a head is the last one that was taken.
+    pub fn is_last(&self, sealed: &Sealed) -> bool {
+        sealed.number == self.number && (sealed.node, sealed.size) == self.last
+    }
+
+    /// A head was taken.
+    pub fn took(&mut self, sealed: &Sealed) {
+        (self.number, self.last) = (sealed.number, (sealed.node, sealed.size));
+    }
+
+    /// All of a node so far is what its head says.
+    pub fn checked(&mut self, node: usize) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.checked = node.tree.size();
+        }
+    }
+
+    /// A node with entries that no head was held against, and how many it has.
+    pub fn unchecked(&self) -> Option<(String, u64)> {
+        let node = self.nodes.iter().find(|node| node.checked < node.tree.size())?;
+        Some((node.name.clone(), node.tree.size()))
     }
 
     pub fn push(&mut self, node: usize, leaf: Hash) {

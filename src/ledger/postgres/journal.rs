@@ -104,6 +104,8 @@ impl PostgresJournal {
         let Some((client, append, admit, next)) = opened else {
             return Err(StoreError::NodeInUse(changes.name().to_owned()));
         };
+        // Where they cannot be taken in, nothing could be written: that is known before a request goes to an upstream.
+        runtime.block_on(changes.catch_up_by(&client))?;
         let memory = remembered(&changes, next)?;
         Ok(PostgresJournal {
             runtime,

@@ -37,16 +37,21 @@ impl FleetRetention {
         Ok(FleetRetention { runtime, client })
     }
 
-    /// Deletes the content of a node's entries in the database; its user must own the tables. What was deleted before
-    /// may be said again.
+    /// Deletes the content of entries of the node that signs with the key of `verifier`, in the database; its user must
+    /// own the tables. What was deleted before may be said again.
     ///
     /// # Errors
     /// Where the database does not take it; what is done stays done, and it can be tried again.
-    pub fn prune(&mut self, node: &str, positions: &[u64]) -> Result<(), StoreError> {
+    pub fn prune(&mut self, node: &str, verifier: &str, positions: &[u64]) -> Result<(), StoreError> {
         let FleetRetention { runtime, client } = self;
         let pruning = async {
-            let row = client.query_opt("SELECT number FROM fieldgate.node WHERE name = $1", &[&node]).await?;
+            let sql = "SELECT number, verifier FROM fieldgate.node WHERE name = $1";
+            let row = client.query_opt(sql, &[&node]).await?;
             let row = row.ok_or_else(|| DatabaseError::NoNode(node.to_owned()))?;
+            // Another fleet may have a node of this name.
+            if row.try_get::<_, &str>(1)? != verifier {
+                return Err(DatabaseError::OtherKey(node.to_owned()));
+            }
             let number: i32 = row.try_get(0)?;
             for some in positions.chunks(ENTRIES) {
                 let some: Vec<i64> = some.iter().map(|position| *position as i64).collect();

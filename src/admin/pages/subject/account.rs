@@ -178,7 +178,7 @@ fn on_file(house: &House, customer: &str) -> CustomerStatements {
 }
 
 fn build(house: &House, asked: Asked) -> anyhow::Result<CustomerAccount> {
-    let (search, plan) = (house.search()?, house.plan());
+    let (search, plan) = (house.whole()?, house.plan());
     let accounting = customer::account(&search, asked.names, asked.period, Some(&plan))?;
     let Period { since, until } = asked.period;
     let deleted = customer::deleted_before(&search)?;

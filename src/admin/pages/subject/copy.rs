@@ -25,7 +25,7 @@ pub async fn file(act: Act<rights::LookUp, CustomerAsked>) -> Result<Response, F
 }
 
 fn write(house: &House, asked: Asked) -> anyhow::Result<String> {
-    let (search, plan) = (house.search()?, house.plan());
+    let (search, plan) = (house.whole()?, house.plan());
     let accounting = customer::account(&search, asked.names, asked.period, Some(&plan))?;
     let Period { since, until } = asked.period;
     let root = search.log().root().unwrap_or_default();

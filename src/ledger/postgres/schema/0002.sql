@@ -12,7 +12,7 @@ INSERT INTO fieldgate.sealed
 CREATE FUNCTION fieldgate.seal(p_node integer, p_size bigint, p_note text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- One after the other: numbers become visible in their order.
-    PERFORM pg_advisory_xact_lock(7013490003);
+    PERFORM pg_advisory_xact_lock(7013490006);
     INSERT INTO fieldgate.head AS h (node, size, note) VALUES (p_node, p_size, p_note) ON CONFLICT (node) DO UPDATE
         SET size = excluded.size, note = excluded.note WHERE h.size < excluded.size;
     IF FOUND THEN
