@@ -24,15 +24,18 @@ pub struct AfterWithdrawal {
     pub found: Vec<u64>,
 }
 
+/// By key epoch and name.
+type Customer = (u32, String);
+
 #[derive(Default)]
 struct Look {
     numbers: HashMap<String, Number>,
-    /// What each customer said that entries name, by key epoch and name.
-    said: HashMap<(u32, String), Vec<Statement>>,
+    /// What each customer said that entries name.
+    said: HashMap<Customer, Vec<Statement>>,
     /// Of the response that further entries list customers of.
     about: Option<(Ground, Number, Number)>,
     /// Of a gathered ledger: the same as `said`, with the times of the entries, before any disclosure is looked at.
-    all: Option<HashMap<(u32, String), Vec<(i64, Statement)>>>,
+    all: Option<HashMap<Customer, Vec<(i64, Statement)>>>,
     answer: AfterWithdrawal,
 }
 
