@@ -98,12 +98,19 @@ struct Seen {
     overtaken: AtomicU64,
 }
 
+/// The last change that a node knows: its number, and the hash of all up to it.
+#[derive(Clone, Default)]
+struct Known(i64, Vec<u8>);
+
+/// Of a statement.
+type Parameter<'p> = &'p (dyn tokio_postgres::types::ToSql + Sync);
+
 struct Node {
     number: i32,
     client: Client,
     append: Statement,
     size: i64,
-    known: i64,
+    known: Known,
     leaf: Vec<u8>,
 }
 
@@ -193,8 +200,9 @@ impl Node {
         let sql = "INSERT INTO fieldgate.node (name, verifier) VALUES ($1, $1) RETURNING number";
         let number: i32 = client.query_one(sql, &[&name]).await?.try_get(0)?;
         client.execute("INSERT INTO fieldgate.tree (node) VALUES ($1)", &[&number]).await?;
-        let append = client.prepare("SELECT fieldgate.append($1, $2, $3, $4, $5, $6)").await?;
-        let known = client.query_one("SELECT number FROM fieldgate.shared", &[]).await?.try_get(0)?;
+        let append = client.prepare("SELECT fieldgate.append($1, $2, $3, $4, $5, $6, $7)").await?;
+        let row = client.query_one("SELECT number, chain FROM fieldgate.shared", &[]).await?;
+        let known = Known(row.try_get(0)?, row.try_get(1)?);
         Ok(Node { number, client, append, size: 0, known, leaf: leaf.to_vec() })
     }
 
@@ -238,7 +246,10 @@ impl Node {
             let asked = Instant::now();
             let row = self
                 .client
-                .query_one(&self.append, &[&self.number, &self.size, &self.known, &times, &hashes, &leaves])
+                .query_one(
+                    &self.append,
+                    &[&self.number, &self.size, &self.known.0, &self.known.1, &times, &hashes, &leaves],
+                )
                 .await?;
             match row.try_get::<_, &str>(0)? {
                 "whole" => {
@@ -250,7 +261,7 @@ impl Node {
                 outcome => {
                     ensure!(outcome == "overtaken", "{outcome}");
                     seen.overtaken.fetch_add(1, Ordering::Relaxed);
-                    self.known = catch_up(&self.client, self.known).await?;
+                    self.known = catch_up(&self.client, &self.known).await?;
                 }
             }
         }
@@ -268,11 +279,13 @@ impl Node {
 }
 
 /// The question of `ledger::postgres::changes`.
-async fn catch_up(client: &Client, known: i64) -> Result<i64> {
-    let sql = "SELECT s.number, c.number, c.body FROM fieldgate.shared s
-        LEFT JOIN LATERAL (SELECT number, body FROM fieldgate.change WHERE number > $1 ORDER BY number LIMIT 10000) c ON true";
-    let rows = client.query(sql, &[&known]).await?;
-    Ok(rows.last().map_or(Ok(None), |row| row.try_get(1))?.unwrap_or(known))
+async fn catch_up(client: &Client, known: &Known) -> Result<Known> {
+    let sql = "SELECT s.number, c.number, c.body, c.chain FROM fieldgate.shared s LEFT JOIN LATERAL
+        (SELECT number, body, chain FROM fieldgate.change WHERE number > $1 ORDER BY number LIMIT 10000) c ON true";
+    let rows = client.query(sql, &[&known.0]).await?;
+    let Some(row) = rows.last() else { return Ok(known.clone()) };
+    let Some(number) = row.try_get(1)? else { return Ok(known.clone()) };
+    Ok(Known(number, row.try_get(3)?))
 }
 
 /// Reads entries back, and shows a head.
@@ -291,8 +304,7 @@ async fn keep(client: Client, node: i32, stop: Arc<AtomicBool>) -> Result<()> {
             }
         }
         if next > from {
-            let sql = "INSERT INTO fieldgate.head VALUES ($1, $2, $3) ON CONFLICT (node) DO UPDATE
-                SET size = excluded.size, note = excluded.note WHERE head.size < excluded.size";
+            let sql = "SELECT fieldgate.seal($1, $2, $3)";
             client.execute(sql, &[&node, &next, &"n".repeat(220)]).await?;
         }
     }
@@ -302,9 +314,9 @@ async fn keep(client: Client, node: i32, stop: Arc<AtomicBool>) -> Result<()> {
 /// Asks for changes where it is told to, and once a second.
 async fn listen(client: Client, woken: Arc<Notify>, stop: Arc<AtomicBool>) -> Result<()> {
     client.batch_execute("LISTEN fieldgate_change").await?;
-    let mut known = 0;
+    let mut known = Known::default();
     while !stop.load(Ordering::Relaxed) {
-        known = catch_up(&client, known).await?;
+        known = catch_up(&client, &known).await?;
         let _ = tokio::time::timeout(Duration::from_secs(1), woken.notified()).await;
     }
     Ok(())
@@ -312,7 +324,8 @@ async fn listen(client: Client, woken: Arc<Notify>, stop: Arc<AtomicBool>) -> Re
 
 /// Once a second; how long each took.
 async fn tell(client: Client, node: i32, until: Instant) -> Result<Vec<Duration>> {
-    let (mut took, mut known, contractor) = (Vec::new(), catch_up(&client, 0).await?, "parcelco");
+    let (mut took, mut known, contractor) =
+        (Vec::new(), catch_up(&client, &Known::default()).await?, "parcelco");
     let (none, events): (Vec<Vec<u8>>, Vec<String>) = Default::default();
     while Instant::now() + Duration::from_secs(1) < until {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -324,10 +337,11 @@ async fn tell(client: Client, node: i32, until: Instant) -> Result<Vec<Duration>
         let body =
             serde_json::to_string(&Change::Suspension { contractor: contractor.to_owned(), suspension })?;
         let asked = Instant::now();
-        let sql = "SELECT fieldgate.tell($1, $2, $3, $4, $5)";
-        let told: bool = client.query_one(sql, &[&node, &known, &body, &none, &events]).await?.try_get(0)?;
+        let sql = "SELECT fieldgate.tell($1, $2, $3, $4, $5, $6)";
+        let asked_as = &[&node as Parameter, &known.0, &known.1, &body, &none, &events];
+        let told: bool = client.query_one(sql, asked_as).await?.try_get(0)?;
         ensure!(told, "it was not taken");
-        known = catch_up(&client, known).await?;
+        known = catch_up(&client, &known).await?;
         took.push(asked.elapsed());
     }
     took.sort_unstable();
