@@ -20,8 +20,10 @@ use arc_swap::ArcSwapOption;
 
 use super::archive::{Archive, BUNDLE};
 use super::checkpoint;
+use super::entry;
 use super::error::StoreError;
 use super::index::Index;
+use super::known::MICROS_PER_DAY;
 use super::lock::WriterLock;
 use super::log;
 use super::merkle;
@@ -51,6 +53,8 @@ pub struct Gathering {
     /// Since the last time that all was written.
     fresh: Vec<Run>,
     progress: Progress,
+    /// Since 1970-01-01; customers of days before yesterday are not kept in the index.
+    day: i64,
     _lock: WriterLock,
 }
 
@@ -90,10 +94,10 @@ impl Gathering {
         let runs = Runs::open(&folder, archive.size())?;
         let progress = Progress::open(&folder, &archive, &runs)?;
         let (heads, tail) = (Heads::new(database.clone())?, PostgresTail::of(database, 0, 0)?);
-        let fresh = Vec::new();
+        let (fresh, day) = (Vec::new(), 0);
         let path = path.to_owned();
         let mut gathering =
-            Gathering { path, folder, archive, index, heads, tail, runs, fresh, progress, _lock: lock };
+            Gathering { path, folder, archive, index, heads, tail, runs, fresh, progress, day, _lock: lock };
         gathering.index()?;
         Ok(gathering)
     }
@@ -198,6 +202,12 @@ impl Gathering {
 
     fn index(&mut self) -> Result<(), StoreError> {
         self.index.check_name()?;
+        let now = entry::now();
+        if self.day != now.div_euclid(MICROS_PER_DAY) {
+            // Reading them takes the older ones away.
+            self.index.known(now)?;
+            self.day = now.div_euclid(MICROS_PER_DAY);
+        }
         let size = self.archive.head().size;
         while self.index.indexed() < size {
             let from = self.index.indexed();
