@@ -7,9 +7,6 @@
 use super::path::Selector;
 use super::treatment::Treatment;
 
-/// Up to this many names a comparison with each is quickest.
-const FEW_NAMES: usize = 8;
-
 /// Where nothing is allowed and nothing is looked at.
 pub const DEAD: StateId = StateId(0);
 
@@ -27,42 +24,73 @@ pub struct Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     text: Box<str>,
-    head: u64,
+    /// The first and the last eight bytes of the name and its closing quote, and which of the first count.
+    first: u64,
+    counts: u64,
+    last: u64,
 }
 
 impl Name {
     pub fn new(text: String) -> Self {
-        Name { head: head(text.as_bytes()), text: text.into_boxed_str() }
+        let quoted = format!("{text}\"");
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let (first, last) = (quoted.len().min(8), quoted.len().saturating_sub(8));
+        Name {
+            first: word(&quoted.as_bytes()[..first]),
+            counts: u64::MAX >> (64 - 8 * first),
+            last: word(&quoted.as_bytes()[last..]),
+            text: text.into_boxed_str(),
+        }
     }
 
     pub fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
 
-    /// `head` is that of `name`. Up to eight bytes, it says all about a name of a length.
+    /// Whether `text` begins with the name and a closing quote; `first` are its first eight bytes.
     #[inline(always)]
-    fn is(&self, name: &[u8], head: u64) -> bool {
-        self.head == head
-            && self.text.len() == name.len()
-            && (name.len() <= 8 || self.text.as_bytes()[8..] == name[8..])
+    fn begins(&self, text: &[u8], first: u64) -> bool {
+        if first & self.counts != self.first {
+            return false;
+        }
+        let length = self.text.len() + 1;
+        if length <= 8 {
+            return true;
+        }
+        let Some(text) = text.get(..length) else { return false };
+        text.last_chunk().is_some_and(|last| u64::from_le_bytes(*last) == self.last)
+            && (length <= 16 || text[..length - 1] == *self.text.as_bytes())
     }
 }
 
-/// The first eight bytes of a name; all of a shorter one, some of it twice.
-#[inline(always)]
-fn head(name: &[u8]) -> u64 {
-    if let Some(first) = name.first_chunk::<8>() {
-        return u64::from_le_bytes(*first);
-    }
-    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
-    }
-    match name {
-        [] => 0,
-        [first, ..] => {
-            let (middle, last) = (name[name.len() / 2], name[name.len() - 1]);
-            u64::from(*first) | u64::from(middle) << 8 | u64::from(last) << 16
+/// Whether the name of a member is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    No,
+    /// It is this one.
+    At(usize),
+    /// The beginning of its text does not say.
+    Perhaps,
+}
+
+/// Which of a state's names a text can begin with, by its [`mark`].
+#[derive(Debug)]
+pub(super) struct Beginnings([u8; 64]);
+
+impl Beginnings {
+    const NONE: u8 = u8::MAX;
+    const SEVERAL: u8 = u8::MAX - 1;
+
+    pub fn new(names: &[(Name, Branch)]) -> Self {
+        let mut beginnings = [Self::NONE; 64];
+        for (at, (name, _)) in names.iter().enumerate() {
+            for mark in marks(name.as_bytes()) {
+                let known = &mut beginnings[mark];
+                let one = u8::try_from(at).unwrap_or(Self::SEVERAL).min(Self::SEVERAL);
+                *known = if [Self::NONE, one].contains(known) { one } else { Self::SEVERAL };
+            }
         }
+        Beginnings(beginnings)
     }
 }
 
@@ -78,8 +106,7 @@ pub enum Branch {
 pub struct State {
     /// Names that lead to a place of their own, sorted.
     pub names: Vec<(Name, Branch)>,
-    /// The [`mark`]s of the names: most other names are known by it not to be among them.
-    pub(super) marks: u64,
+    pub(super) beginnings: Beginnings,
     /// Where every other name leads.
     pub other: Branch,
     /// Where elements lead.
@@ -129,27 +156,28 @@ impl Automaton {
 }
 
 impl State {
-    /// False where the name is certainly not among the listed ones.
+    /// Whether the name is listed that `text` begins with: a name without escapes, its closing quote and
+    /// whatever follows.
     #[inline(always)]
-    pub fn may_list(&self, name: &[u8]) -> bool {
-        self.marks & mark(name) != 0
+    pub fn listed(&self, text: &[u8]) -> Listed {
+        let Some(first) = text.first_chunk() else { return Listed::Perhaps };
+        let first = u64::from_le_bytes(*first);
+        match self.beginnings.0[mark(first)] {
+            Beginnings::NONE => Listed::No,
+            Beginnings::SEVERAL => Listed::Perhaps,
+            at => {
+                let at = usize::from(at);
+                let is = self.names.get(at).is_some_and(|(name, _)| name.begins(text, first));
+                if is { Listed::At(at) } else { Listed::No }
+            }
+        }
     }
 
     /// Where member `name` leads, and its place among the known names.
-    #[inline]
     pub fn member(&self, name: &[u8]) -> (&Branch, Option<usize>) {
-        if !self.may_list(name) {
-            return (&self.other, None);
-        }
-        let known = if self.names.len() <= FEW_NAMES {
-            let head = head(name);
-            self.names.iter().position(|(known, _)| known.is(name, head))
-        } else {
-            self.names.binary_search_by(|(known, _)| known.text.as_bytes().cmp(name)).ok()
-        };
-        match known {
-            Some(at) => (&self.names[at].1, Some(at)),
-            None => (&self.other, None),
+        match self.names.binary_search_by(|(known, _)| known.as_bytes().cmp(name)) {
+            Ok(at) => (&self.names[at].1, Some(at)),
+            Err(_) => (&self.other, None),
         }
     }
 }
@@ -176,14 +204,21 @@ impl Branch {
     }
 }
 
-/// A set of one out of 64, by the length and two characters of a name.
+/// A number below 64, by the first three bytes of a text.
 #[inline(always)]
-pub(super) fn mark(name: &[u8]) -> u64 {
-    let (first, last) = match name {
-        [] => (0, 0),
-        [one] => (*one, *one),
-        [first, .., last] => (*first, *last),
-    };
-    let sum = name.len() * 5 + usize::from(first) + usize::from(last) * 3;
-    1 << (sum % 64)
+fn mark(first: u64) -> usize {
+    ((first as u32) << 8).wrapping_mul(0x9E37_79B1) as usize >> 26
+}
+
+/// The marks of the texts that begin with this name and its closing quote.
+fn marks(name: &[u8]) -> Vec<usize> {
+    let mark =
+        |first: u8, second: u8, third: u8| mark(u64::from_le_bytes([first, second, third, 0, 0, 0, 0, 0]));
+    match name {
+        [] => (0..64).collect(),
+        // Behind a short name stands its colon, or white space.
+        [first] => b": \t\n\r".iter().map(|third| mark(*first, b'"', *third)).collect(),
+        [first, second] => vec![mark(*first, *second, b'"')],
+        [first, second, third, ..] => vec![mark(*first, *second, *third)],
+    }
 }

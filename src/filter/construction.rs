@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::automaton::{Action, Automaton, Branch, Name, State, StateId, mark};
+use super::automaton::{Action, Automaton, Beginnings, Branch, Name, State, StateId};
 use super::path::{Origin, Path, Selector, Step};
 use super::treatment::{Form, Treatment};
 
@@ -263,7 +263,7 @@ impl Builder<'_> {
         let other = self.branch(items, false, shown.of_members(), taken)?;
         let elements = self.branch(items, true, shown.of_elements(), taken)?;
         Ok(State {
-            marks: names.iter().fold(0, |marks, (name, _)| marks | mark(name.as_bytes())),
+            beginnings: Beginnings::new(&names),
             names,
             other,
             elements,

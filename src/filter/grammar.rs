@@ -21,8 +21,8 @@ pub const MAX_DEPTH: usize = 128;
 /// What a reader needs to know of one block. Bit i stands for byte i.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// Where values, names and the ends of containers begin: brackets, opening quotes, the first bytes of
-    /// other scalars. What is between two of them need not be looked for.
+    /// Brackets, and where names and the scalars outside of objects begin. Behind a member's name that is the
+    /// bracket of its value, or, where that is a scalar, what follows the member.
     pub tokens: u64,
     /// Opening brackets outside of strings.
     pub open: u64,
@@ -52,6 +52,7 @@ pub struct Grammar {
     after_value: u64,
     after_open: u64,
     after_comma: u64,
+    after_colon: u64,
     /// The string that runs is one that may be a name.
     in_name: u64,
     after_name: u64,
@@ -111,6 +112,7 @@ impl Grammar {
             after_value: 0,
             after_open: 0,
             after_comma: 0,
+            after_colon: 0,
             in_name: 0,
             after_name: 0,
             scalar: 0,
@@ -157,6 +159,7 @@ impl Grammar {
             wrong |= self.scalars::<C>(block, scalar, starts);
         }
         let after_scalar = (scalar << 1 | before) & !scalar;
+        let after_colon = step_to_token(colon << 1, colon >> 63, white, &mut self.after_colon);
         let [in_object, in_array] = self.tokens(&outside, starts, after_scalar, &mut wrong);
         if open | close == 0 {
             wrong |= self.misplaced(&outside, in_object, in_array);
@@ -167,7 +170,7 @@ impl Grammar {
             return Err(Fault::Syntax { offset: self.position + wrong.trailing_zeros() as usize });
         }
         self.position += BLOCK;
-        let tokens = begins | starts | open | close;
+        let tokens = (begins | starts) & !after_colon | open | close;
         Ok(Marks { tokens, open, close, backslash: structure.backslash })
     }
 
@@ -342,22 +345,29 @@ impl Grammar {
         while starts != 0 {
             let at = starts.trailing_zeros() as usize % BLOCK;
             starts &= starts - 1;
-            let word: &[u8] = match block[at] {
-                b't' => b"true",
-                b'f' => b"false",
-                b'n' => b"null",
-                _ => return (taken, wrong | 1 << at),
+            let (length, is_word) = match block[at..].first_chunk() {
+                Some(text) => word(u64::from_le_bytes(*text)),
+                None => self.word_at_the_end(&block[at..]),
             };
-            let here = word.len().min(BLOCK - at);
-            wrong |= u64::from(block[at..at + here] != word[..here]) << at;
-            taken |= ((1 << word.len()) - 1) << at;
-            if here < word.len() {
-                let rest = &word[here..];
-                self.word.rest[..rest.len()].copy_from_slice(rest);
-                self.word.length = rest.len() as u32;
-            }
+            wrong |= u64::from(!is_word) << at;
+            taken |= ((1 << length) - 1) << at;
         }
         (taken, wrong)
+    }
+
+    /// The length of the word that a block ends in or shortly before, and whether it is one as far as it goes.
+    #[cold]
+    fn word_at_the_end(&mut self, text: &[u8]) -> (u32, bool) {
+        let word: &[u8] = match text[0] {
+            b't' => b"true",
+            b'f' => b"false",
+            _ => b"null",
+        };
+        let here = word.len().min(text.len());
+        let rest = &word[here..];
+        self.word.rest[..rest.len()].copy_from_slice(rest);
+        self.word.length = rest.len() as u32;
+        (word.len() as u32, text[..here] == word[..here])
     }
 
     /// `-`? int frac? exp? (RFC 8259, section 6). `inside` are the bytes that must belong to numbers.
@@ -392,6 +402,14 @@ impl Grammar {
         };
         wrong
     }
+}
+
+/// The length of the word that eight bytes begin with, and whether it is one; without a branch.
+#[inline(always)]
+fn word(text: u64) -> (u32, bool) {
+    let four = |word: &[u8; 4]| text as u32 == u32::from_le_bytes(*word);
+    let is_false = four(b"fals") & ((text >> 32) as u8 == b'e');
+    (4 + u32::from(is_false), is_false | four(b"true") | four(b"null"))
 }
 
 /// The brackets of a block, one after the other.

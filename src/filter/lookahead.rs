@@ -59,8 +59,8 @@ impl<'r, 't> Lookahead<'r, 't> {
         }
     }
 
-    /// What the filter selectors of `state` say of the value at the cursor. `None` where the marks end
-    /// before the value does.
+    /// What the filter selectors of `state` say of the value at `start`. The cursor is at it or, where it is a
+    /// scalar in an object, behind it. `None` where the marks end before the value does.
     ///
     /// # Errors
     /// Where the text is not UTF-8 somewhere else.
@@ -68,9 +68,12 @@ impl<'r, 't> Lookahead<'r, 't> {
         &mut self,
         index: &Index,
         cursor: Cursor,
+        start: usize,
         state: &'r State,
     ) -> Result<Option<Filtered>, Fault> {
-        let Some(start) = self.see(index, cursor)? else { return Ok(None) };
+        if !self.see(index, cursor, start)? {
+            return Ok(None);
+        }
         self.prepare_body(index)?;
         let (Some((range, tree)), Some(body)) = (&self.tree, &self.body) else { return Ok(None) };
         let Some(node) = tree.at(start - range.start) else { return Ok(None) };
@@ -107,16 +110,14 @@ impl<'r, 't> Lookahead<'r, 't> {
         Ok(self.body.as_ref().is_some_and(|body| condition.holds_at(&tree, tree.root(), body)))
     }
 
-    /// Makes sure that the value at the cursor is in the tree; where it begins.
-    fn see(&mut self, index: &Index, cursor: Cursor) -> Result<Option<usize>, Fault> {
-        let mut ahead = cursor;
-        let Some(start) = index.peek(&mut ahead) else { return Ok(None) };
+    /// Makes sure that the value at `start` is in the tree; false where the marks end before it does.
+    fn see(&mut self, index: &Index, cursor: Cursor, start: usize) -> Result<bool, Fault> {
         if self.tree.as_ref().is_some_and(|(range, _)| range.contains(&start)) {
-            return Ok(Some(start));
+            return Ok(true);
         }
-        let Some(end) = end(index, ahead, self.text) else { return Ok(None) };
+        let Some(end) = end(index, cursor, self.text, start) else { return Ok(false) };
         self.tree = Some((start..end, self.parse(start..end)?));
-        Ok(Some(start))
+        Ok(true)
     }
 
     fn parse(&self, range: Range<usize>) -> Result<Tree<'t>, Fault> {
@@ -145,16 +146,17 @@ impl<'r, 't> Lookahead<'r, 't> {
     }
 }
 
-/// The end of the value at the cursor.
-fn end(index: &Index, cursor: Cursor, text: &[u8]) -> Option<usize> {
+/// The end of the value at `start`; the cursor is there or, where it is a scalar in an object, behind it.
+fn end(index: &Index, cursor: Cursor, text: &[u8], start: usize) -> Option<usize> {
     let mut cursor = cursor;
-    let start = index.take(&mut cursor)?;
-    match text[start] {
-        b'[' | b'{' => index.skip(&mut cursor, Some(start), &mut Skipping { depth: 1 }),
-        _ => {
-            let next = index.peek(&mut cursor)?;
-            let behind = text[start..next].iter().rev();
-            Some(next - behind.take_while(|byte| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r')).count())
+    let mut next = index.peek(&mut cursor)?;
+    if next == start {
+        index.take(&mut cursor);
+        if matches!(text[start], b'[' | b'{') {
+            return index.skip(&mut cursor, Some(start), &mut Skipping { depth: 1 });
         }
+        next = index.peek(&mut cursor)?;
     }
+    let behind = text[start..next].iter().rev();
+    Some(next - behind.take_while(|byte| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r')).count())
 }

@@ -108,6 +108,13 @@ impl Treatment {
         }
     }
 
+    /// Quick: a scalar of which it is certain that [`write`](Self::write) writes just its bytes.
+    #[inline(always)]
+    pub(super) fn leaves_as_it_is(&self, kind: Kind, token: &[u8], escaped: bool) -> bool {
+        let scanned = kind == Kind::String && (escaped || sensitive::may_hold(token, self.scan));
+        matches!(self.form, Form::Plain | Form::Whole) && self.shape.is_none() && !scanned
+    }
+
     /// Writes one scalar as it may leave; nothing where it may not. `token` is its bytes, quotes included.
     ///
     /// # Errors

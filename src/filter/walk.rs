@@ -5,6 +5,8 @@
 //! when there are more: so a text can be walked through while it arrives. It is compiled for the processor's
 //! instructions as one piece, which is why its parts are inlined.
 
+mod members;
+
 use std::borrow::Cow;
 
 use super::automaton::{Action, Branch, DEAD, State, StateId};
@@ -14,7 +16,6 @@ use super::index::{Cursor, Index, Skipping};
 use super::lookahead::Lookahead;
 use super::projection::{Place, Progress, Projection, Record, Skipped, Step};
 use super::scanner::Kind;
-use super::sensitive::{self, Kinds};
 use super::simd::{Classify, Work};
 use super::treatment::Form;
 use super::{Fault, Filter, text};
@@ -79,22 +80,25 @@ impl<'r, 't> Walk<'_, 'r, 't> {
         &mut self.projection.frames[top]
     }
 
-    /// A value at a place of the rule; false where the marks end before it does.
+    /// An element or the body, at a place of the rule; false where the marks end before it does.
     fn value(&mut self, id: StateId) -> Result<bool, Fault> {
-        let filter = self.filter;
-        let state = filter.automaton.state(id);
+        let state = self.filter.automaton.state(id);
         let Some(start) = self.peek() else { return Ok(false) };
-        let kind = kind(self.text[start]);
-        if !matches!(kind, Kind::Object | Kind::Array) {
-            let before = self.projection.cursor;
-            self.take();
-            let Some(next) = self.peek() else {
-                self.projection.cursor = before;
-                return Ok(false);
-            };
-            self.begin_record(state, start);
-            return self.scalar(id, state, start, next).map(|()| true);
+        if opens(self.text[start]) {
+            return self.container(id, state, start);
         }
+        let before = self.projection.cursor;
+        self.take();
+        let Some(next) = self.peek() else {
+            self.projection.cursor = before;
+            return Ok(false);
+        };
+        self.scalar(state, start, next).map(|()| true)
+    }
+
+    /// An object or array at a place of the rule; it is at the cursor.
+    fn container(&mut self, id: StateId, state: &State, start: usize) -> Result<bool, Fault> {
+        let kind = kind(self.text[start]);
         let place = Place { state: id, kind, start };
         let (emits, enters) = match kind {
             Kind::Object => (state.emits_object, state.emits_object || state.looks_below),
@@ -144,110 +148,6 @@ impl<'r, 't> Walk<'_, 'r, 't> {
         Ok(true)
     }
 
-    /// Members, of one object after the other, up to where something else comes.
-    #[inline(always)]
-    fn members(&mut self) -> Result<bool, Fault> {
-        while self.projection.step == Step::Member {
-            let filter = self.filter;
-            let (place, emits) = (self.frame().place, self.frame().emits);
-            if !self.members_of(filter.automaton.state(place), emits)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Members of the innermost object, up to its end or to a container that is entered.
-    #[inline(always)]
-    fn members_of(&mut self, state: &'r State, emits: bool) -> Result<bool, Fault> {
-        let (text, index) = (self.text, self.index);
-        let others_are_dead = state.other.only() == Some(DEAD);
-        let mut cursor = self.projection.cursor;
-        loop {
-            let begin = cursor;
-            let (Some(quote), Some(start)) = (index.take(&mut cursor), index.peek(&mut cursor)) else {
-                return self.pause(begin, Step::Member);
-            };
-            let end = last_quote(text, start);
-            let raw = &text[quote + 1..end];
-            let escaped = index.has_backslashes() && index.has_backslash(quote, end);
-            if others_are_dead && !escaped && !state.may_list(raw) {
-                self.projection.tally.members_withheld += u64::from(emits);
-                index.take(&mut cursor);
-                if matches!(text[start], b'{' | b'[') {
-                    let mut skipping = Skipping { depth: 1 };
-                    if index.skip(&mut cursor, Some(start), &mut skipping).is_none() {
-                        return self.pause(cursor, Step::Skip(skipping, Skipped::Dead));
-                    }
-                }
-            } else {
-                self.projection.cursor = cursor;
-                if !self.member(state, emits, raw, escaped, start)? {
-                    if self.projection.step == Step::Member {
-                        self.projection.cursor = begin;
-                    }
-                    return Ok(false);
-                }
-                if self.projection.step != Step::Next {
-                    return Ok(true);
-                }
-                cursor = self.projection.cursor;
-            }
-            match index.peek(&mut cursor) {
-                None => return self.pause(cursor, Step::Next),
-                Some(end) if text[end] == b'}' => {
-                    self.projection.cursor = cursor;
-                    self.close(end)?;
-                    return if self.projection.depth == 0 { Ok(true) } else { self.next() };
-                }
-                Some(_) => {}
-            };
-        }
-    }
-
-    /// One member that may be wanted; its value is at the cursor. Where the marks end before anything of it
-    /// was done, the step stays.
-    #[inline(always)]
-    fn member(
-        &mut self,
-        state: &'r State,
-        emits: bool,
-        raw: &[u8],
-        escaped: bool,
-        start: usize,
-    ) -> Result<bool, Fault> {
-        self.projection.step = Step::Member;
-        let name = if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
-        let (branch, known) = state.member(name.as_deref().unwrap_or(raw));
-        if branch.only() == Some(DEAD) {
-            self.projection.tally.members_withheld += u64::from(emits);
-            self.projection.step = Step::Next;
-            return self.dead(start);
-        }
-        let Some(next) = self.branch(branch, state, 0)? else { return Ok(false) };
-        let name = name.ok_or(Fault::LoneSurrogate)?;
-        let projection = &mut *self.projection;
-        let frame = &mut projection.frames[projection.depth - 1];
-        if !frame.names.is_new(&name, known, &projection.hasher) {
-            return Err(Fault::Duplicate);
-        }
-        // A name that no rule lists is data: it is not written with a card number in it.
-        let unfit = known.is_none() && emits && self.filter.masks_names && has_card_number(&name);
-        if next == DEAD || unfit {
-            projection.tally.members_withheld += u64::from(emits);
-            projection.step = Step::Next;
-            return self.dead(start);
-        }
-        frame.before = projection.out.len();
-        if emits {
-            projection.out.extend_from_slice(if frame.any { b",\"" } else { b"\"" });
-            projection.out.extend_from_slice(raw);
-            projection.out.extend_from_slice(b"\":");
-        }
-        projection.step = Step::Value(next);
-        self.value(next)
-    }
-
     /// Says where to go on when there are more marks.
     fn pause(&mut self, cursor: Cursor, step: Step) -> Result<bool, Fault> {
         self.projection.cursor = cursor;
@@ -266,14 +166,15 @@ impl<'r, 't> Walk<'_, 'r, 't> {
             Branch::One(_) => 0,
             Branch::BySet(_) => taking(state, index, length),
         };
-        let Some(next) = self.branch(&state.elements, state, taken)? else { return Ok(false) };
+        let Some(next) = self.branch(&state.elements, state, taken, start)? else { return Ok(false) };
         let projection = &mut *self.projection;
         let frame = &mut projection.frames[projection.depth - 1];
         frame.index += 1;
         if next == DEAD {
             projection.tally.members_withheld += u64::from(emits);
             projection.step = Step::Next;
-            return self.dead(start);
+            self.take();
+            return if opens(self.text[start]) { self.dead(start) } else { Ok(true) };
         }
         frame.before = projection.out.len();
         if frame.any && emits {
@@ -283,15 +184,21 @@ impl<'r, 't> Walk<'_, 'r, 't> {
         self.value(next)
     }
 
-    /// Where the child at the cursor leads. `None` where the marks end before a filter can look at it.
+    /// Where the child at `start` leads. `None` where the marks end before a filter can look at it.
     #[inline(always)]
-    fn branch(&mut self, branch: &Branch, state: &'r State, taken: u64) -> Result<Option<StateId>, Fault> {
+    fn branch(
+        &mut self,
+        branch: &Branch,
+        state: &'r State,
+        taken: u64,
+        start: usize,
+    ) -> Result<Option<StateId>, Fault> {
         if let Some(only) = branch.only() {
             return Ok(Some(only));
         }
         let mut set = taken;
         if state.filters != 0 {
-            let filtered = self.lookahead.filtered(self.index, self.projection.cursor, state)?;
+            let filtered = self.lookahead.filtered(self.index, self.projection.cursor, start, state)?;
             let Some(filtered) = filtered else { return Ok(None) };
             set |= filtered.taken;
             let unclear = state.filter_slots.iter().filter(|(bit, _)| filtered.unclear & bit != 0);
@@ -300,13 +207,9 @@ impl<'r, 't> Walk<'_, 'r, 't> {
         Ok(Some(branch.taken_by(set)))
     }
 
-    /// Goes past a value that nobody looks at; it is at the cursor.
+    /// Goes past a container that nobody looks at; its bracket was taken.
     #[inline(always)]
     fn dead(&mut self, start: usize) -> Result<bool, Fault> {
-        self.take();
-        if !matches!(self.text[start], b'{' | b'[') {
-            return Ok(true);
-        }
         self.skip(Some(start), Skipping { depth: 1 }, Skipped::Dead)
     }
 
@@ -328,17 +231,24 @@ impl<'r, 't> Walk<'_, 'r, 't> {
         Ok(true)
     }
 
-    fn scalar(&mut self, id: StateId, state: &State, start: usize, next: usize) -> Result<(), Fault> {
+    /// A string, number or word at a place of the rule; `next` is the token behind it.
+    fn scalar(&mut self, state: &State, start: usize, next: usize) -> Result<(), Fault> {
+        self.begin_record(state, start);
         let kind = kind(self.text[start]);
         let end = if kind == Kind::String { last_quote(self.text, next) + 1 } else { self.last_byte(next) };
         let mut kept = false;
         if let Some(Action { field, treatment }) = &state.action {
             let escaped = kind == Kind::String && self.index.has_backslash(start, end);
             let projection = &mut *self.projection;
-            let written = treatment.write(&mut projection.out, kind, &self.text[start..end], escaped)?;
-            kept = projection.tally.fields[*field].add(written);
+            let (count, token) = (&mut projection.tally.fields[*field], &self.text[start..end]);
+            if treatment.leaves_as_it_is(kind, token, escaped) {
+                copy(&mut projection.out, self.text, start, end);
+                count.disclosed += 1;
+                kept = true;
+            } else {
+                kept = count.add(treatment.write(&mut projection.out, kind, token, escaped)?);
+            }
         }
-        debug_assert!(id != DEAD);
         self.complete(state, kind, start, end, kept)
     }
 
@@ -509,6 +419,26 @@ fn last_quote(text: &[u8], next: usize) -> usize {
     end
 }
 
+/// Writes a part of the text. Nearly all are short, and a copy of always the same length takes no call.
+#[inline(always)]
+fn copy(out: &mut Vec<u8>, text: &[u8], start: usize, end: usize) {
+    const SHORT: usize = 32;
+    match text[start..].first_chunk::<SHORT>() {
+        Some(chunk) if end - start <= SHORT => {
+            let length = out.len() + (end - start);
+            out.extend_from_slice(chunk);
+            out.truncate(length);
+        }
+        _ => out.extend_from_slice(&text[start..end]),
+    }
+}
+
+/// The byte is the opening bracket of an object or array.
+#[inline(always)]
+fn opens(byte: u8) -> bool {
+    matches!(byte, b'{' | b'[')
+}
+
 /// What kind of value begins with this byte.
 #[inline]
 fn kind(first: u8) -> Kind {
@@ -526,16 +456,4 @@ fn kind(first: u8) -> Kind {
 fn taking(state: &State, index: u64, length: Option<u64>) -> u64 {
     let selectors = state.selectors.iter().enumerate();
     selectors.fold(0, |set, (bit, selector)| set | u64::from(selector.takes_index(index, length)) << bit)
-}
-
-fn has_card_number(name: &[u8]) -> bool {
-    sensitive::may_hold(name, Kinds::PAN)
-        && std::str::from_utf8(name).is_ok_and(|name| sensitive::mask(name, Kinds::PAN).is_some())
-}
-
-fn bytes(text: Cow<str>) -> Cow<[u8]> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-    }
 }

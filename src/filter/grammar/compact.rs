@@ -20,12 +20,12 @@ pub struct Sets {
     in_string: [u64; STRETCH],
     begins: [u64; STRETCH],
     brace: [u64; STRETCH],
-    colon: [u64; STRETCH],
     starts: [u64; STRETCH],
     /// Strings that may be names.
     names: [u64; STRETCH],
     in_object: [u64; STRETCH],
     comma: Behind,
+    colon: Behind,
     open: Behind,
     /// Ends of strings and containers.
     value_ends: Behind,
@@ -42,11 +42,11 @@ impl Sets {
             in_string: of_blocks,
             begins: of_blocks,
             brace: of_blocks,
-            colon: of_blocks,
             starts: of_blocks,
             names: of_blocks,
             in_object: of_blocks,
             comma: behind,
+            colon: behind,
             open: behind,
             value_ends: behind,
             string_ends: of_blocks,
@@ -93,6 +93,7 @@ impl Grammar {
             return true;
         }
         sets.comma[0] = self.after_comma << 63;
+        sets.colon[0] = self.after_colon << 63;
         sets.open[0] = self.after_open << 63;
         sets.value_ends[0] = self.after_value << 63;
         sets.scalar[0] = self.scalar << 63;
@@ -106,6 +107,7 @@ impl Grammar {
             return false;
         }
         self.after_comma = sets.comma[count] >> 63;
+        self.after_colon = sets.colon[count] >> 63;
         self.after_open = sets.open[count] >> 63;
         self.after_value = sets.value_ends[count] >> 63;
         self.after_name = sets.name_ends[count] >> 63;
@@ -140,7 +142,7 @@ impl Grammar {
             sets.string_ends[at] = quote & !in_string;
             sets.brace[at] = structure.brace;
             sets.comma[at + 1] = structure.comma & !in_string;
-            sets.colon[at] = structure.colon & !in_string;
+            sets.colon[at + 1] = structure.colon & !in_string;
             sets.open[at + 1] = structure.open & !in_string;
             sets.close[at] = structure.close & !in_string;
             marks[at].backslash = structure.backslash;
@@ -159,8 +161,8 @@ impl Grammar {
         let mut wrong = 0;
         for at in 0..count {
             let after_name = behind(&sets.name_ends, at);
-            wrong |= sets.colon[at] & !after_name;
-            sets.in_object[at] |= after_name & !sets.colon[at];
+            wrong |= sets.colon[at + 1] & !after_name;
+            sets.in_object[at] |= after_name & !sets.colon[at + 1];
         }
         wrong
     }
@@ -176,12 +178,12 @@ impl Grammar {
                 in_string: 0,
                 white: 0,
                 comma: sets.comma[at + 1],
-                colon: sets.colon[at],
+                colon: sets.colon[at + 1],
                 open: sets.open[at + 1],
                 close: sets.close[at],
                 brace: sets.brace[at],
             };
-            let (in_object, in_array) = (sets.in_object[at], sets.colon[at]);
+            let (in_object, in_array) = (sets.in_object[at], sets.colon[at + 1]);
             if outside.open | outside.close == 0 {
                 wrong |= self.misplaced(&outside, in_object, in_array);
             } else {
@@ -206,7 +208,7 @@ fn follow(sets: &mut Sets, marks: &mut [Marks], count: usize) -> u64 {
     for at in 0..count {
         let ends = sets.string_ends[at];
         sets.value_ends[at + 1] = ends | sets.close[at];
-        let taken = sets.in_string[at] | ends | sets.comma[at + 1] | sets.colon[at];
+        let taken = sets.in_string[at] | ends | sets.comma[at + 1] | sets.colon[at + 1];
         sets.scalar[at + 1] = !(taken | sets.open[at + 1] | sets.close[at]);
     }
     let mut wrong = 0;
@@ -226,7 +228,8 @@ fn follow(sets: &mut Sets, marks: &mut [Marks], count: usize) -> u64 {
     }
     for (at, marks) in marks.iter_mut().enumerate().take(count) {
         let (open, close) = (sets.open[at + 1], sets.close[at]);
-        marks.tokens = sets.begins[at] | sets.starts[at] | open | close;
+        let scalars = (sets.begins[at] | sets.starts[at]) & !behind(&sets.colon, at);
+        marks.tokens = scalars | open | close;
         (marks.open, marks.close) = (open, close);
     }
     wrong

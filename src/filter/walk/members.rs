@@ -1,0 +1,283 @@
+//! Members of an object: what their names say, and where they lead.
+
+use std::borrow::Cow;
+
+use super::super::automaton::{Branch, DEAD, Listed, State};
+use super::super::index::Skipping;
+use super::super::projection::{Skipped, Step};
+use super::super::sensitive::{self, Kinds};
+use super::super::{Fault, text};
+use super::{Walk, copy, opens};
+
+/// A member, as far as it was read.
+#[derive(Clone, Copy)]
+struct Member {
+    /// The opening and the closing quote of its name.
+    quote: usize,
+    end: usize,
+    /// What follows its name, or its value where that is a scalar.
+    token: usize,
+    /// The place of its name among those that the rule lists.
+    known: Option<usize>,
+}
+
+impl<'r> Walk<'_, 'r, '_> {
+    /// Members, of one object after the other, up to where something else comes.
+    #[inline(always)]
+    pub(super) fn members(&mut self) -> Result<bool, Fault> {
+        while self.projection.step == Step::Member {
+            let filter = self.filter;
+            let (place, emits) = (self.frame().place, self.frame().emits);
+            if !self.members_of(filter.automaton.state(place), emits)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Members of the innermost object, up to its end or to a container that is entered.
+    #[inline(always)]
+    fn members_of(&mut self, state: &'r State, emits: bool) -> Result<bool, Fault> {
+        let (text, index) = (self.text, self.index);
+        let others_are_dead = state.other.only() == Some(DEAD);
+        let mut cursor = self.projection.cursor;
+        loop {
+            let begin = cursor;
+            let (Some(quote), Some(next)) = (index.take(&mut cursor), index.peek(&mut cursor)) else {
+                return self.pause(begin, Step::Member);
+            };
+            let escaped = index.has_backslashes() && index.has_backslash(quote, next);
+            let listed = if escaped { Listed::Perhaps } else { state.listed(&text[quote + 1..]) };
+            if others_are_dead && listed == Listed::No {
+                self.projection.tally.members_withheld += u64::from(emits);
+                if text[next] == b'"' {
+                    continue;
+                }
+                if opens(text[next]) {
+                    index.take(&mut cursor);
+                    let mut skipping = Skipping { depth: 1 };
+                    if index.skip(&mut cursor, Some(next), &mut skipping).is_none() {
+                        return self.pause(cursor, Step::Skip(skipping, Skipped::Dead));
+                    }
+                }
+            } else {
+                self.projection.cursor = cursor;
+                if !self.member(state, emits, (quote, next), listed)? {
+                    if self.projection.step == Step::Member {
+                        self.projection.cursor = begin;
+                    }
+                    return Ok(false);
+                }
+                if self.projection.step != Step::Next {
+                    return Ok(true);
+                }
+                cursor = self.projection.cursor;
+            }
+            match index.peek(&mut cursor) {
+                None => return self.pause(cursor, Step::Next),
+                Some(end) if text[end] == b'}' => {
+                    self.projection.cursor = cursor;
+                    self.close(end)?;
+                    return if self.projection.depth == 0 { Ok(true) } else { self.next() };
+                }
+                Some(_) => {}
+            };
+        }
+    }
+
+    /// One member that may be wanted; its name begins at the first place, and the token behind that is the
+    /// second one, at the cursor. Where the marks end before anything of it was done, the step stays.
+    #[inline(always)]
+    fn member(
+        &mut self,
+        state: &'r State,
+        emits: bool,
+        (quote, token): (usize, usize),
+        listed: Listed,
+    ) -> Result<bool, Fault> {
+        self.projection.step = Step::Member;
+        if let Listed::At(known) = listed {
+            let (name, branch) = &state.names[known];
+            let end = quote + 1 + name.as_bytes().len();
+            let member = Member { quote, end, token, known: Some(known) };
+            return self.named(state, emits, branch, Some(name.as_bytes()), member);
+        }
+        let (end, escaped) = end_of_name(self.text, quote + 1);
+        let raw = &self.text[quote + 1..end];
+        let name = if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
+        let (branch, known) = state.member(name.as_deref().unwrap_or(raw));
+        self.named(state, emits, branch, name.as_deref(), Member { quote, end, token, known })
+    }
+
+    /// The same, when its name is known; `None` is a name that has no meaning.
+    #[inline(always)]
+    fn named(
+        &mut self,
+        state: &'r State,
+        emits: bool,
+        branch: &Branch,
+        name: Option<&[u8]>,
+        member: Member,
+    ) -> Result<bool, Fault> {
+        let start = member_value(self.text, member.end);
+        if branch.only() == Some(DEAD) {
+            self.projection.tally.members_withheld += u64::from(emits);
+            self.projection.step = Step::Next;
+            return self.dead_member(start);
+        }
+        let Some(next) = self.branch(branch, state, 0, start)? else { return Ok(false) };
+        let name = name.ok_or(Fault::LoneSurrogate)?;
+        let projection = &mut *self.projection;
+        let frame = &mut projection.frames[projection.depth - 1];
+        if !frame.names.is_new(name, member.known, &projection.hasher) {
+            return Err(Fault::Duplicate);
+        }
+        // A name that no rule lists is data: it is not written with a card number in it.
+        let unfit = member.known.is_none() && emits && self.filter.masks_names && has_card_number(name);
+        if next == DEAD || unfit {
+            projection.tally.members_withheld += u64::from(emits);
+            projection.step = Step::Next;
+            return self.dead_member(start);
+        }
+        frame.before = projection.out.len();
+        if emits {
+            if frame.any {
+                projection.out.push(b',');
+            }
+            copy(&mut projection.out, self.text, member.quote, member.end + 1);
+            projection.out.push(b':');
+        }
+        projection.step = Step::Value(next);
+        let state = self.filter.automaton.state(next);
+        if opens(self.text[start]) {
+            return self.container(next, state, start);
+        }
+        self.scalar(state, start, member.token).map(|()| true)
+    }
+
+    /// Goes past a member's value that nobody looks at. A scalar is no token.
+    #[inline(always)]
+    fn dead_member(&mut self, start: usize) -> Result<bool, Fault> {
+        if !opens(self.text[start]) {
+            return Ok(true);
+        }
+        self.take();
+        self.dead(start)
+    }
+}
+
+/// The closing quote of the name whose text begins at `start`, and whether an escape is in it.
+#[inline(always)]
+fn end_of_name(text: &[u8], start: usize) -> (usize, bool) {
+    let (mut at, mut escaped) = (start, false);
+    loop {
+        match text[at] {
+            b'"' => return (at, escaped),
+            b'\\' => (at, escaped) = (at + 2, true),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Where the value begins of the member whose name ends at `quote`.
+#[inline(always)]
+fn member_value(text: &[u8], quote: usize) -> usize {
+    let mut start = quote + 1;
+    while matches!(text[start], b':' | b' ' | b'\t' | b'\n' | b'\r') {
+        start += 1;
+    }
+    start
+}
+
+fn has_card_number(name: &[u8]) -> bool {
+    sensitive::may_hold(name, Kinds::PAN)
+        && std::str::from_utf8(name).is_ok_and(|name| sensitive::mask(name, Kinds::PAN).is_some())
+}
+
+fn bytes(text: Cow<str>) -> Cow<[u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Filter, Outcome, Path, Selection, Treatment};
+    use super::*;
+
+    fn reduce(names: &[&str], body: &str) -> Result<String, Fault> {
+        let path = |name: &&str| {
+            let name = serde_json::to_string(name).unwrap();
+            (Path::parse(&format!("$[{name}]")).unwrap(), Treatment::plain())
+        };
+        let disclose = names.iter().map(path).collect();
+        let filter = Filter::compile(&Selection { disclose, ..Selection::default() }).unwrap();
+        match filter.reduce(body.as_bytes())? {
+            Outcome::Reduced { body, .. } => Ok(String::from_utf8(body).unwrap()),
+            Outcome::Withheld => panic!("nothing withholds it"),
+        }
+    }
+
+    const NAMES: &[&str] = &[
+        "",
+        "a",
+        "ab",
+        "abc",
+        "abd",
+        "abcdefg",
+        "abcdefgh",
+        "abcdefghi",
+        "abcdefghijklmno",
+        "abcdefghijklmnop",
+        "abcdefghijklmnopq",
+        "é",
+        "a\"b",
+        "a\\",
+        "a b",
+        "\u{1F600}",
+    ];
+
+    /// Names are found by their first bytes: also the short ones, those that begin alike, and with white space
+    /// and escapes.
+    #[test]
+    fn each_name_is_found_and_no_other() {
+        for known in NAMES {
+            for name in NAMES {
+                let quoted = serde_json::to_string(name).unwrap();
+                let escaped: String = name.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+                for text in [quoted.clone(), format!("\"{escaped}\"")] {
+                    for colon in [":", " :", "\t:\n", "\r\n : "] {
+                        for value in ["1", "\"x\"", "true", "[1]"] {
+                            let body = format!("{{\"zz\":{{}},{text}{colon}{value} , \"zy\":0}}");
+                            let found = format!("{{{text}:{value}}}");
+                            let expected = if name == known { found } else { "{}".to_owned() };
+                            assert_eq!(reduce(&[known, "w"], &body), Ok(expected), "{known:?} in {body}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_a_duplicate_however_it_is_written() {
+        for name in NAMES {
+            let quoted = serde_json::to_string(name).unwrap();
+            let escaped: String = name.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+            let body = format!("{{{quoted}:1,\"x\":2,\"{escaped}\" :3}}");
+            assert_eq!(reduce(NAMES, &body), Err(Fault::Duplicate), "{body}");
+        }
+    }
+
+    /// Of more names than the first bytes can tell apart.
+    #[test]
+    fn each_of_many_names_is_found() {
+        let names: Vec<String> = (0..400).map(|n| format!("name{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for n in [0, 7, 63, 253, 254, 255, 399] {
+            let body = format!("{{\"name{n}\":1,\"name{n}x\":2,\"nam\":3}}");
+            assert_eq!(reduce(&names, &body), Ok(format!("{{\"name{n}\":1}}")));
+        }
+    }
+}
