@@ -2,11 +2,14 @@
 //! large, part by part.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::filter::{Filter, Format, Reduction, Tally, Verdict};
 use crate::model::Admission;
@@ -26,6 +29,11 @@ const PART: usize = 128 << 10;
 /// Bytes of a body after which other requests have their turn: less than a tenth of a millisecond's work, as each
 /// of them may have to wait for one such piece of every large body.
 const TURN: usize = 64 << 10;
+
+/// Behind its first piece, a body needs one of these for each further one, so that large bodies wait for each other
+/// and not in front of everybody else: a request finds as many of their pieces before it as there are cores.
+static TURNS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
 /// Reductions that a thread keeps for requests to come, and how much memory each may hold.
 const KEPT: usize = 16;
@@ -168,11 +176,14 @@ impl Rest {
         if !in_parts && self.body.announced() > max_body as u64 {
             return Err(Refusal::UpstreamTooLarge);
         }
-        let (mut taken, mut turn) = (0, TURN);
+        let (mut taken, mut until) = (0, TURN);
+        let mut turn = None;
         loop {
-            if taken >= turn {
-                turn = taken + TURN;
+            if taken >= until {
+                until = taken + TURN;
+                drop(turn.take());
                 tokio::task::yield_now().await;
+                turn = TURNS.acquire().await.ok();
             }
             if self.parts > 0 {
                 self.body.wait_anew();
@@ -192,7 +203,7 @@ impl Rest {
                 }
                 Ok(())
             };
-            let more = self.body.next(&mut sink).await?;
+            let more = in_turn(&mut turn, self.body.next(&mut sink)).await?;
             reduction.holds_beside(self.body.held())?;
             if !more {
                 return self.last(route, reduction, taken, decided);
@@ -230,6 +241,19 @@ impl Rest {
         };
         Ok(Disclosure { status, format, content, decided, part, rest: None, sample })
     }
+}
+
+/// Works in a turn, and gives it back where it has to wait.
+async fn in_turn<T>(turn: &mut Option<SemaphorePermit<'_>>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let done = work.as_mut().poll(cx);
+        if done.is_pending() {
+            drop(turn.take());
+        }
+        done
+    })
+    .await
 }
 
 /// Why the one record does not leave.

@@ -89,6 +89,32 @@ async fn a_long_list_leaves_in_parts_each_of_which_is_recorded_before() {
     house.assert_clean();
 }
 
+/// Large bodies wait for each other, but for none that itself waits for its upstream.
+#[tokio::test]
+async fn lists_that_stop_on_their_way_keep_no_other_from_its_turn() {
+    let house = House::with(&CONFIG.replace("64KiB", "16MiB"), &[("parcelco", RULES)]).await;
+    let go = Arc::new(Notify::new());
+    house.upstream.on("/orders", beginning(FIRST, &go, rest(1500..1600)));
+    let mut stopped = Vec::new();
+    for _ in 0..8 {
+        let mut response = house.parcelco().begin(Method::GET, "/orders").await;
+        assert!(response.more().await);
+        stopped.push(response);
+    }
+    house.upstream.on("/orders", Answer::json(format!("{{\"data\":[{}]}}", list((0..2000).map(record)))));
+    let other = house.parcelco().begin(Method::GET, "/orders").await;
+    let other = tokio::time::timeout(PATIENCE, other.until_end()).await.unwrap();
+    assert!(other.whole && other.status == 200);
+    assert_recorded(&house, &other);
+    for response in stopped {
+        go.notify_one();
+        let response = response.until_end().await;
+        assert!(response.whole, "{}", house.log());
+        assert_recorded(&house, &response);
+    }
+    house.assert_clean();
+}
+
 #[tokio::test]
 async fn a_small_list_stays_one_entry_with_its_length() {
     let house = House::new().await;
