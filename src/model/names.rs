@@ -162,6 +162,11 @@ impl RequestId {
         self.0.into_bytes()
     }
 
+    /// Its text (RFC 9562, section 4), written into `text`.
+    pub fn encode(self, text: &mut [u8; 36]) -> &str {
+        self.0.hyphenated().encode_lower(text)
+    }
+
     /// One of a time that has passed, in microseconds since 1970-01-01T00:00:00Z: for histories that are made up.
     pub fn at(time: i64) -> Self {
         let (seconds, micros) = (time.div_euclid(1_000_000) as u64, time.rem_euclid(1_000_000) as u32);

@@ -49,9 +49,9 @@ impl Permit {
         self.lease.take()
     }
 
-    /// What the response says of the rate, as long as there is none.
-    pub fn rate(&self) -> Option<&RateHeaders> {
-        self.lease.as_ref().map(|lease| &lease.rate)
+    /// What the response says of the rate, as long as there is none; `subjects` may still be seen.
+    pub fn rate(&self, subjects: u64) -> Option<RateHeaders> {
+        self.lease.as_ref().map(|lease| lease.rate(subjects))
     }
 
     pub fn caller(&self) -> &Caller {
@@ -192,11 +192,11 @@ fn check_access(caller: &Caller, task: &Task) -> Result<(), Refusal> {
 /// Whether an `Accept` header, if there is one, leaves room for JSON or lines of it: the most specific range that fits
 /// decides (RFC 9110, section 12.5.1).
 fn accepts_json(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<(&str, f32)> = values.flat_map(|value| value.split(',')).map(weighted).collect();
     if !headers.contains_key(ACCEPT) {
         return true;
     }
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<(&str, f32)> = values.flat_map(|value| value.split(',')).map(weighted).collect();
     let specific_first = ["application/json", "application/x-ndjson", "application/*", "*/*"];
     let weight = specific_first
         .iter()

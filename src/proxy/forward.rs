@@ -288,7 +288,7 @@ pub async fn prepare(
     *request.uri_mut() = uri;
     *request.headers_mut() = HeaderMap::clone(&upstream.headers.load());
     let headers = request.headers_mut();
-    if let Ok(id) = HeaderValue::try_from(ids.request.to_string()) {
+    if let Ok(id) = HeaderValue::from_str(ids.request.encode(&mut [0; 36])) {
         headers.insert(REQUEST_ID, id);
     }
     match ids.trace {

@@ -84,8 +84,7 @@ pub struct Lease {
     pub slot: OwnedSemaphorePermit,
     /// Requests that would pass at once.
     remaining: u32,
-    pub rate: RateHeaders,
-    pub purpose: HeaderValue,
+    counter: Arc<TaskCounter>,
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
@@ -129,12 +128,9 @@ impl LimitTable {
         let slot = Arc::clone(&counter.concurrent).try_acquire_owned();
         let slot = slot.map_err(|_| counter.refusal(Duration::from_secs(1)))?;
         match counter.limiter.check() {
-            Ok(state) => Ok(Lease {
-                slot,
-                remaining: state.remaining_burst_capacity(),
-                rate: counter.headers(state.remaining_burst_capacity()),
-                purpose: counter.purpose.clone(),
-            }),
+            Ok(state) => {
+                Ok(Lease { slot, remaining: state.remaining_burst_capacity(), counter: Arc::clone(counter) })
+            }
             Err(not_until) => Err(counter.refusal(not_until.wait_time_from(self.clock.now()))),
         }
     }
@@ -148,11 +144,8 @@ impl LimitTable {
         let Some(stock) = &counter.stock else { return Ok(()) };
         match stock.take().await {
             Ok(left) => {
-                let left = u32::try_from(left).unwrap_or(u32::MAX);
                 // What passes here at once is less where this node has been busy.
-                if left < lease.remaining {
-                    lease.rate = counter.headers(left);
-                }
+                lease.remaining = lease.remaining.min(u32::try_from(left).unwrap_or(u32::MAX));
                 Ok(())
             }
             Err(Denied::Empty(wait)) => Err(counter.refusal(wait)),
@@ -249,23 +242,21 @@ impl TaskCounter {
         let rate = RateHeaders { policy: self.policy.clone(), state };
         Refusal::RateLimited(Limited { wait, rate: Some(Box::new(rate)) })
     }
-
-    fn headers(&self, remaining: u32) -> RateHeaders {
-        let reset = (f64::from(self.burst.saturating_sub(remaining)) / self.per_second).ceil();
-        RateHeaders {
-            policy: self.policy.clone(),
-            state: header(&format!("\"{}\";r={remaining};t={reset}", self.name)),
-        }
-    }
 }
 
-impl RateHeaders {
-    /// Also says how many distinct customers are left for today.
-    #[must_use]
-    pub fn with_subjects(mut self, left: u64) -> Self {
-        let state = self.state.to_str().unwrap_or_default();
-        self.state = header(&format!("{state}, \"subjects\";r={left};t={}", until_tomorrow().as_secs()));
-        self
+impl Lease {
+    pub fn purpose(&self) -> HeaderValue {
+        self.counter.purpose.clone()
+    }
+
+    /// What is left now, and of distinct customers for today.
+    pub fn rate(&self, subjects: u64) -> RateHeaders {
+        let TaskCounter { name, burst, per_second, policy, .. } = &*self.counter;
+        let remaining = self.remaining;
+        let reset = (f64::from(burst.saturating_sub(remaining)) / per_second).ceil() as u64;
+        let tomorrow = until_tomorrow().as_secs();
+        let state = format!("\"{name}\";r={remaining};t={reset}, \"subjects\";r={subjects};t={tomorrow}");
+        RateHeaders { policy: policy.clone(), state: header(&state) }
     }
 }
 

@@ -3,7 +3,6 @@
 //! **Called by** `watch`; the demonstration asks it about a history that it makes up.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::ledger::{self, StateFile, StoreError};
 use crate::model::{RequestId, SubjectKey};
@@ -52,20 +51,20 @@ impl Observer {
             let credentials = contractor.credentials.iter().map(|credential| credential.as_str());
             self.detectors.know(contractor.id.as_str(), credentials, now);
         }
-        let routes = routes(plan);
-        let known = routes.iter().map(|(contractor, route, name)| {
-            let paths = route.fields.iter().map(|field| field.path.as_str()).collect();
-            (name_of(contractor, route, name), paths)
+        let routes = plan.contractors.iter().flat_map(|contractor| {
+            contractor.routes.iter().map(|route| {
+                let paths = route.fields.iter().map(|field| field.path.as_str()).collect();
+                (name_of(contractor, route), paths)
+            })
         });
-        self.drift.know(known, now);
+        self.drift.know(routes, now);
     }
 
     /// Takes a request. `disclosing` is the route that data was disclosed by.
     pub fn see(&mut self, event: &Event, disclosing: Option<(&Contractor, &Route)>) -> Vec<Signal> {
         let mut found = self.detectors.see(event);
         if let Some((contractor, route)) = disclosing {
-            let name = route.methods_and_path();
-            found.extend(self.drift.see(name_of(contractor, route, &name), event));
+            found.extend(self.drift.see(name_of(contractor, route), event));
         }
         found
     }
@@ -78,8 +77,7 @@ impl Observer {
         sample: impl AsRef<[u8]>,
         now: i64,
     ) -> Vec<Signal> {
-        let name_of_route = route.methods_and_path();
-        sample::learn(&mut self.drift, id, (name_of(contractor, route, &name_of_route), route), sample, now)
+        sample::learn(&mut self.drift, id, (name_of(contractor, route), route), sample, now)
     }
 
     /// Forgets what is too old to matter.
@@ -140,20 +138,10 @@ fn restore_drift(file: &StateFile, key: SubjectKey) -> Drift {
     })
 }
 
-/// The routes of all contractors, and what each discloses.
-fn routes(plan: &Plan) -> Vec<(&Contractor, &Route, String)> {
-    let of = |contractor: &Arc<Contractor>| contractor.routes.len();
-    let mut all = Vec::with_capacity(plan.contractors.iter().map(of).sum());
-    for contractor in &plan.contractors {
-        all.extend(contractor.routes.iter().map(|route| (&**contractor, route, route.methods_and_path())));
-    }
-    all
-}
-
-fn name_of<'n>(contractor: &'n Contractor, route: &Route, name: &'n str) -> RouteName<'n> {
+fn name_of<'n>(contractor: &'n Contractor, route: &'n Route) -> RouteName<'n> {
     RouteName {
         contractor: contractor.id.as_str(),
         task: contractor.tasks[route.task].id.as_str(),
-        route: name,
+        route: &route.methods_and_path,
     }
 }

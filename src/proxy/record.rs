@@ -143,10 +143,9 @@ impl Recorder {
         let receipt = receipt.map_err(|error| match error {
             RecordError::Unavailable | RecordError::Stale => Refusal::LedgerUnavailable,
             RecordError::Overloaded => Refusal::Overloaded,
-            RecordError::SubjectLimit => Refusal::SubjectLimit(Limited {
-                wait: until_tomorrow(),
-                rate: permit.rate().map(|rate| Box::new(rate.clone().with_subjects(0))),
-            }),
+            RecordError::SubjectLimit => {
+                Refusal::SubjectLimit(Limited { wait: until_tomorrow(), rate: permit.rate(0).map(Box::new) })
+            }
         })?;
         if canaries > 0 {
             self.alert(permit, &receipt);

@@ -17,7 +17,6 @@ use crate::model::RequestId;
 use crate::telemetry::TraceId;
 
 use super::Refusal;
-use super::limits::Lease;
 use super::own::Own;
 use super::parts::{Interrupted, Parts};
 use super::record::Recorded;
@@ -91,7 +90,6 @@ pub fn release(recorded: Recorded, trace: TraceId) -> Response<Outgoing> {
     let entry = recorded.entry();
     let left = recorded.subjects_left();
     let Recorded { id, status, format, body, parts, lease, .. } = recorded;
-    let Lease { slot, rate, purpose, .. } = lease;
     tracing::debug!(request = %id, %trace, entry, status = status.as_u16(), "disclosed");
     let mut headers = HeaderMap::with_capacity(8);
     if body.is_some() {
@@ -101,12 +99,12 @@ pub fn release(recorded: Recorded, trace: TraceId) -> Response<Outgoing> {
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(label));
     }
-    headers.insert(DISCLOSURE_ID, ascii(&id.to_string()));
-    headers.insert(PURPOSE, purpose);
-    let rate = rate.with_subjects(left);
+    headers.insert(DISCLOSURE_ID, ascii(id.encode(&mut [0; 36])));
+    headers.insert(PURPOSE, lease.purpose());
+    let rate = lease.rate(left);
     headers.insert(RATE_LIMIT_POLICY, rate.policy);
     headers.insert(RATE_LIMIT, rate.state);
-    build(status, headers, Outgoing { rest: body.unwrap_or_default(), parts, _slot: Some(slot) })
+    build(status, headers, Outgoing { rest: body.unwrap_or_default(), parts, _slot: Some(lease.slot) })
 }
 
 /// Gives what is the gateway's own.
@@ -133,7 +131,7 @@ pub fn refuse(refusal: Refusal, id: RequestId, trace: TraceId) -> Response<Outgo
     };
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(DISCLOSURE_ID, ascii(&id.to_string()));
+    headers.insert(DISCLOSURE_ID, ascii(id.encode(&mut [0; 36])));
     match &refusal {
         Refusal::MethodNotAllowed(allow) => {
             headers.insert(ALLOW, ascii(allow));

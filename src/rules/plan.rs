@@ -114,6 +114,8 @@ pub struct Task {
 pub struct Route {
     /// Index into [`Contractor::tasks`].
     pub task: usize,
+    /// Tells the routes of a task apart: `GET /orders/{order_id}`.
+    pub methods_and_path: String,
     pub template: PathTemplate,
     pub(super) parameters: Parameters,
     /// Its request has a body.
@@ -327,12 +329,6 @@ impl Route {
     /// True at most once in so many seconds: then an answer of the upstream is looked at for its shape.
     pub fn is_sample_due(&self, pause: u64) -> bool {
         self.sampled.is_due(pause)
-    }
-
-    /// Tells the routes of a task apart: `GET /orders/{order_id}`.
-    pub fn methods_and_path(&self) -> String {
-        let methods: Vec<&str> = self.methods.iter().map(|method| method.as_str()).collect();
-        format!("{} {}", methods.join(","), self.template.as_str())
     }
 
     fn accepts(&self, path: &RequestPath) -> bool {

@@ -98,11 +98,14 @@ impl RouteCompiler<'_> {
                 );
             }
         });
+        let methods: Vec<_> = written.methods.into_iter().map(|method| method.value).collect();
+        let words: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
         Some(Route {
             task,
+            methods_and_path: format!("{} {}", words.join(","), written.path.value.as_str()),
             template: written.path.value,
             parameters,
-            methods: written.methods.into_iter().map(|method| method.value).collect(),
+            methods,
             upstream: written.upstream.value,
             query: written.query,
             filter: filter.ok()?,

@@ -108,8 +108,12 @@ impl Tracing {
 
     /// The header that an upstream gets.
     pub fn header(&self, trace: &Trace) -> Option<HeaderValue> {
-        let (span, flags) = (self.span(trace, 1 + Stage::Upstream as u8), u8::from(trace.sampled));
-        HeaderValue::try_from(format!("00-{}-{span}-{flags:02x}", trace.id)).ok()
+        let span = self.span(trace, 1 + Stage::Upstream as u8);
+        let mut text = *b"00-________________________________-________________-00";
+        write_hex(&trace.id.0, &mut text[3..35]);
+        write_hex(&span.0, &mut text[36..52]);
+        write_hex(&[u8::from(trace.sampled)], &mut text[53..55]);
+        HeaderValue::from_bytes(&text).ok()
     }
 
     /// The ids of a request's spans: its own, then those of its stages.
@@ -156,6 +160,14 @@ impl fmt::Display for TraceId {
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Two lower-case digits for each byte.
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
 }
 

@@ -166,5 +166,5 @@ pub fn signal(name: RouteName, template: &str, request: RequestId, details: Deta
 
 fn key_of(name: RouteName) -> String {
     let RouteName { contractor, task, route } = name;
-    format!("{contractor} {task} {route}")
+    [contractor, task, route].join(" ")
 }

@@ -334,7 +334,7 @@ fn task_of(contractor: &Contractor, at: usize, task: &Task, used: &[Permission],
             }
         });
         RouteOf {
-            call: route.methods_and_path(),
+            call: route.methods_and_path.clone(),
             upstream: route.upstream.clone(),
             conditional: route.filter.has_condition(),
             fields: fields.collect(),

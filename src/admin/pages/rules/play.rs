@@ -84,7 +84,7 @@ fn choices(plan: &Plan) -> Vec<Choice> {
     let choice = |contractor: &Arc<crate::rules::Contractor>| Choice {
         id: contractor.id.to_string(),
         name: contractor.name.clone(),
-        routes: contractor.routes.iter().map(|route| route.methods_and_path()).collect(),
+        routes: contractor.routes.iter().map(|route| route.methods_and_path.clone()).collect(),
     };
     plan.contractors.iter().map(choice).collect()
 }
