@@ -91,8 +91,8 @@ impl Keeper {
     ///
     /// # Errors
     /// Where the index cannot be read.
-    pub fn known(&self) -> Result<Known, StoreError> {
-        self.index.as_ref().map_or_else(|| Ok(Known::default()), |index| index.known(entry::now()))
+    pub fn known(&mut self) -> Result<Known, StoreError> {
+        self.index.as_mut().map_or_else(|| Ok(Known::default()), |index| index.known(entry::now()))
     }
 
     /// The last entry.
@@ -214,7 +214,7 @@ impl Keeper {
         if result.is_err() {
             self.index = None;
         }
-        result.map(|()| end == size)
+        Ok(result? && end == size)
     }
 
     fn reopen_index(&mut self) -> Result<(), StoreError> {

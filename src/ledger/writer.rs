@@ -142,7 +142,7 @@ impl Ledger {
         let archive = Archive::open(&folder, signer)?;
         let state = Arc::new(State::new(index.inode()));
         // What the first version kept comes first: the journal is empty then.
-        let keeper = Keeper::start(archive, index, path, &store, Arc::clone(&state))?;
+        let mut keeper = Keeper::start(archive, index, path, &store, Arc::clone(&state))?;
         let mut journal = store.open(Arc::clone(&state.archived))?;
         if keeper.last()?.is_some_and(|leaf| is_torn(&leaf)) {
             note_start(&mut journal)?;

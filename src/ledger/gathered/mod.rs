@@ -212,6 +212,7 @@ impl Gathering {
         while self.index.indexed() < size {
             let from = self.index.indexed();
             let entries = self.archive.entries(from, size.min(from + INDEXED))?;
+            // Where a deletion came in between, they are read again.
             self.index.add(entries.iter().map(Option::as_deref))?;
         }
         Ok(())
