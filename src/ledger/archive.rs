@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint};
+use super::disk::Replacing;
 use super::error::StoreError;
 use super::files;
 use super::merkle::{self, Hash, Hashes};
@@ -189,14 +190,19 @@ impl Archive {
             path: self.folder.join(tiles::entries_path(number, None)),
             what: error.to_string(),
         };
-        let mut written = Vec::new();
+        let failed = |(path, source)| StoreError::File { path, source };
+        let (mut files, mut written) = (Replacing::default(), Vec::new());
         for (number, bundle) in self.pending.unwritten().map_err(unfit)? {
             let width = if bundle.is_whole() { None } else { Some(bundle.count as u8) };
             let path = self.folder.join(tiles::entries_path(number, width));
-            files::write_beside(&path, &bundle.bytes)?;
-            files::sync_folder_of(&path)?;
+            if let Some(folder) = path.parent() {
+                files::make_folder(folder)?;
+                files.touch(folder);
+            }
+            files.add(path.clone(), &bundle.bytes).map_err(failed)?;
             written.push((number, path));
         }
+        files.finish().map_err(failed)?;
         self.pending.wrote();
         written.iter().for_each(|(number, path)| self.remove_partials(*number, path));
         Ok(())

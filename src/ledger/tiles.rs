@@ -4,11 +4,10 @@
 //! run at the same time; there must be one writer only.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::disk;
+use super::disk::{self, Failed, Replacing};
 use super::merkle::{Frontier, Hash, Hashes};
 
 /// The hashes of a full tile, and the entries of a full bundle.
@@ -258,20 +257,18 @@ impl Tiles {
     /// # Errors
     /// [`TileError::Io`]. The write may then be tried again.
     pub fn write(&mut self) -> Result<(), TileError> {
-        let mut folders = BTreeSet::new();
+        let mut files = Replacing::default();
         for tile in &self.full {
-            self.put(&tile_path(tile.level, tile.n, None), &tile.hashes, &mut folders)?;
+            self.put(&tile_path(tile.level, tile.n, None), &tile.hashes, &mut files)?;
         }
         for (level, hashes) in (0..TILE_LEVELS).zip(&self.edge) {
             let count = count_at(self.size(), level);
             let (n, width) = full_and_width(count);
             if width > 0 && count != count_at(self.written, level) {
-                self.put(&tile_path(level, n, Some(width)), hashes, &mut folders)?;
+                self.put(&tile_path(level, n, Some(width)), hashes, &mut files)?;
             }
         }
-        for folder in &folders {
-            disk::sync_folder(folder).map_err(|source| at(folder, source))?;
-        }
+        files.finish().map_err(failed)?;
         for tile in &self.full {
             let partials = self.folder.join(tile_path(tile.level, tile.n, None) + ".p");
             match fs::remove_dir_all(&partials) {
@@ -285,14 +282,14 @@ impl Tiles {
     }
 
     /// Writes one tile, and notes the folders whose names changed or may be new.
-    fn put(&self, path: &str, hashes: &[Hash], folders: &mut BTreeSet<PathBuf>) -> Result<(), TileError> {
+    fn put(&self, path: &str, hashes: &[Hash], files: &mut Replacing) -> Result<(), TileError> {
         let path = self.folder.join(path);
         let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.folder));
-        folders.extend(above.map(Path::to_path_buf));
+        above.for_each(|folder| files.touch(folder));
         if let Some(folder) = path.parent() {
             disk::create_folder(folder).map_err(|source| at(folder, source))?;
         }
-        disk::replace(&path, hashes.as_flattened()).map_err(|source| at(&path, source))
+        files.add(path, hashes.as_flattened()).map_err(failed)
     }
 
     /// The number of leaves, those not written yet too.
@@ -308,6 +305,10 @@ impl Tiles {
 
 fn at(path: &Path, source: io::Error) -> TileError {
     TileError::Io { path: path.to_owned(), source }
+}
+
+fn failed((path, source): Failed) -> TileError {
+    TileError::Io { path, source }
 }
 
 /// Makes the folder of a new log, and makes its name last.

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::super::merkle::{self, Leaves};
 use super::*;
 use tempfile::{TempDir, tempdir};
