@@ -6,15 +6,16 @@
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Hex, Jurisdictions, SubjectPseudonym};
 
 mod legal;
+mod salt;
 mod signal;
 
 pub use legal::{Legal, LegalHold};
+use salt::Salt;
 pub use signal::Signal;
 
 /// Version of the entry format.
@@ -336,24 +337,6 @@ struct Name(SubjectPseudonym);
 impl Serialize for Name {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&Hex::of(&self.0.0))
-    }
-}
-
-/// Keeps the hash of a pruned entry from being confirmed by guessing its content.
-struct Salt([u8; 16]);
-
-impl Salt {
-    fn new() -> Self {
-        let mut bytes = [0; 16];
-        // Without randomness there is no TLS either; a zero salt is then the least of it.
-        let _ = rand::fill(&mut bytes);
-        Salt(bytes)
-    }
-}
-
-impl Serialize for Salt {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&Hex::of(&self.0))
     }
 }
 
