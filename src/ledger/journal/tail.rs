@@ -25,6 +25,8 @@ struct Place {
     /// What was read of the file, from `from` on.
     text: Vec<u8>,
     from: u64,
+    /// Bytes that are read at once, at least.
+    ahead: usize,
 }
 
 /// Where an entry is in what was read.
@@ -37,8 +39,9 @@ struct Frame {
     length: u64,
 }
 
-/// Bytes of a segment that are read at once.
+/// Bytes that are read at once of the segment that the next entries are in, and of one that is looked at only.
 const READ: usize = 1 << 18;
+const LOOK: usize = 1 << 12;
 
 impl Tail {
     /// Begins at an entry.
@@ -89,6 +92,7 @@ impl Tail {
         if self.at.as_ref().is_some_and(|at| at.path == place.path && at.first == place.first) {
             return Ok(false);
         }
+        place.ahead = READ;
         // Entries before the wanted one are stepped over.
         let mut number = place.first;
         while number < self.next {
@@ -144,14 +148,14 @@ impl Place {
             return Ok(None);
         }
         let (offset, text) = (HEADER as u64, Vec::new());
-        Ok(Some(Place { path: path.to_owned(), file, first: number, offset, text, from: 0 }))
+        Ok(Some(Place { path: path.to_owned(), file, first: number, offset, text, from: 0, ahead: LOOK }))
     }
 
     /// A file as if it held anything.
     fn without_header(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let (offset, text) = (HEADER as u64, Vec::new());
-        Ok(Place { path: path.to_owned(), file, first: 0, offset, text, from: 0 })
+        Ok(Place { path: path.to_owned(), file, first: 0, offset, text, from: 0, ahead: LOOK })
     }
 
     /// Where entry `number` is in `text`.
@@ -177,7 +181,7 @@ impl Place {
             return Ok(true);
         }
         let io = |source| StoreError::File { path: self.path.clone(), source };
-        self.text.resize(READ.max(length), 0);
+        self.text.resize(self.ahead.max(length), 0);
         self.from = self.offset;
         let mut filled = 0;
         while filled < self.text.len() {
