@@ -4,14 +4,23 @@
 //! **Guarantees.** When [`Archive::seal`] returns, all that was appended is on the disk and under the head.
 //! A head is written after what it is about. An archive whose tree does not fit its own head is not opened.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint};
+use super::disk::Replacing;
 use super::error::StoreError;
 use super::files;
 use super::merkle::{self, Hash, Hashes};
 use super::note::Signer;
-use super::tiles::{self, TileError, TileReader, Tiles};
+use super::tiles::{self, BundleError, TileError, TileReader, Tiles};
+
+mod pending;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;
+
+use pending::Pending;
 
 /// Entries in a bundle, and hashes in a tile.
 pub const BUNDLE: u64 = 256;
@@ -21,9 +30,8 @@ pub struct Archive {
     folder: PathBuf,
     signer: Signer,
     tiles: Tiles,
-    /// Entries of the bundles that are not on the disk as a whole, and the number of the first.
-    pending: Vec<Vec<u8>>,
-    first: u64,
+    /// The bundles that are not on the disk as a whole, and the last ones that are.
+    pending: Pending,
     head: Head,
 }
 
@@ -65,9 +73,8 @@ impl Archive {
         if head.size > 0 && tiles.root() != head.root {
             return Err(StoreError::Forked(folder.to_owned()));
         }
-        let first = head.size / BUNDLE * BUNDLE;
-        let pending = read_pending(folder, head.size, pruned)?;
-        Ok(Archive { folder: folder.to_owned(), signer, tiles, pending, first, head })
+        let pending = Pending::new(head.size / BUNDLE, &read_pending(folder, head.size, pruned)?);
+        Ok(Archive { folder: folder.to_owned(), signer, tiles, pending, head })
     }
 
     /// Entries that were appended.
@@ -79,15 +86,21 @@ impl Archive {
         &self.head
     }
 
-    pub fn append(&mut self, leaf: Vec<u8>) {
-        self.tiles.append(merkle::leaf_hash(&leaf));
+    pub fn append(&mut self, leaf: impl AsRef<[u8]>) {
+        let leaf = leaf.as_ref();
+        self.append_hashed(leaf, merkle::leaf_hash(leaf));
+    }
+
+    /// The same of an entry whose leaf hash is known; who gives it has made it from these bytes.
+    pub fn append_hashed(&mut self, leaf: &[u8], hash: Hash) {
+        self.tiles.append(hash);
         self.pending.push(leaf);
     }
 
     /// Appends an entry whose content was pruned where it comes from.
     pub fn append_pruned(&mut self, hash: Hash) {
         self.tiles.append(hash);
-        self.pending.push(Vec::new());
+        self.pending.push(&[]);
     }
 
     /// The hash of an entry that was sealed.
@@ -98,28 +111,39 @@ impl Archive {
         Ok(TileReader::new(self.folder.clone(), self.head.size).node(0, position)?)
     }
 
-    /// Entries that were sealed, from one number to another (exclusive).
+    /// Entries that were sealed, from one number to another (exclusive). Those that were written last may be as they
+    /// were then, also where their content was pruned since: whoever would keep something of them must ask again once
+    /// that is known, after [`forget`](Self::forget).
     ///
     /// # Errors
     /// Where a bundle cannot be read.
-    pub fn entries(&self, from: u64, end: u64) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let mut entries = Vec::new();
+    pub fn entries(&self, from: u64, end: u64) -> Result<Vec<Option<Cow<'_, [u8]>>>, StoreError> {
+        let mut entries = Vec::with_capacity(end.saturating_sub(from) as usize);
         let mut at = from;
         while at < end {
-            let until = (at / BUNDLE + 1) * BUNDLE;
-            let until = until.min(end);
-            if at >= self.first {
-                let pending = self.pending.get((at - self.first) as usize..(until - self.first) as usize);
-                let kept = |leaf: &Vec<u8>| (!leaf.is_empty()).then(|| leaf.clone());
-                entries.extend(pending.unwrap_or_default().iter().map(kept));
+            let until = ((at / BUNDLE + 1) * BUNDLE).min(end);
+            let (offset, count) = ((at % BUNDLE) as usize, (until - at) as usize);
+            if let Some(bundle) = self.pending.get(at / BUNDLE) {
+                let kept = |leaf| (!<[u8]>::is_empty(leaf)).then_some(Cow::Borrowed(leaf));
+                entries.extend(bundle.entries().skip(offset).take(count).map(kept));
             } else {
                 let bundle = read_bundle(&self.folder, at / BUNDLE, BUNDLE)?;
-                let offset = (at % BUNDLE) as usize;
-                entries.extend(bundle.into_iter().skip(offset).take((until - at) as usize));
+                let read = bundle.into_iter().skip(offset).take(count);
+                entries.extend(read.map(|leaf| leaf.map(Cow::Owned)));
             }
             at = until;
         }
         Ok(entries)
+    }
+
+    /// Says that entries before this number are not asked for again soon: they need not be in memory.
+    pub fn release(&mut self, upto: u64) {
+        self.pending.release(upto);
+    }
+
+    /// Forgets what it has in memory of entries that are on the disk.
+    pub fn forget(&mut self) {
+        self.release(u64::MAX);
     }
 
     /// Writes what was appended, signs the head, and writes that.
@@ -162,25 +186,25 @@ impl Archive {
     }
 
     fn write_bundles(&mut self) -> Result<(), StoreError> {
-        let whole = self.pending.len() / BUNDLE as usize;
-        let mut written = None;
-        for (at, bundle) in self.pending.chunks(BUNDLE as usize).enumerate() {
-            let number = self.first / BUNDLE + at as u64;
-            let width = if at < whole { None } else { Some(bundle.len() as u8) };
+        let unfit = |(number, error): (u64, BundleError)| StoreError::Broken {
+            path: self.folder.join(tiles::entries_path(number, None)),
+            what: error.to_string(),
+        };
+        let failed = |(path, source)| StoreError::File { path, source };
+        let (mut files, mut written) = (Replacing::default(), Vec::new());
+        for (number, bundle) in self.pending.unwritten().map_err(unfit)? {
+            let width = if bundle.is_whole() { None } else { Some(bundle.count as u8) };
             let path = self.folder.join(tiles::entries_path(number, width));
-            let bytes = tiles::encode_bundle(bundle.iter().map(Vec::as_slice));
-            let bytes =
-                bytes.map_err(|error| StoreError::Broken { path: path.clone(), what: error.to_string() })?;
-            files::write_beside(&path, &bytes)?;
-            files::sync_folder_of(&path)?;
-            written = Some((path, number));
+            if let Some(folder) = path.parent() {
+                files::make_folder(folder)?;
+                files.touch(folder);
+            }
+            files.add(path.clone(), &bundle.bytes).map_err(failed)?;
+            written.push((number, path));
         }
-        let Some((path, last)) = written else { return Ok(()) };
-        self.pending.drain(..whole * BUNDLE as usize);
-        for number in self.first / BUNDLE..=last {
-            self.remove_partials(number, &path);
-        }
-        self.first += whole as u64 * BUNDLE;
+        files.finish().map_err(failed)?;
+        self.pending.wrote();
+        written.iter().for_each(|(number, path)| self.remove_partials(*number, path));
         Ok(())
     }
 

@@ -3,17 +3,19 @@
 //! An entry is one JSON object with a fixed order of members and whole numbers only. These bytes are
 //! stored, hashed and exported as they are; nothing ever writes them again from parts.
 
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Hex, Jurisdictions, SubjectPseudonym};
 
 mod legal;
+mod salt;
 mod signal;
 
 pub use legal::{Legal, LegalHold};
+use salt::Salt;
 pub use signal::Signal;
 
 /// Version of the entry format.
@@ -21,6 +23,10 @@ const VERSION: u32 = 1;
 
 /// Bytes that an entry's numbers and the name of its node take at most.
 const NUMBERS: usize = 144;
+
+/// Bytes that an entry takes mostly, and those of one more customer in it.
+const USUAL: usize = 1024;
+const NAME: usize = 35;
 
 /// The basis of a use of a legal grant, and of nothing else.
 pub const LEGAL_BASIS: &str = "legal-obligation";
@@ -334,24 +340,6 @@ impl Serialize for Name {
     }
 }
 
-/// Keeps the hash of a pruned entry from being confirmed by guessing its content.
-struct Salt([u8; 16]);
-
-impl Salt {
-    fn new() -> Self {
-        let mut bytes = [0; 16];
-        // Without randomness there is no TLS either; a zero salt is then the least of it.
-        let _ = rand::fill(&mut bytes);
-        Salt(bytes)
-    }
-}
-
-impl Serialize for Salt {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&Hex::of(&self.0))
-    }
-}
-
 /// Entries of a time that has passed: for histories that are made up, in a demonstration or a measurement. A ledger
 /// takes them only one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -515,8 +503,11 @@ impl Draft {
 
 impl Part {
     fn new(subjects: &[SubjectPseudonym], body: &impl Serialize) -> Part {
+        let mut open = Vec::with_capacity(USUAL + subjects.len() * NAME);
         // Structures of strings and numbers always serialise.
-        let mut open = serde_json::to_vec(body).unwrap_or_default();
+        if serde_json::to_writer(&mut open, body).is_err() {
+            open.clear();
+        }
         open.pop();
         Part { subjects: subjects.to_vec(), open }
     }
@@ -530,17 +521,24 @@ impl Part {
     /// contractor's entries, `node` the name of the one of a fleet that writes it.
     pub fn leaf(&self, index: u64, sequence: Option<u64>, node: Option<&str>) -> Vec<u8> {
         let mut leaf = Vec::with_capacity(self.size());
+        self.write_leaf(&mut leaf, index, sequence, node);
+        leaf
+    }
+
+    /// Puts the same bytes behind those that are there.
+    pub fn write_leaf(&self, leaf: &mut Vec<u8>, index: u64, sequence: Option<u64>, node: Option<&str>) {
+        leaf.reserve(self.size());
         leaf.extend_from_slice(&self.open);
-        leaf.extend_from_slice(format!(",\"index\":{index}").as_bytes());
+        // Memory takes whatever is written.
+        let _ = write!(leaf, ",\"index\":{index}");
         if let Some(sequence) = sequence {
-            leaf.extend_from_slice(format!(",\"sequence\":{sequence}").as_bytes());
+            let _ = write!(leaf, ",\"sequence\":{sequence}");
         }
         // A name has no letter that JSON would write in another way.
         if let Some(node) = node {
-            leaf.extend_from_slice(format!(",\"node\":\"{node}\"").as_bytes());
+            let _ = write!(leaf, ",\"node\":\"{node}\"");
         }
         leaf.push(b'}');
-        leaf
     }
 }
 

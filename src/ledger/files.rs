@@ -12,20 +12,11 @@ use super::error::StoreError;
 /// # Errors
 /// Where it cannot be written; what was there is then still there.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    write_beside(path, content)?;
-    sync_folder_of(path)
-}
-
-/// The same; the folder must still be synced.
-///
-/// # Errors
-/// As [`replace`].
-pub fn write_beside(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let io = |source| StoreError::File { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    disk::replace(path, content).map_err(io)
+    disk::replace(path, content).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+    sync_folder_of(path)
 }
 
 /// # Errors

@@ -7,18 +7,25 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::model::SubjectPseudonym;
 
-use super::archive::BUNDLE;
 use super::error::StoreError;
 use super::files;
 use super::known::{Known, MICROS_PER_DAY};
 use super::postings::{BLOCK, Set};
-use super::view::View;
+use super::view::Indexed;
 
+mod filling;
 mod forget;
+mod seen;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests;
+
+use filling::Filling;
+use seen::Seen;
 
 pub use forget::{Forgetting, Gone, Keys};
 
@@ -107,6 +114,7 @@ pub struct Index {
     terms: [HashMap<String, usize>; FAMILIES],
     /// The sets of the block that is filled.
     open: Vec<Open>,
+    seen: Seen,
 }
 
 struct Open {
@@ -134,6 +142,7 @@ impl Index {
             forgotten: 0,
             terms: Default::default(),
             open: Vec::new(),
+            seen: Seen::default(),
         };
         index.load().map_err(error)?;
         Ok(index)
@@ -171,41 +180,36 @@ impl Index {
         }
     }
 
-    /// Takes the next entries, all or none.
+    /// Takes the next entries, all or none: false, and none, where entries were taken out of it meanwhile. These may
+    /// be among them, and must be read anew.
     ///
     /// # Errors
     /// Where the database cannot be written, or an entry cannot be read.
-    pub fn add<'e>(&mut self, entries: impl Iterator<Item = Option<&'e [u8]>>) -> Result<(), StoreError> {
-        match self.try_add(entries) {
-            Ok(()) => Ok(()),
-            Err(failed) => {
-                // What was noted in memory is taken back.
-                self.load().map_err(|source| StoreError::Database { path: self.path.clone(), source })?;
-                Err(failed)
-            }
+    pub fn add<'e>(&mut self, entries: impl Iterator<Item = Option<&'e [u8]>>) -> Result<bool, StoreError> {
+        let added = self.try_add(entries);
+        if !matches!(added, Ok(true)) {
+            // What was noted in memory is taken back.
+            self.load().map_err(|source| StoreError::Database { path: self.path.clone(), source })?;
         }
+        added
     }
 
-    fn try_add<'e>(&mut self, entries: impl Iterator<Item = Option<&'e [u8]>>) -> Result<(), StoreError> {
+    fn try_add<'e>(&mut self, entries: impl Iterator<Item = Option<&'e [u8]>>) -> Result<bool, StoreError> {
         let path = self.path.clone();
         let error = |source| StoreError::Database { path: path.clone(), source };
         let behaviour = TransactionBehavior::Immediate;
-        if self.forgotten().map_err(error)? != self.forgotten {
-            self.load().map_err(error)?;
-        }
         let transaction = Transaction::new_unchecked(&self.connection, behaviour).map_err(error)?;
-        let mut filling = Filling {
-            transaction: &transaction,
-            terms: &mut self.terms,
-            open: &mut self.open,
-            position: self.indexed,
-            times: None,
-            sequences: HashMap::new(),
-        };
+        // Asked where nobody else can write until the end.
+        if forgotten(&transaction).map_err(error)? != self.forgotten {
+            return Ok(false);
+        }
+        self.seen.turn_to(version(&transaction).map_err(error)?);
+        let (terms, open, seen) = (&mut self.terms, &mut self.open, &mut self.seen);
+        let mut filling = Filling::new(&transaction, terms, open, seen, self.indexed).map_err(error)?;
         for leaf in entries {
             // What was pruned has left its number only.
             if let Some(leaf) = leaf {
-                let entry = View::parse(leaf).map_err(|_| StoreError::Broken {
+                let entry = Indexed::parse(leaf).map_err(|_| StoreError::Broken {
                     path: path.clone(),
                     what: format!("entry {} is not an entry", filling.position),
                 })?;
@@ -216,14 +220,16 @@ impl Index {
         let indexed = filling.finish().map_err(error)?;
         transaction.commit().map_err(error)?;
         self.indexed = indexed;
-        Ok(())
+        Ok(true)
     }
 
     /// What the writer must know, of the day that `time` is in.
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub fn known(&self, time: i64) -> Result<Known, StoreError> {
+    pub fn known(&mut self, time: i64) -> Result<Known, StoreError> {
+        // Reading takes older rows away.
+        self.seen.clear();
         self.read_known(time.div_euclid(MICROS_PER_DAY))
             .map_err(|source| StoreError::Database { path: self.path.clone(), source })
     }
@@ -247,13 +253,9 @@ impl Index {
         Ok(known)
     }
 
-    fn forgotten(&self) -> rusqlite::Result<i64> {
-        let sql = "SELECT value FROM state WHERE name = 'forgotten'";
-        self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
-    }
-
     fn load(&mut self) -> rusqlite::Result<()> {
-        self.forgotten = self.forgotten()?;
+        self.seen.clear();
+        self.forgotten = forgotten(&self.connection)?;
         let indexed: i64 =
             self.connection
                 .query_row("SELECT value FROM state WHERE name = 'indexed'", [], |row| row.get(0))?;
@@ -315,136 +317,15 @@ impl Index {
     }
 }
 
-/// One transaction.
-struct Filling<'i> {
-    transaction: &'i Transaction<'i>,
-    terms: &'i mut [HashMap<String, usize>; FAMILIES],
-    open: &'i mut Vec<Open>,
-    /// The number of the entry in work.
-    position: u64,
-    /// First and last of the bundle that is filled.
-    times: Option<(i64, i64)>,
-    sequences: HashMap<String, u64>,
+/// Times that entries were taken out.
+fn forgotten(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT value FROM state WHERE name = 'forgotten'";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-impl Filling<'_> {
-    fn entry(&mut self, entry: &View) -> rusqlite::Result<()> {
-        let words = [
-            (Family::Kind, Some(entry.kind.as_ref())),
-            (Family::Contractor, entry.contractor.as_deref()),
-            (Family::Credential, entry.credential.as_deref()),
-            (Family::Task, entry.task.as_deref()),
-            (Family::Route, entry.route.as_deref()),
-            (Family::Outcome, Some(entry.outcome())),
-            (Family::Basis, entry.basis.as_deref()),
-            (Family::Country, entry.country()),
-            (Family::Case, entry.legal.as_ref().map(|legal| legal.case.as_ref())),
-        ];
-        for (family, word) in words {
-            word.map_or(Ok(()), |word| self.note(family, word))?;
-        }
-        for field in entry.fields.iter().filter(|field| field.disclosed > 0) {
-            self.note(Family::Field, &field.path)?;
-        }
-        let position = self.position as i64;
-        self.transaction
-            .prepare_cached("INSERT OR IGNORE INTO named VALUES (?1, ?2)")?
-            .execute(params![id_bytes(&entry.id), position])?;
-        self.subjects(entry)?;
-        if let (Some(contractor), Some(sequence)) = (&entry.contractor, entry.sequence) {
-            match self.sequences.get_mut(contractor.as_ref()) {
-                Some(known) => *known = sequence,
-                None => _ = self.sequences.insert(contractor.as_ref().to_owned(), sequence),
-            }
-        }
-        let (first, last) = self.times.unwrap_or((entry.time, entry.time));
-        self.times = Some((first.min(entry.time), last.max(entry.time)));
-        Ok(())
-    }
-
-    fn note(&mut self, family: Family, word: &str) -> rusqlite::Result<()> {
-        let terms = &mut self.terms[family as usize];
-        let at = match terms.get(word) {
-            Some(at) => *at,
-            None => {
-                self.transaction.execute(
-                    "INSERT INTO term (family, text) VALUES (?1, ?2)",
-                    params![family as u8, word],
-                )?;
-                let term = self.transaction.last_insert_rowid();
-                self.open.push(Open { term, set: Set::default(), changed: false });
-                terms.insert(word.to_owned(), self.open.len() - 1);
-                self.open.len() - 1
-            }
-        };
-        if let Some(open) = self.open.get_mut(at) {
-            open.set.insert((self.position % BLOCK) as u16);
-            open.changed = true;
-        }
-        Ok(())
-    }
-
-    fn subjects(&mut self, entry: &View) -> rusqlite::Result<()> {
-        if !entry.is_found_by_subject() {
-            return Ok(());
-        }
-        // A search for a subject leads to the entry that says what was disclosed.
-        let head = forget::head(self.position, entry);
-        let day = entry.time.div_euclid(MICROS_PER_DAY);
-        let mut about = self.transaction.prepare_cached("INSERT OR IGNORE INTO about VALUES (?1, ?2)")?;
-        let mut seen = self.transaction.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3)")?;
-        for name in entry.subjects.iter().filter_map(|name| SubjectPseudonym::parse(name)) {
-            about.execute(params![name.0, head as i64])?;
-            // What a customer says is not seen by a contractor.
-            if let Some(contractor) = &entry.contractor {
-                seen.execute(params![contractor, day, name.0])?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes to the next entry.
-    fn turn(&mut self) -> rusqlite::Result<()> {
-        self.position += 1;
-        if self.position.is_multiple_of(BUNDLE) {
-            self.write_times(self.position / BUNDLE - 1)?;
-        }
-        if self.position.is_multiple_of(BLOCK) {
-            self.write_sets(self.position / BLOCK - 1)?;
-            self.open.iter_mut().for_each(|open| open.set = Set::default());
-        }
-        Ok(())
-    }
-
-    fn write_times(&mut self, number: u64) -> rusqlite::Result<()> {
-        let Some((first, last)) = self.times.take() else { return Ok(()) };
-        let sql = "INSERT INTO bundle VALUES (?1, ?2, ?3) ON CONFLICT (number)
-            DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)";
-        self.transaction.prepare_cached(sql)?.execute(params![number as i64, first, last])?;
-        Ok(())
-    }
-
-    fn write_sets(&mut self, block: u64) -> rusqlite::Result<()> {
-        let mut write =
-            self.transaction.prepare_cached("INSERT OR REPLACE INTO posting VALUES (?1, ?2, ?3)")?;
-        for open in self.open.iter_mut().filter(|open| open.changed) {
-            write.execute(params![open.term, block as i64, open.set.to_bytes()])?;
-            open.changed = false;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> rusqlite::Result<u64> {
-        self.write_times(self.position / BUNDLE)?;
-        self.write_sets(self.position / BLOCK)?;
-        let mut write = self.transaction.prepare_cached("INSERT OR REPLACE INTO sequence VALUES (?1, ?2)")?;
-        for (contractor, entries) in &self.sequences {
-            write.execute(params![contractor, *entries as i64])?;
-        }
-        let sql = "UPDATE state SET value = ?1 WHERE name = 'indexed'";
-        self.transaction.execute(sql, [self.position as i64])?;
-        Ok(self.position)
-    }
+/// Another one each time that another connection has written.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 /// Opens the index for reading only; a gateway may write to it meanwhile.

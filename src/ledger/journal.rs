@@ -89,7 +89,7 @@ impl Journal {
         files::make_folder(folder)?;
         sync_all(folder, sync)?;
         let mut tail = Tail::new(folder, archived.load(Ordering::Acquire));
-        tail.read(u64::MAX, |_, _| {})?;
+        tail.read(u64::MAX, |_, _, _| {})?;
         tail.check_end()?;
         let next = tail.next;
         let mut segments = Vec::new();
@@ -121,8 +121,20 @@ impl Journal {
 
     /// Adds an entry to the batch in work.
     pub fn stage(&mut self, leaf: &[u8]) {
-        let hash = merkle::leaf_hash(leaf);
-        frame(&mut self.batch, self.next + self.staged, self.next, leaf, &hash);
+        self.stage_written(|batch| batch.extend_from_slice(leaf));
+    }
+
+    /// The same of one that `write` puts behind what is there.
+    pub fn stage_written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let (number, at) = (self.next(), self.batch.len());
+        self.batch.resize(at + FRAME, 0);
+        write(&mut self.batch);
+        let leaf = at + FRAME;
+        // As long as the frame's head is empty, the leaf stands behind the zero that its hash begins with.
+        let hash = merkle::marked_leaf_hash(&self.batch[leaf - 1..]);
+        let length = (self.batch.len() - leaf) as u64;
+        self.batch[at..leaf].copy_from_slice(&head(length, number, self.next, &hash));
+        self.batch.resize(padded(self.batch.len()), 0);
         self.staged += 1;
     }
 
@@ -308,22 +320,25 @@ fn header(first: u64) -> [u8; HEADER] {
     header
 }
 
-fn frame(out: &mut Vec<u8>, number: u64, batch: u64, leaf: &[u8], hash: &Hash) {
-    out.extend_from_slice(&(leaf.len() as u64).to_le_bytes());
-    out.extend_from_slice(&number.to_le_bytes());
-    out.extend_from_slice(&batch.to_le_bytes());
-    out.extend_from_slice(&hash[..8]);
-    out.extend_from_slice(leaf);
-    out.resize(padded(out.len()), 0);
+/// What stands before an entry: its length, its number, that of its batch, the check.
+fn head(length: u64, number: u64, batch: u64, hash: &Hash) -> [u8; FRAME] {
+    let mut head = [0; FRAME];
+    for (place, number) in head.chunks_exact_mut(8).zip([length, number, batch]) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    head[24..].copy_from_slice(&hash[..8]);
+    head
 }
 
-/// Whether this is the whole frame of entry `number` in a segment that begins with entry `first`.
-fn is_frame(frame: &[u8], number: u64, first: u64) -> bool {
-    let leaf = &frame[FRAME..];
+/// The hash of the leaf in a frame; none where this is not the whole frame of entry `number` in a segment that begins
+/// with entry `first`.
+fn framed(frame: &[u8], number: u64, first: u64) -> Option<Hash> {
     // A frame of an earlier use of the segment has an earlier batch.
-    u64_at(frame, 8) == number
-        && (first..=number).contains(&u64_at(frame, 16))
-        && frame[24..32] == merkle::leaf_hash(leaf)[..8]
+    if u64_at(frame, 8) != number || !(first..=number).contains(&u64_at(frame, 16)) {
+        return None;
+    }
+    let hash = merkle::leaf_hash(&frame[FRAME..]);
+    (frame[24..32] == hash[..8]).then_some(hash)
 }
 
 fn padded(length: usize) -> usize {

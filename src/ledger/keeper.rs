@@ -1,6 +1,7 @@
 //! The thread behind the writer: takes durable entries from the journal into the archive, signs the head,
 //! and keeps the index. Whatever it waits for, no request waits for it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,8 +92,8 @@ impl Keeper {
     ///
     /// # Errors
     /// Where the index cannot be read.
-    pub fn known(&self) -> Result<Known, StoreError> {
-        self.index.as_ref().map_or_else(|| Ok(Known::default()), |index| index.known(entry::now()))
+    pub fn known(&mut self) -> Result<Known, StoreError> {
+        self.index.as_mut().map_or_else(|| Ok(Known::default()), |index| index.known(entry::now()))
     }
 
     /// The last entry.
@@ -101,7 +102,7 @@ impl Keeper {
     /// Where it cannot be read.
     pub fn last(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let size = self.archive.size();
-        Ok(self.archive.entries(size.saturating_sub(1), size)?.into_iter().next().flatten())
+        Ok(self.archive.entries(size.saturating_sub(1), size)?.pop().flatten().map(Cow::into_owned))
     }
 
     /// Goes on until it is told to stop, and then to the end of the journal.
@@ -210,15 +211,26 @@ impl Keeper {
         }
         let end = size.min(from + INDEXED);
         let entries = self.archive.entries(from, end)?;
-        let result = index.add(entries.iter().map(Option::as_deref));
-        if result.is_err() {
+        let added = index.add(entries.iter().map(Option::as_deref));
+        if added.is_err() {
             self.index = None;
         }
-        result.map(|()| end == size)
+        match added? {
+            true => self.archive.release(end),
+            // Entries were deleted, perhaps some of these: from the disk they come without their content.
+            false => self.archive.forget(),
+        }
+        Ok(self.index_has(size))
+    }
+
+    fn index_has(&self, size: u64) -> bool {
+        self.index.as_ref().is_some_and(|index| index.indexed() >= size)
     }
 
     fn reopen_index(&mut self) -> Result<(), StoreError> {
         if self.index.is_none() {
+            // It cannot tell what was deleted before it was opened.
+            self.archive.forget();
             self.index = Some(Index::reopen(&self.path, self.state.index_file())?);
         }
         Ok(())

@@ -71,7 +71,7 @@ impl Log {
         let journal = journal_folder(folder);
         if journal.is_dir() {
             let tail = &mut log.tail;
-            Tail::new(&journal, log.archived).read(u64::MAX, |_, leaf| tail.push(leaf.to_vec()))?;
+            Tail::new(&journal, log.archived).read(u64::MAX, |_, leaf, _| tail.push(leaf.to_vec()))?;
         }
         Ok(log)
     }

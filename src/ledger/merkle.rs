@@ -3,7 +3,7 @@
 //! Proofs are made from any source of subtree hashes ([`Hashes`]) and verified with the iterative
 //! procedures of RFC 9162, sections 2.1.3.2 and 2.1.4.2. RFC 9162 kept the tree of RFC 6962.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
@@ -14,20 +14,42 @@ pub(super) fn sha256(parts: &[&[u8]]) -> Hash {
     for part in parts {
         context.update(part);
     }
+    hash_of(&context.finish())
+}
+
+fn hash_of(digest: &Digest) -> Hash {
     let mut hash = Hash::default();
     // Both sides have 32 bytes: that is what SHA-256 gives.
-    hash.copy_from_slice(context.finish().as_ref());
+    hash.copy_from_slice(digest.as_ref());
     hash
 }
 
+/// Longer leaves are worth a context on the heap.
+const SHORT: usize = 2048;
+
 /// The hash of a leaf: SHA-256(0x00 || leaf), RFC 6962 section 2.1.
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    sha256(&[&[0], leaf])
+    let mut marked = [0; 1 + SHORT];
+    match marked.get_mut(1..=leaf.len()) {
+        Some(place) => {
+            place.copy_from_slice(leaf);
+            marked_leaf_hash(&marked[..=leaf.len()])
+        }
+        None => sha256(&[&[0], leaf]),
+    }
+}
+
+/// The same of a leaf that stands behind its 0x00 already.
+pub fn marked_leaf_hash(marked: &[u8]) -> Hash {
+    hash_of(&digest(&SHA256, marked))
 }
 
 /// The hash of an inner node: SHA-256(0x01 || left || right), RFC 6962 section 2.1.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    sha256(&[&[1], left, right])
+    let mut node = [1; 1 + 2 * 32];
+    node[1..33].copy_from_slice(left);
+    node[33..].copy_from_slice(right);
+    hash_of(&digest(&SHA256, &node))
 }
 
 /// The complete subtrees of a tree that only grows; enough to go on and to give the root.
@@ -47,10 +69,17 @@ impl Frontier {
 
     /// Appends a leaf by its [`leaf_hash`].
     pub fn push(&mut self, leaf: Hash) {
+        self.push_and_show(leaf, |_, _| {});
+    }
+
+    /// The same; shows the roots of the subtrees that are complete with it, by their levels: the leaf first, at level 0.
+    pub fn push_and_show(&mut self, leaf: Hash, mut show: impl FnMut(u8, Hash)) {
         let mut hash = leaf;
-        for _ in 0..self.size.trailing_ones() {
+        show(0, hash);
+        for level in 1..=self.size.trailing_ones() {
             if let Some(left) = self.hashes.pop() {
                 hash = node_hash(&left, &hash);
+                show(level as u8, hash);
             }
         }
         self.hashes.push(hash);

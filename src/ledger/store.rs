@@ -190,7 +190,10 @@ impl Journal {
     /// Adds an entry to the batch in work; `time` is in microseconds since 1970-01-01T00:00:00Z.
     pub fn stage(&mut self, part: &Part, sequence: Option<u64>, time: i64) {
         match self {
-            Journal::Disk(journal) => journal.stage(&part.leaf(journal.next(), sequence, None)),
+            Journal::Disk(journal) => {
+                let number = journal.next();
+                journal.stage_written(|batch| part.write_leaf(batch, number, sequence, None));
+            }
             Journal::Fleet(journal) => {
                 let leaf = part.leaf(journal.next(), sequence, Some(journal.node()));
                 journal.stage(leaf, time);
@@ -229,11 +232,13 @@ impl Tail {
     /// Where they cannot be read.
     pub fn feed(&mut self, upto: u64, archive: &mut Archive) -> Result<(), StoreError> {
         match self {
-            Tail::Disk(tail) => tail.read(upto, |_, leaf| archive.append(leaf.to_vec())),
+            Tail::Disk(tail) => tail.read(upto, |_, leaf, hash| archive.append_hashed(leaf, hash)),
             Tail::Fleet(tail) => {
                 let mut damaged = None;
                 tail.read(upto, |kept| match kept.leaf {
-                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => archive.append(leaf.to_vec()),
+                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => {
+                        archive.append_hashed(leaf, kept.hash)
+                    }
                     // What a prune has left of it.
                     None => archive.append_pruned(kept.hash),
                     Some(_) => damaged = damaged.or(Some(kept.position)),
@@ -249,7 +254,7 @@ impl Tail {
     /// Where they cannot be read.
     pub fn read(&mut self, upto: u64, mut show: impl FnMut(&[u8])) -> Result<(), StoreError> {
         match self {
-            Tail::Disk(tail) => tail.read(upto, |_, leaf| show(leaf)),
+            Tail::Disk(tail) => tail.read(upto, |_, leaf, _| show(leaf)),
             Tail::Fleet(tail) => tail.read(upto, |kept| {
                 kept.leaf.inspect(|leaf| show(leaf));
             }),

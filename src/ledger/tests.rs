@@ -307,6 +307,25 @@ fn disclosure_with(customers: u64, canaries: u64) -> Draft {
     disclosure_on(customers, canaries, None)
 }
 
+#[test]
+fn an_entry_ends_with_its_numbers_and_its_node() {
+    for part in disclosure(600).parts.iter().chain(&draft(0).parts) {
+        for (sequence, node, end) in [
+            (None, None, r#","index":7}"#),
+            (Some(3), None, r#","index":7,"sequence":3}"#),
+            (Some(u64::MAX), Some("n-1"), r#","index":7,"sequence":18446744073709551615,"node":"n-1"}"#),
+        ] {
+            let leaf = part.leaf(7, sequence, node);
+            assert!(leaf.ends_with(end.as_bytes()) && leaf.len() <= part.size());
+            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&leaf).unwrap();
+            assert_eq!(object["index"], 7);
+            let mut batch = b"before".to_vec();
+            part.write_leaf(&mut batch, 7, sequence, node);
+            assert_eq!(batch, [b"before", &leaf[..]].concat());
+        }
+    }
+}
+
 /// A use of a legal grant about so many customers, who are told of it from that day on.
 fn granted(customers: u64, until: jiff::civil::Date) -> Draft {
     let hold = Some(super::LegalHold { until, reference: "letter of the court" });

@@ -4,11 +4,10 @@
 //! run at the same time; there must be one writer only.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::disk;
+use super::disk::{self, Failed, Replacing};
 use super::merkle::{Frontier, Hash, Hashes};
 
 /// The hashes of a full tile, and the entries of a full bundle.
@@ -102,11 +101,23 @@ pub fn encode_bundle<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Result<Vec<
         if at >= TILE_WIDTH {
             return Err(BundleError::TooMany);
         }
-        let length = u16::try_from(entry.len()).map_err(|_| BundleError::TooLong)?;
-        bundle.extend_from_slice(&length.to_be_bytes());
-        bundle.extend_from_slice(entry);
+        push_entry(&mut bundle, entry)?;
     }
     Ok(bundle)
+}
+
+/// Adds an entry to a bundle; the caller counts them.
+///
+/// # Errors
+/// [`BundleError::TooLong`]; an empty one is then in its place.
+pub fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), BundleError> {
+    let (length, entry, fits) = match u16::try_from(entry.len()) {
+        Ok(length) => (length, entry, Ok(())),
+        Err(_) => (0, &[][..], Err(BundleError::TooLong)),
+    };
+    bundle.extend_from_slice(&length.to_be_bytes());
+    bundle.extend_from_slice(entry);
+    fits
 }
 
 /// The entries of a bundle, in their order.
@@ -114,18 +125,33 @@ pub fn encode_bundle<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Result<Vec<
 /// # Errors
 /// [`BundleError::Cut`] and [`BundleError::TooMany`].
 pub fn split_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>, BundleError> {
-    let (mut entries, mut rest) = (Vec::new(), bundle);
-    while !rest.is_empty() {
-        let (length, after) = rest.split_first_chunk::<2>().ok_or(BundleError::Cut)?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (entry, after) = after.split_at_checked(length).ok_or(BundleError::Cut)?;
+    let mut entries = Vec::new();
+    for entry in bundle_entries(bundle) {
+        let entry = entry?;
         if entries.len() >= TILE_WIDTH {
             return Err(BundleError::TooMany);
         }
         entries.push(entry);
-        rest = after;
     }
     Ok(entries)
+}
+
+/// The same one by one, however many there are; nothing comes after an error.
+pub fn bundle_entries(bundle: &[u8]) -> impl Iterator<Item = Result<&[u8], BundleError>> {
+    let mut rest = bundle;
+    std::iter::from_fn(move || {
+        let from = std::mem::take(&mut rest);
+        if from.is_empty() {
+            return None;
+        }
+        let split = from
+            .split_first_chunk::<2>()
+            .and_then(|(length, after)| after.split_at_checked(usize::from(u16::from_be_bytes(*length))));
+        Some(split.ok_or(BundleError::Cut).map(|(entry, after)| {
+            rest = after;
+            entry
+        }))
+    })
 }
 
 /// The number of hashes at a tile level in a tree of this size: each stands for a full tile below.
@@ -200,21 +226,25 @@ impl Tiles {
 
     /// Appends a leaf by its hash.
     pub fn append(&mut self, leaf: Hash) {
-        self.frontier.push(leaf);
-        let mut carried = Some(leaf);
-        for level in 0..TILE_LEVELS {
-            let Some(hash) = carried.take() else { return };
-            if self.edge.len() <= usize::from(level) {
-                self.edge.push(Vec::with_capacity(TILE_WIDTH));
+        let size = self.size().saturating_add(1);
+        let Tiles { frontier, edge, full, .. } = self;
+        frontier.push_and_show(leaf, |height, hash| {
+            // A full tile is a complete subtree, and its root a hash of the tile above.
+            if !height.is_multiple_of(TILE_HEIGHT) {
+                return;
             }
-            let Some(hashes) = self.edge.get_mut(usize::from(level)) else { return };
+            let level = height / TILE_HEIGHT;
+            if edge.len() <= usize::from(level) {
+                edge.push(Vec::with_capacity(TILE_WIDTH));
+            }
+            let Some(hashes) = edge.get_mut(usize::from(level)) else { return };
             hashes.push(hash);
             if hashes.len() == TILE_WIDTH {
-                carried = Some(subtree(hashes));
-                let n = (count_at(self.frontier.size(), level) >> TILE_HEIGHT).saturating_sub(1);
-                self.full.push(FullTile { level, n, hashes: std::mem::take(hashes) });
+                let n = (count_at(size, level) >> TILE_HEIGHT).saturating_sub(1);
+                let hashes = std::mem::replace(hashes, Vec::with_capacity(TILE_WIDTH));
+                full.push(FullTile { level, n, hashes });
             }
-        }
+        });
     }
 
     /// Writes every tile that changed since the last write, and returns when they last on the disk: only then
@@ -227,20 +257,18 @@ impl Tiles {
     /// # Errors
     /// [`TileError::Io`]. The write may then be tried again.
     pub fn write(&mut self) -> Result<(), TileError> {
-        let mut folders = BTreeSet::new();
+        let mut files = Replacing::default();
         for tile in &self.full {
-            self.put(&tile_path(tile.level, tile.n, None), &tile.hashes, &mut folders)?;
+            self.put(&tile_path(tile.level, tile.n, None), &tile.hashes, &mut files)?;
         }
         for (level, hashes) in (0..TILE_LEVELS).zip(&self.edge) {
             let count = count_at(self.size(), level);
             let (n, width) = full_and_width(count);
             if width > 0 && count != count_at(self.written, level) {
-                self.put(&tile_path(level, n, Some(width)), hashes, &mut folders)?;
+                self.put(&tile_path(level, n, Some(width)), hashes, &mut files)?;
             }
         }
-        for folder in &folders {
-            disk::sync_folder(folder).map_err(|source| at(folder, source))?;
-        }
+        files.finish().map_err(failed)?;
         for tile in &self.full {
             let partials = self.folder.join(tile_path(tile.level, tile.n, None) + ".p");
             match fs::remove_dir_all(&partials) {
@@ -254,14 +282,14 @@ impl Tiles {
     }
 
     /// Writes one tile, and notes the folders whose names changed or may be new.
-    fn put(&self, path: &str, hashes: &[Hash], folders: &mut BTreeSet<PathBuf>) -> Result<(), TileError> {
+    fn put(&self, path: &str, hashes: &[Hash], files: &mut Replacing) -> Result<(), TileError> {
         let path = self.folder.join(path);
         let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.folder));
-        folders.extend(above.map(Path::to_path_buf));
+        above.for_each(|folder| files.touch(folder));
         if let Some(folder) = path.parent() {
             disk::create_folder(folder).map_err(|source| at(folder, source))?;
         }
-        disk::replace(&path, hashes.as_flattened()).map_err(|source| at(&path, source))
+        files.add(path, hashes.as_flattened()).map_err(failed)
     }
 
     /// The number of leaves, those not written yet too.
@@ -277,6 +305,10 @@ impl Tiles {
 
 fn at(path: &Path, source: io::Error) -> TileError {
     TileError::Io { path: path.to_owned(), source }
+}
+
+fn failed((path, source): Failed) -> TileError {
+    TileError::Io { path, source }
 }
 
 /// Makes the folder of a new log, and makes its name last.

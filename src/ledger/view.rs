@@ -4,6 +4,14 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+mod indexed;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;
+mod text;
+
+pub use indexed::Indexed;
+
 /// An entry of any kind and version, as far as it is read; what a kind does not have is `None` or empty.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -20,51 +28,51 @@ pub struct View<'a> {
     /// Its number among its contractor's entries.
     pub sequence: Option<u64>,
     /// The node of a fleet that wrote it.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub node: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub contractor: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub credential: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub method: Option<Cow<'a, str>>,
     /// The path template of the route.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub route: Option<Cow<'a, str>>,
     /// Digest of the rules that decided.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub rules: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub task: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub purpose: Option<Cow<'a, str>>,
     /// What consent is asked for, where it has another name than the task.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub consent_purpose: Option<Cow<'a, str>>,
     /// The contractor that a customer speaks of.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub towards: Option<Cow<'a, str>>,
     /// What the consent registry had counted up to on the disk when the entry was written.
     pub generation: Option<u64>,
     /// When a customer said it: microseconds since 1970-01-01T00:00:00Z.
     pub said: Option<i64>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub basis: Option<Cow<'a, str>>,
     /// The legal grant that it was a use of.
     #[serde(borrow)]
     pub legal: Option<Legal<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub agreement: Option<Cow<'a, str>>,
     /// From where to where, such as `US to IE`.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub jurisdictions: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub transfer: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub upstream: Option<Cow<'a, str>>,
     pub status: Option<u16>,
     /// Why a request was refused: the code of the problem.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub code: Option<Cow<'a, str>>,
     /// Size of the reduced body.
     pub bytes: Option<u64>,
@@ -85,22 +93,22 @@ pub struct View<'a> {
     /// The key epoch of the subjects' names.
     pub epoch: Option<u32>,
     /// Keyed names of customers, 32 hexadecimal digits each.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::list")]
     pub subjects: Vec<Cow<'a, str>>,
     /// What a reviewer should look at, such as `enumeration`.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub signal: Option<Cow<'a, str>>,
     /// What it is, in numbers.
     pub details: Option<serde_json::Value>,
     /// Ids of the requests behind it.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::list")]
     pub entries: Vec<Cow<'a, str>>,
     /// Who used the ledger, and what for (own access).
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub by: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub action: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub reason: Option<Cow<'a, str>>,
 }
 
@@ -112,16 +120,16 @@ pub struct Legal<'a> {
     pub case: Cow<'a, str>,
     #[serde(borrow)]
     pub authority: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::list")]
     pub approved_by: Vec<Cow<'a, str>>,
     /// From this day on there is no use.
     #[serde(borrow)]
     pub expires: Cow<'a, str>,
     /// From this day on the customer is told.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub hold_until: Option<Cow<'a, str>>,
     /// What asks for that.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub hold_reference: Option<Cow<'a, str>>,
 }
 
@@ -160,7 +168,7 @@ pub struct Field<'a> {
     /// A JSONPath as the rule writes it.
     #[serde(borrow)]
     pub path: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "text::optional")]
     pub transform: Option<Cow<'a, str>>,
     pub disclosed: u64,
     pub withheld: u64,
@@ -185,12 +193,7 @@ impl<'a> View<'a> {
     /// What became of the request: `disclosed`, or the code of the refusal; the name of a signal; the kind for
     /// other entries.
     pub fn outcome(&self) -> &str {
-        match self.kind.as_ref() {
-            "disclosure" => "disclosed",
-            "refusal" => self.code.as_deref().unwrap_or("refused"),
-            "signal" => self.signal.as_deref().unwrap_or("signal"),
-            other => other,
-        }
+        outcome(&self.kind, self.code.as_deref(), self.signal.as_deref())
     }
 
     /// What a signal says, in words: `numbers 20, pattern sequential, step 1`.
@@ -213,18 +216,35 @@ impl<'a> View<'a> {
     /// A search for a customer finds it: what was disclosed about one, and what one said. Who looked one up is found
     /// by its kind.
     pub fn is_found_by_subject(&self) -> bool {
-        !self.subjects.is_empty() && (self.contractor.is_some() || self.kind == "consent")
+        is_found_by_subject(&self.kind, self.contractor.as_deref(), &self.subjects)
     }
 
     /// The country that the data went to.
     pub fn country(&self) -> Option<&str> {
-        self.jurisdictions.as_deref()?.rsplit_once(" to ").map(|(_, to)| to)
+        country(self.jurisdictions.as_deref()?)
     }
 
     /// The country that the data came from.
     pub fn from_country(&self) -> Option<&str> {
         self.jurisdictions.as_deref()?.split_once(" to ").map(|(from, _)| from)
     }
+}
+
+fn outcome<'e>(kind: &'e str, code: Option<&'e str>, signal: Option<&'e str>) -> &'e str {
+    match kind {
+        "disclosure" => "disclosed",
+        "refusal" => code.unwrap_or("refused"),
+        "signal" => signal.unwrap_or("signal"),
+        other => other,
+    }
+}
+
+fn is_found_by_subject(kind: &str, contractor: Option<&str>, subjects: &[Cow<str>]) -> bool {
+    !subjects.is_empty() && (contractor.is_some() || kind == "consent")
+}
+
+fn country(jurisdictions: &str) -> Option<&str> {
+    jurisdictions.rsplit_once(" to ").map(|(_, to)| to)
 }
 
 fn plain(value: &serde_json::Value) -> String {

@@ -142,7 +142,7 @@ impl Ledger {
         let archive = Archive::open(&folder, signer)?;
         let state = Arc::new(State::new(index.inode()));
         // What the first version kept comes first: the journal is empty then.
-        let keeper = Keeper::start(archive, index, path, &store, Arc::clone(&state))?;
+        let mut keeper = Keeper::start(archive, index, path, &store, Arc::clone(&state))?;
         let mut journal = store.open(Arc::clone(&state.archived))?;
         if keeper.last()?.is_some_and(|leaf| is_torn(&leaf)) {
             note_start(&mut journal)?;
@@ -150,9 +150,12 @@ impl Ledger {
         state.committed.store(journal.next(), Ordering::Release);
         let known = keeper.known()?;
         let (queue, jobs) = sync_channel(QUEUE);
-        let place = Place { folder: files::inode(&folder), index: state.index_file() };
+        // As long as they have these numbers, the folder is where it was looked for.
+        let place = Place {
+            index: (path.to_owned(), state.index_file()),
+            folder: (folder.clone(), files::inode(&folder)),
+        };
         let writer = Writer {
-            path: path.to_owned(),
             place,
             store,
             size: journal.next(),
@@ -251,15 +254,13 @@ impl Drop for Ledger {
     }
 }
 
-/// The ledger's folder and index, as the file system knows them.
-#[derive(Clone, Copy)]
+/// The ledger's folder and index, and their numbers in the file system.
 struct Place {
-    folder: u64,
-    index: u64,
+    folder: (PathBuf, u64),
+    index: (PathBuf, u64),
 }
 
 struct Writer {
-    path: PathBuf,
     place: Place,
     store: Store,
     /// `None` while it is sick.
@@ -421,7 +422,7 @@ impl Writer {
             }));
         }
         let committed = journal.commit()?;
-        self.place.check(&self.path)?;
+        self.place.check()?;
         match committed {
             Committed::Whole => {
                 self.known.keep();
@@ -461,7 +462,7 @@ impl Writer {
     }
 
     fn try_reopen(&mut self) -> Result<(), StoreError> {
-        self.place.check(&self.path)?;
+        self.place.check()?;
         let mut journal = self.store.open(Arc::clone(&self.state.archived))?;
         let found = journal.next();
         if found < self.size {
@@ -493,11 +494,10 @@ impl Drop for Writer {
 }
 
 impl Place {
-    fn check(&self, path: &Path) -> Result<(), StoreError> {
-        let folder = log::folder(path);
-        for (path, inode) in [(path, self.index), (&folder, self.folder)] {
-            if files::inode(path) != inode {
-                return Err(StoreError::Replaced(path.to_owned()));
+    fn check(&self) -> Result<(), StoreError> {
+        for (path, inode) in [&self.index, &self.folder] {
+            if files::inode(path) != *inode {
+                return Err(StoreError::Replaced(path.clone()));
             }
         }
         Ok(())

@@ -161,7 +161,9 @@ impl Gathering {
             let (archive, progress) = (&mut self.archive, &mut self.progress);
             let read = self.tail.read(upto, |kept| {
                 match kept.leaf {
-                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => archive.append(leaf.to_vec()),
+                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => {
+                        archive.append_hashed(leaf, kept.hash)
+                    }
                     Some(_) => damaged = damaged.or(Some(kept.position)),
                     None => archive.append_pruned(kept.hash),
                 }
@@ -211,8 +213,13 @@ impl Gathering {
         let size = self.archive.head().size;
         while self.index.indexed() < size {
             let from = self.index.indexed();
-            let entries = self.archive.entries(from, size.min(from + INDEXED))?;
-            self.index.add(entries.iter().map(Option::as_deref))?;
+            let end = size.min(from + INDEXED);
+            let entries = self.archive.entries(from, end)?;
+            match self.index.add(entries.iter().map(Option::as_deref))? {
+                true => self.archive.release(end),
+                // A deletion came in between: they are read from the disk.
+                false => self.archive.forget(),
+            }
         }
         Ok(())
     }
@@ -272,7 +279,7 @@ mod tests {
         archive.seal().unwrap();
         assert_eq!(
             archive.entries(299, 301).unwrap(),
-            [Some(b"{\"index\":299}".to_vec()), Some(b"{}".to_vec())]
+            [Some(b"{\"index\":299}".to_vec().into()), Some(b"{}".to_vec().into())]
         );
         // In a gateway's own ledger, nothing is missing there.
         assert!(matches!(Archive::open(folder.path(), signer()), Err(StoreError::Broken { .. })));

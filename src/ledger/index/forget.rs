@@ -12,7 +12,7 @@ use super::super::entry;
 use super::super::error::StoreError;
 use super::super::known::MICROS_PER_DAY;
 use super::super::postings::{BLOCK, Set};
-use super::super::view::View;
+use super::super::view::Indexed;
 use super::{id_bytes, prepare};
 
 /// Entries by block.
@@ -29,19 +29,14 @@ pub struct Keys {
 
 impl Keys {
     pub fn note(&mut self, position: u64, leaf: &[u8]) {
-        let Ok(entry) = View::parse(leaf) else {
+        let Ok(entry) = Indexed::parse(leaf) else {
             self.unknown.insert(position);
             return;
         };
         self.ids.push((id_bytes(&entry.id), position));
         let names = entry.subjects.iter().filter_map(|name| SubjectPseudonym::parse(name));
-        self.subjects.extend(names.map(|name| (name, head(position, &entry))));
+        self.subjects.extend(names.map(|name| (name, entry.head(position))));
     }
-}
-
-/// The number of the entry that says what was disclosed, of one that lists customers of the same response.
-pub(super) fn head(position: u64, entry: &View) -> u64 {
-    position.saturating_sub(entry.part.map_or(0, |part| part.saturating_sub(1)))
 }
 
 /// Takes entries whose content is gone out of the index, beside the gateway, which never waits long for it.

@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::super::error::StoreError;
-use super::{FRAME, HEADER, MAGIC, MAX_ENTRY, header, is_frame, padded, segment_files, u64_at};
+use super::super::merkle::Hash;
+use super::{FRAME, HEADER, MAGIC, MAX_ENTRY, framed, header, padded, segment_files, u64_at};
 
 /// Reads entries from the journal one after the other, also while it is written.
 pub struct Tail {
@@ -24,10 +25,23 @@ struct Place {
     /// What was read of the file, from `from` on.
     text: Vec<u8>,
     from: u64,
+    /// Bytes that are read at once, at least.
+    ahead: usize,
 }
 
-/// Bytes of a segment that are read at once.
+/// Where an entry is in what was read.
+struct Frame {
+    start: usize,
+    end: usize,
+    /// Of the leaf.
+    hash: Hash,
+    /// Bytes of it all.
+    length: u64,
+}
+
+/// Bytes that are read at once of the segment that the next entries are in, and of one that is looked at only.
 const READ: usize = 1 << 18;
+const LOOK: usize = 1 << 12;
 
 impl Tail {
     /// Begins at an entry.
@@ -35,21 +49,21 @@ impl Tail {
         Tail { folder: folder.to_owned(), next, at: None }
     }
 
-    /// Shows the entries up to number `upto` (exclusive), as far as they are there.
+    /// Shows the entries up to number `upto` (exclusive) and their leaf hashes, as far as they are there.
     ///
     /// # Errors
     /// Where a file cannot be read.
-    pub fn read(&mut self, upto: u64, mut show: impl FnMut(u64, &[u8])) -> Result<(), StoreError> {
+    pub fn read(&mut self, upto: u64, mut show: impl FnMut(u64, &[u8], Hash)) -> Result<(), StoreError> {
         if let Some(place) = &mut self.at {
             // More may have been written since.
             place.text.clear();
         }
         while self.next < upto {
             if let Some(place) = &mut self.at
-                && let Some((start, end, frame)) = place.frame(self.next)?
+                && let Some(frame) = place.frame(self.next)?
             {
-                show(self.next, &place.text[start..end]);
-                place.offset += frame;
+                show(self.next, &place.text[frame.start..frame.end], frame.hash);
+                place.offset += frame.length;
                 self.next += 1;
                 continue;
             }
@@ -78,11 +92,12 @@ impl Tail {
         if self.at.as_ref().is_some_and(|at| at.path == place.path && at.first == place.first) {
             return Ok(false);
         }
+        place.ahead = READ;
         // Entries before the wanted one are stepped over.
         let mut number = place.first;
         while number < self.next {
-            let Some((_, _, frame)) = place.frame(number)? else { return Ok(false) };
-            place.offset += frame;
+            let Some(frame) = place.frame(number)? else { return Ok(false) };
+            place.offset += frame.length;
             number += 1;
         }
         self.at = Some(place);
@@ -133,18 +148,18 @@ impl Place {
             return Ok(None);
         }
         let (offset, text) = (HEADER as u64, Vec::new());
-        Ok(Some(Place { path: path.to_owned(), file, first: number, offset, text, from: 0 }))
+        Ok(Some(Place { path: path.to_owned(), file, first: number, offset, text, from: 0, ahead: LOOK }))
     }
 
     /// A file as if it held anything.
     fn without_header(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let (offset, text) = (HEADER as u64, Vec::new());
-        Ok(Place { path: path.to_owned(), file, first: 0, offset, text, from: 0 })
+        Ok(Place { path: path.to_owned(), file, first: 0, offset, text, from: 0, ahead: LOOK })
     }
 
-    /// Where entry `number` begins and ends in `text`, and the length of its frame.
-    fn frame(&mut self, number: u64) -> Result<Option<(usize, usize, u64)>, StoreError> {
+    /// Where entry `number` is in `text`.
+    fn frame(&mut self, number: u64) -> Result<Option<Frame>, StoreError> {
         if !self.see(FRAME)? {
             return Ok(None);
         }
@@ -154,11 +169,9 @@ impl Place {
             return Ok(None);
         }
         let at = (self.offset - self.from) as usize;
-        let frame = &self.text[at..at + FRAME + length];
-        if !is_frame(frame, number, self.first) {
-            return Ok(None);
-        }
-        Ok(Some((at + FRAME, at + FRAME + length, padded(FRAME + length) as u64)))
+        let (start, end) = (at + FRAME, at + FRAME + length);
+        let hash = framed(&self.text[at..end], number, self.first);
+        Ok(hash.map(|hash| Frame { start, end, hash, length: padded(FRAME + length) as u64 }))
     }
 
     /// Makes sure that so many bytes from the offset on are in `text`; false where the file ends before.
@@ -168,7 +181,7 @@ impl Place {
             return Ok(true);
         }
         let io = |source| StoreError::File { path: self.path.clone(), source };
-        self.text.resize(READ.max(length), 0);
+        self.text.resize(self.ahead.max(length), 0);
         self.from = self.offset;
         let mut filled = 0;
         while filled < self.text.len() {
@@ -194,7 +207,7 @@ impl Place {
                 (u64_at(&text, at) as usize, u64_at(&text, at + 8), u64_at(&text, at + 16));
             let plausible = (1..=MAX_ENTRY).contains(&length) && batch > next && number >= batch;
             let frame = text.get(at..at + FRAME + length);
-            plausible && frame.is_some_and(|frame| is_frame(frame, number, self.first))
+            plausible && frame.is_some_and(|frame| framed(frame, number, self.first).is_some())
         }))
     }
 }

@@ -23,7 +23,7 @@ impl Desk {
     fn entries(&self) -> Vec<String> {
         let mut entries = Vec::new();
         let mut tail = Tail::new(&self.path(), self.archived.load(Ordering::Relaxed));
-        tail.read(u64::MAX, |_, leaf| entries.push(String::from_utf8(leaf.to_vec()).unwrap())).unwrap();
+        tail.read(u64::MAX, |_, leaf, _| entries.push(String::from_utf8(leaf.to_vec()).unwrap())).unwrap();
         entries
     }
 
@@ -170,7 +170,8 @@ fn a_reader_that_follows_the_writer_misses_nothing() {
     for round in 0..300 {
         batch(&mut journal, 1 + round % 7);
         let upto = journal.next();
-        tail.read(upto, |number, leaf| {
+        tail.read(upto, |number, leaf, hash| {
+            assert_eq!(hash, merkle::leaf_hash(leaf));
             assert_eq!(leaf, entry(number).as_bytes());
             read += 1;
         })
@@ -243,4 +244,23 @@ fn a_segment_that_was_deleted_or_replaced_takes_nothing_more() {
     assert!(matches!(journal.commit(), Err(StoreError::Replaced(_))));
     std::fs::write(&path, "another").unwrap();
     assert!(matches!(journal.commit(), Err(StoreError::Replaced(_))));
+}
+
+#[test]
+fn a_frame_is_what_readers_of_every_version_know() {
+    let desk = Desk::new();
+    let mut journal = desk.open().unwrap();
+    batch(&mut journal, 2);
+    journal.stage(b"first of its batch");
+    journal.stage_written(|batch| batch.extend_from_slice(b"written"));
+    let mut expected = Vec::new();
+    for (number, leaf) in [(2u64, &b"first of its batch"[..]), (3, b"written")] {
+        for number in [leaf.len() as u64, number, 2] {
+            expected.extend_from_slice(&number.to_le_bytes());
+        }
+        expected.extend_from_slice(&merkle::leaf_hash(leaf)[..8]);
+        expected.extend_from_slice(leaf);
+        expected.resize(expected.len().next_multiple_of(8), 0);
+    }
+    assert_eq!(journal.batch, expected);
 }

@@ -138,3 +138,33 @@ proptest! {
         prop_assert!(verify_consistency(old, &leaves.root(old), new, &leaves.root(new), &proof));
     }
 }
+
+#[test]
+fn leaves_of_any_length_have_the_hash_of_their_bytes_behind_a_zero() {
+    use sha2::{Digest, Sha256};
+    for length in [0, 1, 63, SHORT - 1, SHORT, SHORT + 1, 65_535] {
+        let leaf: Vec<u8> = (0..length).map(|at| at as u8).collect();
+        let expected: Hash = Sha256::new().chain_update([0]).chain_update(&leaf).finalize().into();
+        assert_eq!(leaf_hash(&leaf), expected, "{length}");
+        assert_eq!(marked_leaf_hash(&[&[0], &leaf[..]].concat()), expected, "{length}");
+    }
+    let (left, right) = (leaf_hash(b"left"), leaf_hash(b"right"));
+    let expected: Hash =
+        Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into();
+    assert_eq!(node_hash(&left, &right), expected);
+}
+
+#[test]
+fn the_subtrees_that_are_complete_with_a_leaf_are_shown() {
+    let leaves = Leaves::numbers(40);
+    let mut frontier = Frontier::new();
+    for (at, leaf) in leaves.0.iter().enumerate() {
+        let mut levels = 0;
+        frontier.push_and_show(*leaf, |level, root| {
+            assert_eq!(level, levels);
+            assert_eq!(Ok(root), leaves.node(level, at as u64 >> level));
+            levels += 1;
+        });
+        assert_eq!(u32::from(levels), (at + 1).trailing_zeros() + 1);
+    }
+}

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::super::merkle::{self, Leaves};
 use super::*;
 use tempfile::{TempDir, tempdir};
@@ -214,6 +216,20 @@ fn writes_that_were_lost_do_not_disturb_what_comes_after() {
         let proof = merkle::consistency(&reader, 200, size).unwrap();
         assert!(merkle::verify_consistency(200, &kept.root(200), size, &kept.root(size), &proof));
     }
+}
+
+#[test]
+fn a_log_that_was_opened_again_goes_on_over_full_tiles_of_every_level() {
+    let dir = tempdir().unwrap();
+    let leaves = Leaves::numbers(65_900);
+    grown(&dir, &leaves, &[65_300]);
+    let mut tiles = Tiles::open(folder(&dir), 65_300).unwrap();
+    grow(&mut tiles, &leaves, 65_900);
+    assert_eq!(Tiles::open(folder(&dir), 65_900).unwrap().root(), leaves.root(65_900));
+    let read = |level, n| TileReader::new(folder(&dir), 65_900).read(level, n).unwrap();
+    // Each hash of a tile above is the root of a tile below.
+    assert_eq!(read(1, 0), (0..256).map(|n| subtree(&read(0, n))).collect::<Vec<_>>());
+    assert_eq!(read(2, 0), [subtree(&read(1, 0))]);
 }
 
 #[test]

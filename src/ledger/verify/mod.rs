@@ -218,7 +218,7 @@ fn read_journal(
     }
     let mut reader = Reader::new(names);
     let mut tail = Tail::new(&journal, head.size);
-    let mut result = tail.read(u64::MAX, |_, leaf| story.take(reader.item(leaf), findings));
+    let mut result = tail.read(u64::MAX, |_, leaf, _| story.take(reader.item(leaf), findings));
     // Where a gateway has signed another head in the meantime, it may use the journal's files again.
     if std::fs::read_to_string(head_path(folder)).ok().as_deref() == note {
         result = result.and_then(|()| tail.check_end());
