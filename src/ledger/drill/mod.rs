@@ -185,7 +185,7 @@ impl<'s> Bench<'s> {
 
     fn append(&self, folder: &Path, leaves: &[Vec<u8>]) -> Result<(), DrillError> {
         let mut archive = Archive::open(folder, self.signer()?)?;
-        leaves.iter().for_each(|leaf| archive.append(leaf.clone()));
+        leaves.iter().for_each(|leaf| archive.append(leaf));
         archive.seal()?;
         Ok(())
     }

@@ -275,7 +275,7 @@ mod tests {
         drop(archive);
         let mut archive = Archive::open_gathered(folder.path(), signer()).unwrap();
         assert_eq!((archive.size(), archive.head().root), (300, root));
-        archive.append(b"{}".to_vec());
+        archive.append(b"{}");
         archive.seal().unwrap();
         assert_eq!(
             archive.entries(299, 301).unwrap(),

@@ -378,7 +378,7 @@ fn an_older_head_must_be_a_beginning() {
     assert_eq!(found(&check(&shorter).findings), [(Severity::Error, Check::Since, None)]);
     let other = dir.path().join("other.tlog");
     let mut archive = Archive::open(&other, signer()).unwrap();
-    (0..400).for_each(|_| archive.append(b"{}".to_vec()));
+    (0..400).for_each(|_| archive.append(b"{}"));
     archive.seal().unwrap();
     assert!(found(&since(&other).findings).contains(&(Severity::Error, Check::Since, None)));
 }

@@ -7,18 +7,15 @@ const LEAF: &str = r#"{"v":1,"kind":"disclosure","id":"01","time":7,"salt":"00",
     "fields":[{"path":"$.name","transform":"mask","disclosed":2,"withheld":1},{"path":"$.a","disclosed":0}],
     "part":3,"subjects":["00112233445566778899aabbccddeeff"],"sequence":4,"signal":"s","code":"c"}"#;
 
-fn is_borrowed(text: &Cow<str>) -> bool {
-    matches!(text, Cow::Borrowed(_))
-}
-
 #[test]
 fn the_text_of_an_entry_is_not_copied() {
+    let is_borrowed = |text: &Cow<str>| matches!(text, Cow::Borrowed(_));
     let view = View::parse(LEAF.as_bytes()).unwrap();
     let legal = view.legal.as_ref().unwrap();
     let optional =
         [&view.contractor, &view.route, &view.basis, &view.jurisdictions, &view.fields[0].transform];
-    assert!(optional.into_iter().all(|text| text.as_ref().is_some_and(is_borrowed)));
-    assert!(view.subjects.iter().chain(&legal.approved_by).all(is_borrowed));
+    assert!(optional.into_iter().all(|text| text.as_ref().is_some_and(&is_borrowed)));
+    assert!(view.subjects.iter().chain(&legal.approved_by).all(&is_borrowed));
     let indexed = Indexed::parse(LEAF.as_bytes()).unwrap();
     assert!(indexed.subjects.iter().chain(&indexed.contractor).chain(&indexed.task).all(is_borrowed));
     assert_eq!(view.transfer, None);
