@@ -6,7 +6,8 @@
 //! undoes newer, however often it is told. Where it cannot be known what was said, nobody consents.
 //!
 //! **How.** `statement` says what undoes what. `registry` holds the statements in memory, by a keyed name of the
-//! customer, 32 bytes each; requests read it without a lock. `store` keeps them on the disk and takes new ones.
+//! customer, 32 bytes each; requests read it without a lock. `store` keeps them on the disk and takes new ones;
+//! `shared` takes them from the database of a fleet.
 //! `question` asks the ledger whether something left after a withdrawal.
 //!
 //! **Trusts** who gives orders: that the customer said it. **Must not** keep a customer's id, in memory or on the
@@ -16,6 +17,7 @@
 
 mod question;
 mod registry;
+mod shared;
 mod statement;
 mod store;
 #[cfg(test)]
@@ -23,7 +25,6 @@ mod tests;
 
 pub use question::{AfterWithdrawal, after_withdrawal};
 pub use registry::{Consents, NotKnown};
+pub use shared::{News, shared_consents};
 pub use statement::{Ground, Scope};
-pub use store::{
-    ConsentError, ConsentOrder, Known, News, Prepared, Saying, Statements, consents, shared_consents,
-};
+pub use store::{ConsentError, ConsentOrder, Known, Prepared, Saying, Statements, consents};
