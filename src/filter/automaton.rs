@@ -73,7 +73,7 @@ pub enum Listed {
     Perhaps,
 }
 
-/// Which of a state's names a text can begin with, by its [`mark`].
+/// Which of a state's names a text without escapes can begin with, by its [`mark`].
 #[derive(Debug)]
 pub(super) struct Beginnings([u8; 64]);
 
@@ -83,7 +83,12 @@ impl Beginnings {
 
     pub fn new(names: &[(Name, Branch)]) -> Self {
         let mut beginnings = [Self::NONE; 64];
-        for (at, (name, _)) in names.iter().enumerate() {
+        // One with a character that JSON text has only in an escape would be taken for other text.
+        let unescaped = |(name, _): &&(Name, Branch)| {
+            name.as_bytes().iter().all(|byte| *byte >= b' ' && !matches!(byte, b'"' | b'\\'))
+        };
+        let named = names.iter().enumerate();
+        for (at, (name, _)) in named.filter(|(_, name)| unescaped(name)) {
             for mark in marks(name.as_bytes()) {
                 let known = &mut beginnings[mark];
                 let one = u8::try_from(at).unwrap_or(Self::SEVERAL).min(Self::SEVERAL);

@@ -102,7 +102,7 @@ impl Index {
             Read { grammar: &mut self.grammar, sets: &mut self.sets, marks: &mut self.marks, blocks: whole };
         simd::at(self.level, work)?;
         if last {
-            self.end(&text[end..], text.len())?;
+            self.read_last(&text[end..], text.len())?;
         }
         let fresh = if known > 1 { known } else { 0 };
         self.backslashes &= fresh > 0;
@@ -112,7 +112,7 @@ impl Index {
 
     /// The last bytes of the text, filled up with white space. The end counts as a token, so that there
     /// is one after each value.
-    fn end(&mut self, rest: &[u8], length: usize) -> Result<(), Fault> {
+    fn read_last(&mut self, rest: &[u8], length: usize) -> Result<(), Fault> {
         let mut block = [b' '; BLOCK];
         block[..rest.len()].copy_from_slice(rest);
         simd::at(
@@ -165,6 +165,11 @@ impl Index {
     /// How many bytes in front of the cursor's block nobody needs the marks of; whole blocks.
     pub fn before(&self, cursor: &Cursor) -> usize {
         self.from + cursor.next.saturating_sub(1) * BLOCK
+    }
+
+    /// Up to here the text is among the marks.
+    pub fn end(&self) -> usize {
+        self.from + self.marks.len() * BLOCK
     }
 
     /// The next token, without taking it.

@@ -1,7 +1,7 @@
 //! The filter: JSON text and a compiled list of allowed paths in, reduced JSON text out.
 //!
 //! **Guarantees.** The output is built from the byte ranges of allowed values; what no path selects
-//! is never copied. Numbers, strings and order are byte for byte those of the input. Text that a
+//! is never part of it. Numbers, strings and order are byte for byte those of the input. Text that a
 //! strict RFC 8259 parser refuses is refused, also in parts that are thrown away. A name that occurs
 //! twice on the way to an allowed value, or to one that the record's condition or subject names, refuses
 //! the body; where a filter selector or a `$` query meets one it decides nothing, and the value stays. The

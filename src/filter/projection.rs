@@ -19,6 +19,8 @@ pub(super) enum Step {
     Value(StateId),
     /// A member, its name first.
     Member,
+    /// The value of a member that nobody looks at; its name was taken.
+    Passed,
     Element,
     /// A member or element, or the end of the container.
     Next,

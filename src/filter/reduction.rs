@@ -421,6 +421,42 @@ mod tests {
         }
     }
 
+    /// Also where a member that is not looked at is longer than what is read at once.
+    #[test]
+    fn long_members_in_pieces_give_what_they_give_as_a_whole() {
+        let filter = filter(Some("$.data[*]"), &["@.id", "@.text"]);
+        let (long, digits) = ("x\\\"é{[".repeat(6000), "7".repeat(30_000));
+        let members = [
+            format!("\"dead\":\"{long}\""),
+            format!("\"d\\u0065ad2\" : {digits} "),
+            format!("\"dead3\":  {}{{\"in\":[\"{long}\"]}}", " ".repeat(20_000)),
+            format!("\"text\":\"{long}\""),
+            format!("\"{}\":true", "n".repeat(20_000)),
+        ];
+        let records = (0..members.len()).map(|at| {
+            let (first, second) = (&members[at], &members[(at + 3) % members.len()]);
+            format!("{{{first},\"ok\":1,{second},\"id\":{at}}}")
+        });
+        let body = format!("{{\"data\":[{}]}}", records.collect::<Vec<_>>().join(","));
+        let mut whole = Reduction::default();
+        assert_eq!(whole.reduce(&filter, body.as_bytes()), Ok(Verdict::Reduced));
+        assert_eq!(whole.tally().records_released, 5);
+        for piece in [61, 64, 1000, 8192, 40_000] {
+            let mut reduction = Reduction::new(&filter, Format::Json);
+            let (mut out, mut withheld) = (Vec::<u8>::new(), 0);
+            for bytes in body.as_bytes().chunks(piece) {
+                reduction.feed(&filter, bytes).unwrap();
+                reduction.cut();
+                out.extend(reduction.body());
+                withheld += reduction.tally().members_withheld;
+            }
+            assert_eq!(reduction.finish(&filter), Ok(Verdict::Reduced));
+            out.extend(reduction.body());
+            assert!(out == whole.body(), "{piece}");
+            assert_eq!(withheld + reduction.tally().members_withheld, whole.tally().members_withheld);
+        }
+    }
+
     /// Lets one customer through.
     #[derive(Debug)]
     struct Only(&'static str);
@@ -482,11 +518,19 @@ mod tests {
         for _ in 0..3000 {
             feed(&b"[{\"x\":[1,2,{}]},[]],".repeat(50));
         }
-        feed(b"0],\"data\":[");
+        feed(b"0],\"long\":\"");
+        for _ in 0..3000 {
+            feed(&b"no end, ".repeat(100));
+        }
+        feed(b"\",\"data\":[");
         for _ in 0..3000 {
             feed(&b"{\"ok\":1,\"id\":7,\"rest\":[[],{}]},".repeat(30));
         }
-        feed(b"0]}");
+        feed(b"{\"l\\u006fng\":");
+        for _ in 0..3000 {
+            feed(&b"1234567890".repeat(100));
+        }
+        feed(b",\"ok\":1,\"id\":7},0]}");
         assert!(most < 3 * FORGET, "{most}");
         assert_eq!(reduction.finish(&filter), Ok(Verdict::Reduced));
     }

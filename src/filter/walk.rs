@@ -50,6 +50,7 @@ impl<'r, 't> Walk<'_, 'r, 't> {
             let went_on = match self.projection.step {
                 Step::Value(state) => self.value(state)?,
                 Step::Member => self.members()?,
+                Step::Passed => self.passed()?,
                 Step::Element => self.elements()?,
                 Step::Next => self.next()?,
                 Step::Skip(skipping, skipped) => self.skip(None, skipping, skipped)?,
@@ -80,7 +81,8 @@ impl<'r, 't> Walk<'_, 'r, 't> {
         &mut self.projection.frames[top]
     }
 
-    /// An element or the body, at a place of the rule; false where the marks end before it does.
+    /// An element, the body, or the container of a member, at a place of the rule; false where the marks end
+    /// before it does.
     fn value(&mut self, id: StateId) -> Result<bool, Fault> {
         let state = self.filter.automaton.state(id);
         let Some(start) = self.peek() else { return Ok(false) };

@@ -197,8 +197,10 @@ impl Archive {
             let path = self.folder.join(tiles::entries_path(number, width));
             if let Some(folder) = path.parent() {
                 files::make_folder(folder)?;
-                files.touch(folder);
             }
+            // Also those above: a folder that was made before a crash may not last yet.
+            let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.folder));
+            above.for_each(|folder| files.touch(folder));
             files.add(path.clone(), &bundle.bytes).map_err(failed)?;
             written.push((number, path));
         }

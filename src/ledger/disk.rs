@@ -35,10 +35,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
 }
 
 /// Files that are open at once at most, until they are in their places.
-const OPEN: usize = 64;
+const OPEN: usize = 16;
 
-/// The same of many files: the file system has all of their bytes before it is asked for the first one, and each folder
-/// is synced once. They come into their places one after the other; all of them last when [`finish`](Self::finish)
+/// The same of many files: the file system has the bytes of several before it is asked for the first one, and each
+/// folder is synced once. They come into their places one after the other; all of them last when [`finish`](Self::finish)
 /// returns, and not before.
 #[derive(Debug, Default)]
 pub(super) struct Replacing {

@@ -112,7 +112,11 @@ fn held(search: &Search, holds: &[Query]) -> Result<Gone, StoreError> {
     let untold = Query { basis: Some(LEGAL_BASIS.to_owned()), ..Query::default() };
     for (hold, all) in holds.iter().map(|hold| (hold, true)).chain([(&untold, false)]) {
         search.each(hold, Order::OldestFirst, |position, leaf| {
-            let entry = View::parse(leaf).unwrap_or_default();
+            // Of one that cannot be read nobody knows what it asks for.
+            let Ok(entry) = View::parse(leaf) else {
+                insert(&mut held, position);
+                return Ok(ControlFlow::Continue(()));
+            };
             if !all && !entry.legal.as_ref().is_some_and(|legal| legal.is_held(now)) {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -204,6 +208,7 @@ fn delete(gone: &Gone, path: &Path, folder: &Path) -> Result<Pruned, StoreError>
     let before = disk_use(path);
     let mut pruned = Pruned { entries: 0, bundles: 0, bytes_given_back: 0 };
     let mut index = Forgetting::open(path)?;
+    index.begin()?;
     for (block, set) in gone {
         let mut keys = Keys::default();
         for (number, offsets) in bundles(*block, set) {

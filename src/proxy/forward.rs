@@ -235,6 +235,11 @@ impl UpstreamBody {
         self.max_body
     }
 
+    /// So long nobody waited for the upstream.
+    pub(super) fn wait_longer(&mut self, time: Duration) {
+        self.deadline += time;
+    }
+
     /// From now on, each wait has the whole time.
     pub(super) fn wait_anew(&mut self) {
         self.deadline = Instant::now() + self.timeout;

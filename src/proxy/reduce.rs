@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -30,8 +31,8 @@ const PART: usize = 128 << 10;
 /// of them may have to wait for one such piece of every large body.
 const TURN: usize = 64 << 10;
 
-/// Behind its first piece, a body needs one of these for each further one, so that large bodies wait for each other
-/// and not in front of everybody else: a request finds as many of their pieces before it as there are cores.
+/// Behind its first piece, a body needs one of these to go on, so that large bodies wait for each other and not in
+/// front of everybody else: of those whose bytes are there, as many are in work as there are cores.
 static TURNS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
@@ -183,8 +184,11 @@ impl Rest {
                 until = taken + TURN;
                 drop(turn.take());
                 tokio::task::yield_now().await;
+                let asked = Instant::now();
                 turn = TURNS.acquire().await.ok();
+                self.body.wait_longer(asked.elapsed());
             }
+            let had_turn = turn.is_some();
             if self.parts > 0 {
                 self.body.wait_anew();
             }
@@ -204,6 +208,10 @@ impl Rest {
                 Ok(())
             };
             let more = in_turn(&mut turn, self.body.next(&mut sink)).await?;
+            if had_turn && turn.is_none() {
+                // What came then was one piece without a turn.
+                until = taken;
+            }
             reduction.holds_beside(self.body.held())?;
             if !more {
                 return self.last(route, reduction, taken, decided);
@@ -352,5 +360,21 @@ impl Deref for Leased {
 
     fn deref(&self) -> &Reduction {
         self.reduction.as_deref().expect(THERE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_in_a_turn_gives_it_back() {
+        let turns = Semaphore::new(1);
+        let mut turn = turns.try_acquire().ok();
+        in_turn(&mut turn, async { assert_eq!(turns.available_permits(), 0) }).await;
+        assert!(turn.is_some());
+        in_turn(&mut turn, tokio::task::yield_now()).await;
+        assert!(turn.is_none());
+        assert_eq!(turns.available_permits(), 1);
     }
 }

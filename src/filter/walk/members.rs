@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::automaton::{Branch, DEAD, Listed, State};
-use super::super::index::Skipping;
+use super::super::index::{Cursor, Skipping};
 use super::super::projection::{Skipped, Step};
 use super::super::sensitive::{self, Kinds};
 use super::super::{Fault, text};
@@ -43,8 +43,9 @@ impl<'r> Walk<'_, 'r, '_> {
         let mut cursor = self.projection.cursor;
         loop {
             let begin = cursor;
-            let (Some(quote), Some(next)) = (index.take(&mut cursor), index.peek(&mut cursor)) else {
-                return self.pause(begin, Step::Member);
+            let Some(quote) = index.take(&mut cursor) else { return self.pause(begin, Step::Member) };
+            let Some(next) = index.peek(&mut cursor) else {
+                return self.unended(state, emits, quote, (begin, cursor));
             };
             let escaped = index.has_backslashes() && index.has_backslash(quote, next);
             let listed = if escaped { Listed::Perhaps } else { state.listed(&text[quote + 1..]) };
@@ -102,11 +103,41 @@ impl<'r> Walk<'_, 'r, '_> {
             let member = Member { quote, end, token, known: Some(known) };
             return self.named(state, emits, branch, Some(name.as_bytes()), member);
         }
-        let (end, escaped) = end_of_name(self.text, quote + 1);
-        let raw = &self.text[quote + 1..end];
-        let name = if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) };
-        let (branch, known) = state.member(name.as_deref().unwrap_or(raw));
+        // The marks have the name's end, as they have what follows it.
+        let (end, name) = name_at(self.text, quote + 1).ok_or(Fault::Syntax { offset: quote })?;
+        let (branch, known) = state.member(name.as_deref().unwrap_or(&self.text[quote + 1..end]));
         self.named(state, emits, branch, name.as_deref(), Member { quote, end, token, known })
+    }
+
+    /// A member that the marks end in. Where nobody looks at its value, that need not be held until it ends.
+    #[cold]
+    fn unended(
+        &mut self,
+        state: &'r State,
+        emits: bool,
+        quote: usize,
+        (begin, behind): (Cursor, Cursor),
+    ) -> Result<bool, Fault> {
+        let known = &self.text[..self.index.end().min(self.text.len())];
+        let Some((end, name)) = name_at(known, quote + 1) else { return self.pause(begin, Step::Member) };
+        let (branch, _) = state.member(name.as_deref().unwrap_or(&known[quote + 1..end]));
+        if branch.only() != Some(DEAD) {
+            return self.pause(begin, Step::Member);
+        }
+        self.projection.tally.members_withheld += u64::from(emits);
+        self.pause(behind, Step::Passed)
+    }
+
+    /// Goes past the value of such a member: an opening bracket behind a name is its value, anything else is
+    /// what follows it.
+    pub(super) fn passed(&mut self) -> Result<bool, Fault> {
+        let Some(next) = self.peek() else { return Ok(false) };
+        self.projection.step = Step::Next;
+        if !opens(self.text[next]) {
+            return Ok(true);
+        }
+        self.take();
+        self.dead(next)
     }
 
     /// The same, when its name is known; `None` is a name that has no meaning.
@@ -166,17 +197,20 @@ impl<'r> Walk<'_, 'r, '_> {
     }
 }
 
-/// The closing quote of the name whose text begins at `start`, and whether an escape is in it.
+/// The closing quote of the name whose text begins at `start`, and the name; `None` where the text ends before, and
+/// for a name that has no meaning.
 #[inline(always)]
-fn end_of_name(text: &[u8], start: usize) -> (usize, bool) {
-    let (mut at, mut escaped) = (start, false);
+fn name_at(text: &[u8], start: usize) -> Option<(usize, Option<Cow<'_, [u8]>>)> {
+    let (mut end, mut escaped) = (start, false);
     loop {
-        match text[at] {
-            b'"' => return (at, escaped),
-            b'\\' => (at, escaped) = (at + 2, true),
-            _ => at += 1,
+        match text.get(end)? {
+            b'"' => break,
+            b'\\' => (end, escaped) = (end + 2, true),
+            _ => end += 1,
         }
     }
+    let raw = &text[start..end];
+    Some((end, if escaped { text::unescape(raw).map(bytes) } else { Some(Cow::Borrowed(raw)) }))
 }
 
 /// Where the value begins of the member whose name ends at `quote`.
@@ -258,6 +292,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Whose text is that of several members.
+    #[test]
+    fn a_name_with_a_quote_is_not_taken_for_text_that_looks_like_it() {
+        for (name, body) in [
+            ("a\":1,\"b", r#"{"a":1,"b":2}"#),
+            ("a\":1,\"b", r#"{"a":1,"b":{"c":2}}"#),
+            ("a\":\"b", r#"{"a":"b" ,"c":3}"#),
+            ("a\\", r#"{"a\\b":1}"#),
+        ] {
+            assert_eq!(reduce(&[name, "w"], body), Ok("{}".to_owned()), "{name} in {body}");
+        }
+        let escaped = r#"{"a\":1,\"b":2}"#;
+        assert_eq!(reduce(&["a\":1,\"b"], escaped), Ok(escaped.to_owned()));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use super::merkle;
 use super::note::{Signer, Verifier};
 use super::postgres::{Database, Heads, PostgresTail, Sealed};
 use super::prune;
+use super::view::View;
 
 use progress::Progress;
 pub use progress::{Gathered, GatheredNode, gathered};
@@ -161,7 +162,8 @@ impl Gathering {
             let (archive, progress) = (&mut self.archive, &mut self.progress);
             let read = self.tail.read(upto, |kept| {
                 match kept.leaf {
-                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash => {
+                    // What nobody can read is no entry, whoever signed it.
+                    Some(leaf) if merkle::leaf_hash(leaf) == kept.hash && View::parse(leaf).is_ok() => {
                         archive.append_hashed(leaf, kept.hash)
                     }
                     Some(_) => damaged = damaged.or(Some(kept.position)),

@@ -45,6 +45,8 @@ pub struct Forgetting {
     path: PathBuf,
 }
 
+const COUNT: &str = "UPDATE state SET value = value + 1 WHERE name = 'forgotten'";
+
 /// Between two transactions, for the gateway.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -58,6 +60,15 @@ impl Forgetting {
             .and_then(|()| connection.busy_timeout(Duration::from_secs(30)))
             .map_err(error)?;
         Ok(Forgetting { connection, path: path.to_owned() })
+    }
+
+    /// Says that content will go: whoever has some of it in memory does not take it for what is on the disk.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn begin(&self) -> Result<(), StoreError> {
+        let counted = self.connection.execute(COUNT, []);
+        counted.map(drop).map_err(|source| StoreError::Database { path: self.path.clone(), source })
     }
 
     /// Forgets entries of one block.
@@ -101,8 +112,8 @@ impl Forgetting {
 
 fn forget_block(connection: &Connection, block: u64, set: &Set, keys: &Keys) -> rusqlite::Result<()> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    // The gateway has sets of the last block in memory: it reads them anew.
-    transaction.execute("UPDATE state SET value = value + 1 WHERE name = 'forgotten'", [])?;
+    // The gateway has sets of the last block in memory, and entries of the archive: it reads them anew.
+    transaction.execute(COUNT, [])?;
     let mut named = transaction.prepare_cached("DELETE FROM named WHERE id = ?1 AND position = ?2")?;
     for (id, position) in &keys.ids {
         named.execute(params![id, *position as i64])?;
