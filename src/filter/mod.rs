@@ -15,7 +15,7 @@
 //!
 //! **Bounds.** Time is linear in the length of the body for every selection that compiles. Memory is at
 //! most 160 KiB and three times what is held at once: of the output what has not left, of the body the
-//! token in work, what a condition or the subject of the record in work asks about, and a value that is
+//! token or wanted member in work, what a condition or the subject of the record in work asks about, and a value that is
 //! looked at as a whole (with 32 bytes for each value and name in it). An object in which a wildcard or a
 //! `..` makes every name matter takes 16 bytes a name.
 //!
