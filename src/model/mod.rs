@@ -17,6 +17,6 @@ pub use names::{
 };
 pub use subject::{
     Admission, Canaries, Hex, KeyEpoch, NamedSubjects, Pseudonymiser, Subject, SubjectKey, SubjectKeys,
-    SubjectPseudonym, Subjects,
+    SubjectPseudonym, Subjects, write_hex,
 };
 pub use units::{ByteSize, InvalidUnit, Rate, parse_duration, parse_period};
