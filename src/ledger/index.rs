@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use crate::model::SubjectPseudonym;
 
+use super::archive::Archive;
 use super::error::StoreError;
 use super::files;
 use super::known::{Known, MICROS_PER_DAY};
@@ -178,6 +179,23 @@ impl Index {
         } else {
             Err(StoreError::Replaced(self.path.clone()))
         }
+    }
+
+    /// Takes the next entries of an archive, at most so many; none where it has all that are under the head. One that
+    /// was deleted meanwhile comes in the next turn, without its content.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), and where the archive cannot be read.
+    pub fn take_from(&mut self, archive: &mut Archive, most: u64) -> Result<(), StoreError> {
+        let from = self.indexed();
+        let end = archive.head().size.min(from + most);
+        let entries = archive.entries(from, end)?;
+        match self.add(entries.iter().map(Option::as_deref))? {
+            true => archive.release(end),
+            // What is in memory has the content still.
+            false => archive.forget(),
+        }
+        Ok(())
     }
 
     /// Takes the next entries, all or none: false, and none, where entries were taken out of it meanwhile. These may

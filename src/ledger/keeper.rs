@@ -209,22 +209,12 @@ impl Keeper {
         if from >= size {
             return Ok(true);
         }
-        let end = size.min(from + INDEXED);
-        let entries = self.archive.entries(from, end)?;
-        let added = index.add(entries.iter().map(Option::as_deref));
-        if added.is_err() {
+        let taken = index.take_from(&mut self.archive, INDEXED);
+        let all = index.indexed() >= size;
+        if taken.is_err() {
             self.index = None;
         }
-        match added? {
-            true => self.archive.release(end),
-            // Entries were deleted, perhaps some of these: from the disk they come without their content.
-            false => self.archive.forget(),
-        }
-        Ok(self.index_has(size))
-    }
-
-    fn index_has(&self, size: u64) -> bool {
-        self.index.as_ref().is_some_and(|index| index.indexed() >= size)
+        taken.map(|()| all)
     }
 
     fn reopen_index(&mut self) -> Result<(), StoreError> {

@@ -214,14 +214,7 @@ impl Gathering {
         }
         let size = self.archive.head().size;
         while self.index.indexed() < size {
-            let from = self.index.indexed();
-            let end = size.min(from + INDEXED);
-            let entries = self.archive.entries(from, end)?;
-            match self.index.add(entries.iter().map(Option::as_deref))? {
-                true => self.archive.release(end),
-                // A deletion came in between: they are read from the disk.
-                false => self.archive.forget(),
-            }
+            self.index.take_from(&mut self.archive, INDEXED)?;
         }
         Ok(())
     }

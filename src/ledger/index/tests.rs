@@ -1,3 +1,6 @@
+use super::super::archive::BUNDLE;
+use super::super::note::Signer;
+use super::super::prune;
 use super::*;
 
 const NAME: &str = "00112233445566778899aabbccddeeff";
@@ -106,4 +109,30 @@ fn entries_that_may_have_been_deleted_meanwhile_are_not_taken() {
     assert_eq!((desk.index.indexed(), desk.count("SELECT count(*) FROM named")), (0, 0));
     assert!(desk.add(&[leaf("one", "a", &[])]));
     assert_eq!(desk.index.indexed(), 1);
+}
+
+/// As a gateway that has not indexed them yet meets a deletion by another process.
+#[test]
+fn what_was_deleted_before_it_was_indexed_does_not_come_back_from_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, files) = (folder.path().join("index.db"), folder.path().join("log"));
+    let key = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let mut archive = Archive::open_gathered(&files, Signer::log("a/fleet", key).unwrap()).unwrap();
+    let mut index = Index::open(&path).unwrap();
+    for number in 0..600 {
+        archive.append(leaf("one", "a", &["$.x"]).replace("\"x\"", &format!("\"id-{number}\"")));
+    }
+    archive.seal().unwrap();
+    prune::delete_all(0..BUNDLE, &path, &files).unwrap();
+    while index.indexed() < 600 {
+        index.take_from(&mut archive, 4096).unwrap();
+    }
+    for table in ["named", "about"] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE position < 256");
+        let count = |sql: &str| -> i64 {
+            Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(count(&sql), 0, "{table}");
+        assert_eq!(count(&format!("SELECT count(*) FROM {table}")), 344, "{table}");
+    }
 }
