@@ -2,7 +2,8 @@
 //! proof that the text up to there is UTF-8 and JSON.
 
 use super::Fault;
-use super::grammar::{Grammar, Marks, STRETCH, Sets};
+use super::grammar::{Grammar, LANES, STRETCH, Sets};
+use super::marks::Marks;
 use super::simd::{self, BLOCK, Classify, Level, Work};
 
 /// Blocks that are read at once: their marks and their text stay in the nearest cache.
@@ -14,7 +15,7 @@ pub struct Index {
     level: Level,
     grammar: Grammar,
     sets: Box<Sets>,
-    marks: Vec<Marks>,
+    marks: Marks,
     /// Place of the first mark's block in the text.
     from: usize,
     /// Up to here the text is UTF-8.
@@ -31,7 +32,22 @@ pub struct Index {
 pub struct Cursor {
     /// The block after the one that `tokens` is of.
     next: usize,
+    /// Place of that one in the text.
+    place: usize,
     tokens: u64,
+}
+
+impl Cursor {
+    /// Says that the first `bytes` of the text are taken away.
+    pub fn forget(&mut self, bytes: usize) {
+        self.place = self.place.saturating_sub(bytes);
+    }
+
+    /// Takes the token that was peeked at.
+    #[inline(always)]
+    pub fn advance(&mut self) {
+        self.tokens &= self.tokens.wrapping_sub(1);
+    }
 }
 
 /// How far a container that is skipped was followed.
@@ -55,7 +71,7 @@ impl Index {
             level,
             grammar: Grammar::new(),
             sets: Box::new(Sets::new()),
-            marks: Vec::new(),
+            marks: Marks::default(),
             from: 0,
             utf8: 0,
             gone: 0,
@@ -66,13 +82,13 @@ impl Index {
 
     /// Bytes that the marks were given: half of a token that is longer than a window.
     pub fn capacity(&self) -> usize {
-        self.marks.capacity() * size_of::<Marks>()
+        self.marks.capacity()
     }
 
     /// Begins another text; what was allocated stays.
     pub fn reset(&mut self) {
         self.grammar = Grammar::new();
-        self.marks.clear();
+        self.marks.resize(0);
         (self.from, self.utf8, self.gone, self.ended) = (0, 0, 0, false);
     }
 
@@ -86,7 +102,7 @@ impl Index {
             return Ok(false);
         }
         let taken = cursor.next.saturating_sub(1);
-        self.marks.drain(..taken);
+        self.marks.forget(taken);
         self.from += taken * BLOCK;
         cursor.next -= taken;
         let known = self.marks.len();
@@ -106,7 +122,7 @@ impl Index {
         }
         let fresh = if known > 1 { known } else { 0 };
         self.backslashes &= fresh > 0;
-        self.backslashes |= self.marks[fresh..].iter().fold(0, |all, marks| all | marks.backslash) != 0;
+        self.backslashes |= self.marks.backslash[fresh..].iter().fold(0, |all, one| all | one) != 0;
         Ok(blocks > 0 || last)
     }
 
@@ -127,8 +143,8 @@ impl Index {
         if !self.grammar.is_complete() {
             return Err(Fault::Syntax { offset: self.gone + length });
         }
-        if let Some(last) = self.marks.last_mut() {
-            last.tokens |= 1 << rest.len();
+        if let Some(last) = self.marks.tokens.last_mut() {
+            *last |= 1 << rest.len();
         }
         self.ended = true;
         Ok(())
@@ -176,17 +192,18 @@ impl Index {
     #[inline(always)]
     pub fn peek(&self, cursor: &mut Cursor) -> Option<usize> {
         while cursor.tokens == 0 {
-            cursor.tokens = self.marks.get(cursor.next)?.tokens;
+            cursor.tokens = *self.marks.tokens.get(cursor.next)?;
+            cursor.place = self.from + cursor.next * BLOCK;
             cursor.next += 1;
         }
-        Some(self.from + (cursor.next - 1) * BLOCK + cursor.tokens.trailing_zeros() as usize)
+        Some(cursor.place + cursor.tokens.trailing_zeros() as usize)
     }
 
     /// Takes the next token.
     #[inline(always)]
     pub fn take(&self, cursor: &mut Cursor) -> Option<usize> {
         let place = self.peek(cursor)?;
-        cursor.tokens &= cursor.tokens - 1;
+        cursor.advance();
         Some(place)
     }
 
@@ -201,20 +218,21 @@ impl Index {
             ahead = u64::MAX << (place % BLOCK) << 1;
             at -= 1;
         }
-        while let Some(marks) = self.marks.get(at) {
-            let (open, close) = (marks.open & ahead, marks.close & ahead);
+        while let (Some(open), Some(close)) = (self.marks.open.get(at), self.marks.close.get(at)) {
+            let (open, close) = (open & ahead, close & ahead);
             let closes = close.count_ones();
             if closes < skipping.depth {
                 skipping.depth += open.count_ones();
                 skipping.depth -= closes;
             } else if let Some(bit) = end_of(skipping, open, close) {
-                *cursor = Cursor { next: at + 1, tokens: marks.tokens & !(bit | (bit - 1)) };
-                return Some(self.from + at * BLOCK + bit.trailing_zeros() as usize + 1);
+                let place = self.from + at * BLOCK;
+                *cursor = Cursor { next: at + 1, place, tokens: self.marks.tokens[at] & !(bit | (bit - 1)) };
+                return Some(place + bit.trailing_zeros() as usize + 1);
             }
             ahead = u64::MAX;
             at += 1;
         }
-        *cursor = Cursor { next: self.marks.len(), tokens: 0 };
+        *cursor = Cursor { next: self.marks.len(), place: 0, tokens: 0 };
         None
     }
 
@@ -231,12 +249,13 @@ impl Index {
         let (first, last) = (start / BLOCK, end / BLOCK);
         let from_start = u64::MAX << (start % BLOCK);
         let to_end = (1u64 << (end % BLOCK)) - 1;
+        let backslash = &self.marks.backslash;
         if first == last {
-            return self.marks[first].backslash & from_start & to_end != 0;
+            return backslash[first] & from_start & to_end != 0;
         }
-        self.marks[first].backslash & from_start != 0
-            || self.marks[first + 1..last].iter().any(|marks| marks.backslash != 0)
-            || self.marks.get(last).is_some_and(|marks| marks.backslash & to_end != 0)
+        backslash[first] & from_start != 0
+            || backslash[first + 1..last].iter().any(|set| *set != 0)
+            || backslash.get(last).is_some_and(|set| set & to_end != 0)
     }
 }
 
@@ -278,7 +297,7 @@ fn length_of(first: u8) -> usize {
 struct Read<'a> {
     grammar: &'a mut Grammar,
     sets: &'a mut Sets,
-    marks: &'a mut Vec<Marks>,
+    marks: &'a mut Marks,
     blocks: &'a [[u8; BLOCK]],
 }
 
@@ -288,17 +307,21 @@ impl Work for Read<'_> {
     #[inline(always)]
     fn run<C: Classify>(self) -> Result<(), Fault> {
         let mut grammar = self.grammar.clone();
-        let from = self.marks.len();
-        self.marks.resize(from + self.blocks.len(), Marks::default());
-        let stretches = self.marks[from..].chunks_mut(STRETCH).zip(self.blocks.chunks(STRETCH));
-        for (marks, blocks) in stretches {
-            if grammar.stretch::<C>(blocks, marks, self.sets) {
+        let first = self.marks.len();
+        let last = first + self.blocks.len();
+        self.marks.resize(first + self.blocks.len().next_multiple_of(LANES));
+        for (at, blocks) in self.blocks.chunks(STRETCH).enumerate() {
+            let from = first + at * STRETCH;
+            let mut marks = self.marks.columns(from..from + blocks.len().next_multiple_of(LANES));
+            // The last bytes of a text have white space behind them.
+            if blocks.len() > 1 && grammar.stretch::<C>(blocks, &mut marks, self.sets) {
                 continue;
             }
-            for (marks, block) in marks.iter_mut().zip(blocks) {
-                *marks = grammar.block::<C>(block)?;
+            for (at, block) in blocks.iter().enumerate() {
+                marks.set(at, grammar.block::<C>(block)?);
             }
         }
+        self.marks.resize(last);
         *self.grammar = grammar;
         Ok(())
     }

@@ -40,6 +40,7 @@ mod grammar;
 mod index;
 mod iregexp;
 mod lookahead;
+mod marks;
 mod path;
 mod patterns;
 mod projection;

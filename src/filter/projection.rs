@@ -157,6 +157,7 @@ impl Projection {
 
     /// Says that the first `bytes` of the text were taken away.
     pub fn forget(&mut self, bytes: usize) {
+        self.cursor.forget(bytes);
         if let Step::Skip(_, Skipped::Value(place)) = &mut self.step {
             place.start = place.start.saturating_sub(bytes);
         }

@@ -16,8 +16,8 @@ pub struct Structure {
     pub backslash: u64,
     /// Below 0x20.
     pub control: u64,
-    /// Space, tab, line feed, carriage return.
-    pub white: u64,
+    /// Up to 0x20: white space and what else is not to be seen.
+    pub blank: u64,
     pub comma: u64,
     pub colon: u64,
     /// `{` and `[`.
@@ -85,6 +85,16 @@ const FOLLOWERS: [u8; 16] = {
     followers
 };
 
+/// The characters of numbers without an exponent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decimal {
+    /// `0` to `9`.
+    pub digit: u64,
+    pub zero: u64,
+    pub minus: u64,
+    pub point: u64,
+}
+
 /// The characters of escapes (RFC 8259, section 7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Escape {
@@ -99,6 +109,9 @@ pub struct Escape {
 /// One way to make the sets.
 pub trait Classify {
     fn structure(block: &[u8; BLOCK]) -> Structure;
+    /// White space (RFC 8259, section 2).
+    fn white(block: &[u8; BLOCK]) -> u64;
+    fn decimal(block: &[u8; BLOCK]) -> Decimal;
     /// `before` is the part of the byte before the block.
     fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric;
     fn escape(block: &[u8; BLOCK]) -> Escape;
@@ -215,13 +228,26 @@ impl Classify for Portable {
             quote: one(b'"'),
             backslash: one(b'\\'),
             control: Portable::set(block, |word| Portable::range(word, 0, 0x1F)),
-            white: one(b' ') | one(b'\t') | one(b'\n') | one(b'\r'),
+            blank: Portable::set(block, |word| Portable::range(word, 0, 0x20)),
             comma: one(b','),
             colon: one(b':'),
             open: folded(b'{'),
             close: folded(b'}'),
             brace: Portable::set(block, |word| word << 2),
         }
+    }
+
+    #[inline(always)]
+    fn white(block: &[u8; BLOCK]) -> u64 {
+        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
+        one(b' ') | one(b'\t') | one(b'\n') | one(b'\r')
+    }
+
+    #[inline(always)]
+    fn decimal(block: &[u8; BLOCK]) -> Decimal {
+        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
+        let digit = Portable::set(block, |word| Portable::range(word, b'0', b'9'));
+        Decimal { digit, zero: one(b'0'), minus: one(b'-'), point: one(b'.') }
     }
 
     #[inline(always)]
@@ -266,7 +292,7 @@ impl Classify for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{BLOCK, Classify, Escape, FOLLOWERS, NO_PART, Numeric, Part, Structure, Work};
+    use super::{BLOCK, Classify, Decimal, Escape, FOLLOWERS, NO_PART, Numeric, Part, Structure, Work};
 
     /// Two vectors of 32 bytes.
     pub struct Avx2;
@@ -297,6 +323,16 @@ mod x86 {
             unsafe { avx2_structure(block) }
         }
         #[inline(always)]
+        fn white(block: &[u8; BLOCK]) -> u64 {
+            // SAFETY: see above.
+            unsafe { avx2_white(block) }
+        }
+        #[inline(always)]
+        fn decimal(block: &[u8; BLOCK]) -> Decimal {
+            // SAFETY: see above.
+            unsafe { avx2_decimal(block) }
+        }
+        #[inline(always)]
         fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
             // SAFETY: see above.
             unsafe { avx2_numeric(block, before) }
@@ -318,6 +354,16 @@ mod x86 {
         fn structure(block: &[u8; BLOCK]) -> Structure {
             // SAFETY: see above.
             unsafe { avx512_structure(block) }
+        }
+        #[inline(always)]
+        fn white(block: &[u8; BLOCK]) -> u64 {
+            // SAFETY: see above.
+            unsafe { avx512_white(block) }
+        }
+        #[inline(always)]
+        fn decimal(block: &[u8; BLOCK]) -> Decimal {
+            // SAFETY: see above.
+            unsafe { avx512_decimal(block) }
         }
         #[inline(always)]
         fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
@@ -410,6 +456,15 @@ mod x86 {
         bits(within(low), within(high))
     }
 
+    /// Bytes up to this one, as unsigned numbers.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn at_most((low, high): Two, last: u8) -> u64 {
+        let last = _mm256_set1_epi8(last as i8);
+        let within = |vector| _mm256_cmpeq_epi8(_mm256_max_epu8(vector, last), last);
+        bits(within(low), within(high))
+    }
+
     #[inline]
     #[target_feature(enable = "avx2")]
     fn lower((low, high): Two) -> Two {
@@ -426,14 +481,32 @@ mod x86 {
         Structure {
             quote: equal(two, b'"'),
             backslash: equal(two, b'\\'),
-            control: range(two, 0, 0x20),
-            white: in_table(two, &WHITE),
+            control: at_most(two, 0x1F),
+            blank: at_most(two, b' '),
             comma: equal(two, b','),
             colon: equal(two, b':'),
             open: equal(folded, b'{'),
             close: equal(folded, b'}'),
             // The bit moves to where `bits` looks; what crosses into the next byte is not looked at.
             brace: bits(_mm256_slli_epi16(two.0, 2), _mm256_slli_epi16(two.1, 2)),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2_white(block: &[u8; BLOCK]) -> u64 {
+        in_table(load_two(block), &WHITE)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2_decimal(block: &[u8; BLOCK]) -> Decimal {
+        let two = load_two(block);
+        Decimal {
+            digit: range(two, b'0', 10),
+            zero: equal(two, b'0'),
+            minus: equal(two, b'-'),
+            point: equal(two, b'.'),
         }
     }
 
@@ -534,6 +607,12 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
+    fn at_most_512(one: __m512i, last: u8) -> u64 {
+        _mm512_cmple_epu8_mask(one, _mm512_set1_epi8(last as i8))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
     fn lower_512(one: __m512i) -> __m512i {
         _mm512_or_si512(one, _mm512_set1_epi8(0x20))
     }
@@ -546,13 +625,31 @@ mod x86 {
         Structure {
             quote: equal_512(one, b'"'),
             backslash: equal_512(one, b'\\'),
-            control: range_512(one, 0, 0x20),
-            white: in_table_512(one, &WHITE),
+            control: at_most_512(one, 0x1F),
+            blank: at_most_512(one, b' '),
             comma: equal_512(one, b','),
             colon: equal_512(one, b':'),
             open: equal_512(folded, b'{'),
             close: equal_512(folded, b'}'),
             brace: _mm512_test_epi8_mask(one, _mm512_set1_epi8(0x20)),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn avx512_white(block: &[u8; BLOCK]) -> u64 {
+        in_table_512(load_one(block), &WHITE)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn avx512_decimal(block: &[u8; BLOCK]) -> Decimal {
+        let one = load_one(block);
+        Decimal {
+            digit: range_512(one, b'0', 10),
+            zero: equal_512(one, b'0'),
+            minus: equal_512(one, b'-'),
+            point: equal_512(one, b'.'),
         }
     }
 

@@ -5,11 +5,15 @@
 //!
 //! Nothing here says what is wrong: where anything is, the stretch is read again block by block.
 
+use super::super::marks::Columns;
 use super::super::simd::{BLOCK, Classify};
-use super::{Grammar, Marks, Outside, run_end};
+use super::containers::Contained;
+use super::{Fault, Grammar, run_end};
 
 /// Blocks in a stretch, at most.
 pub const STRETCH: usize = 32;
+/// As many blocks, or a multiple of it, are decided at once; there need not be so many.
+pub const LANES: usize = 16;
 
 /// A set for each block, behind one for the block before the stretch.
 type Behind = [u64; STRETCH + 1];
@@ -18,7 +22,7 @@ type Behind = [u64; STRETCH + 1];
 #[derive(Clone, Debug)]
 pub struct Sets {
     in_string: [u64; STRETCH],
-    begins: [u64; STRETCH],
+    quote: [u64; STRETCH],
     brace: [u64; STRETCH],
     starts: [u64; STRETCH],
     /// Strings that may be names.
@@ -40,7 +44,7 @@ impl Sets {
         let (of_blocks, behind) = ([0; STRETCH], [0; STRETCH + 1]);
         Sets {
             in_string: of_blocks,
-            begins: of_blocks,
+            quote: of_blocks,
             brace: of_blocks,
             starts: of_blocks,
             names: of_blocks,
@@ -64,13 +68,13 @@ fn behind(set: &Behind, block: usize) -> u64 {
 }
 
 impl Grammar {
-    /// Takes some blocks, at most [`STRETCH`]. False, and nothing is taken, where there is white space
-    /// between tokens, or anything is wrong.
+    /// Takes some blocks, at most [`STRETCH`]; `marks` has room for the next multiple of [`LANES`]. False, and
+    /// nothing is taken, where there is white space between tokens, or anything is wrong.
     #[inline(always)]
     pub fn stretch<C: Classify>(
         &mut self,
         blocks: &[[u8; BLOCK]],
-        marks: &mut [Marks],
+        marks: &mut Columns<'_>,
         sets: &mut Sets,
     ) -> bool {
         let before = self.clone();
@@ -85,13 +89,11 @@ impl Grammar {
     fn try_stretch<C: Classify>(
         &mut self,
         blocks: &[[u8; BLOCK]],
-        marks: &mut [Marks],
+        marks: &mut Columns<'_>,
         sets: &mut Sets,
     ) -> bool {
-        let count = blocks.len().min(STRETCH).min(marks.len());
-        if count == 0 {
-            return true;
-        }
+        let count = blocks.len().min(STRETCH);
+        let lanes = count.div_ceil(LANES);
         sets.comma[0] = self.after_comma << 63;
         sets.colon[0] = self.after_colon << 63;
         sets.open[0] = self.after_open << 63;
@@ -102,8 +104,11 @@ impl Grammar {
         if wrong != 0 {
             return false;
         }
-        let wrong = follow(sets, marks, count) | self.follow_names(sets, count);
-        if wrong != 0 || !self.contain::<C>(blocks, sets, count) {
+        // What there is no block for is taken for text.
+        sets.in_string[count..].fill(u64::MAX);
+        sets.quote[count..].fill(0);
+        let wrong = follow(sets, marks, lanes) | self.follow_names(sets, count, lanes);
+        if wrong | self.all_scalars::<C>(blocks, sets, count) != 0 || self.contain(sets, count) != Ok(0) {
             return false;
         }
         self.after_comma = sets.comma[count] >> 63;
@@ -116,18 +121,17 @@ impl Grammar {
         true
     }
 
-    /// What is inside of strings and what is not; also says where there is white space that is not.
+    /// What there is, and what of it is inside of strings; also says where there is white space that is not.
     #[inline(always)]
     fn classify<C: Classify>(
         &mut self,
         blocks: &[[u8; BLOCK]],
-        marks: &mut [Marks],
+        marks: &mut Columns<'_>,
         sets: &mut Sets,
         count: usize,
     ) -> u64 {
         let mut wrong = 0;
-        for at in 0..count {
-            let block = &blocks[at];
+        for (at, block) in blocks.iter().enumerate().take(count) {
             let structure = C::structure(block);
             let escaped = self.escaped(structure.backslash);
             if escaped != 0 || self.unicode != 0 {
@@ -136,30 +140,29 @@ impl Grammar {
             let quote = structure.quote & !escaped;
             let in_string = C::prefix_parity(quote) ^ self.in_string;
             self.in_string = ((in_string as i64) >> 63) as u64;
-            wrong |= structure.control & in_string | structure.white & !in_string;
+            wrong |= structure.control | structure.blank & !in_string;
             sets.in_string[at] = in_string;
-            sets.begins[at] = quote & in_string;
-            sets.string_ends[at] = quote & !in_string;
+            sets.quote[at] = quote;
             sets.brace[at] = structure.brace;
-            sets.comma[at + 1] = structure.comma & !in_string;
-            sets.colon[at + 1] = structure.colon & !in_string;
-            sets.open[at + 1] = structure.open & !in_string;
-            sets.close[at] = structure.close & !in_string;
-            marks[at].backslash = structure.backslash;
+            sets.comma[at + 1] = structure.comma;
+            sets.colon[at + 1] = structure.colon;
+            sets.open[at + 1] = structure.open;
+            sets.close[at] = structure.close;
+            marks.backslash[at] = structure.backslash;
         }
         wrong
     }
 
     /// Follows strings that may be names to their ends; what comes behind them.
     #[inline(always)]
-    fn follow_names(&mut self, sets: &mut Sets, count: usize) -> u64 {
+    fn follow_names(&mut self, sets: &mut Sets, count: usize, lanes: usize) -> u64 {
         for at in 0..count {
             let (ends, carry) = run_end(sets.names[at], sets.in_string[at], self.in_name);
             self.in_name = carry;
             sets.name_ends[at + 1] = ends & sets.string_ends[at];
         }
         let mut wrong = 0;
-        for at in 0..count {
+        for at in 0..lanes * LANES {
             let after_name = behind(&sets.name_ends, at);
             wrong |= sets.colon[at + 1] & !after_name;
             sets.in_object[at] |= after_name & !sets.colon[at + 1];
@@ -167,53 +170,60 @@ impl Grammar {
         wrong
     }
 
-    /// Brackets, and what stands in them; numbers and words.
+    /// Brackets, and what stands in them.
     #[inline(always)]
-    fn contain<C: Classify>(&mut self, blocks: &[[u8; BLOCK]], sets: &Sets, count: usize) -> bool {
+    fn contain(&mut self, sets: &Sets, count: usize) -> Result<u64, Fault> {
+        let mut containers = self.containers;
         let mut wrong = 0;
-        for (at, block) in blocks.iter().enumerate().take(count) {
-            let outside = Outside {
-                begins: 0,
-                ends: 0,
-                in_string: 0,
-                white: 0,
-                comma: sets.comma[at + 1],
-                colon: sets.colon[at + 1],
+        for at in 0..count {
+            wrong |= containers.block(&Contained {
                 open: sets.open[at + 1],
                 close: sets.close[at],
                 brace: sets.brace[at],
-            };
-            let (in_object, in_array) = (sets.in_object[at], sets.colon[at + 1]);
-            if outside.open | outside.close == 0 {
-                wrong |= self.misplaced(&outside, in_object, in_array);
-            } else {
-                match self.brackets(&outside, in_object, in_array) {
-                    Ok(misplaced) => wrong |= misplaced,
-                    Err(_) => return false,
-                }
-            }
+                comma: sets.comma[at + 1],
+                in_object: sets.in_object[at],
+                in_array: sets.colon[at + 1],
+            })?;
+        }
+        self.containers = containers;
+        Ok(wrong)
+    }
+
+    /// Numbers and words.
+    #[inline(always)]
+    fn all_scalars<C: Classify>(&mut self, blocks: &[[u8; BLOCK]], sets: &Sets, count: usize) -> u64 {
+        let mut wrong = 0;
+        for (at, block) in blocks.iter().enumerate().take(count) {
             let scalar = sets.scalar[at + 1];
             if scalar | sets.scalar[at] >> 63 != 0 {
                 wrong |= self.scalars::<C>(block, scalar, sets.starts[at]);
             }
         }
-        wrong == 0
+        wrong
     }
 }
 
 /// What may follow what.
 #[inline(always)]
-fn follow(sets: &mut Sets, marks: &mut [Marks], count: usize) -> u64 {
-    let count = count.min(STRETCH).min(marks.len());
+fn follow(sets: &mut Sets, marks: &mut Columns<'_>, lanes: usize) -> u64 {
+    let count = lanes * LANES;
     for at in 0..count {
-        let ends = sets.string_ends[at];
-        sets.value_ends[at + 1] = ends | sets.close[at];
-        let taken = sets.in_string[at] | ends | sets.comma[at + 1] | sets.colon[at + 1];
-        sets.scalar[at + 1] = !(taken | sets.open[at + 1] | sets.close[at]);
+        let outside = !sets.in_string[at];
+        let ends = sets.quote[at] & outside;
+        let (open, close) = (sets.open[at + 1] & outside, sets.close[at] & outside);
+        let (comma, colon) = (sets.comma[at + 1] & outside, sets.colon[at + 1] & outside);
+        (sets.open[at + 1], sets.close[at]) = (open, close);
+        (sets.comma[at + 1], sets.colon[at + 1]) = (comma, colon);
+        sets.string_ends[at] = ends;
+        sets.value_ends[at + 1] = ends | close;
+        sets.scalar[at + 1] = outside & !(ends | comma | colon | open | close);
     }
+    let (tokens, opens, closes) =
+        (&mut marks.tokens[..count], &mut marks.open[..count], &mut marks.close[..count]);
     let mut wrong = 0;
     for at in 0..count {
-        let (begins, open, close) = (sets.begins[at], sets.open[at + 1], sets.close[at]);
+        let begins = sets.quote[at] & sets.in_string[at];
+        let (open, close) = (sets.open[at + 1], sets.close[at]);
         let (comma, scalar) = (sets.comma[at + 1], sets.scalar[at + 1]);
         let behind_scalar = behind(&sets.scalar, at);
         let starts = scalar & !behind_scalar;
@@ -225,12 +235,8 @@ fn follow(sets: &mut Sets, marks: &mut [Marks], count: usize) -> u64 {
         sets.names[at] = begins & after_either;
         sets.in_object[at] = (starts | open) & after_either;
         sets.starts[at] = starts;
-    }
-    for (at, marks) in marks.iter_mut().enumerate().take(count) {
-        let (open, close) = (sets.open[at + 1], sets.close[at]);
-        let scalars = (sets.begins[at] | sets.starts[at]) & !behind(&sets.colon, at);
-        marks.tokens = scalars | open | close;
-        (marks.open, marks.close) = (open, close);
+        tokens[at] = (begins | starts) & !behind(&sets.colon, at) | open | close;
+        (opens[at], closes[at]) = (open, close);
     }
     wrong
 }

@@ -1,17 +1,21 @@
 use super::*;
 
+type Sets = (Structure, u64, Decimal, Numeric, Escape, u64);
+
 struct All<'b>(&'b [u8; BLOCK], Part);
 
 impl Work for All<'_> {
-    type Output = (Structure, Numeric, Escape, u64);
+    type Output = Sets;
     fn run<C: Classify>(self) -> Self::Output {
         let structure = C::structure(self.0);
-        (structure, C::numeric(self.0, self.1), C::escape(self.0), C::prefix_parity(structure.quote))
+        let (numeric, escape) = (C::numeric(self.0, self.1), C::escape(self.0));
+        let parity = C::prefix_parity(structure.quote);
+        (structure, C::white(self.0), C::decimal(self.0), numeric, escape, parity)
     }
 }
 
 /// Byte for byte, as plainly as it can be written.
-fn plainly(block: &[u8; BLOCK], before: Part) -> (Structure, Numeric, Escape, u64) {
+fn plainly(block: &[u8; BLOCK], before: Part) -> Sets {
     let set = |bytes: &[u8]| {
         block.iter().enumerate().fold(0, |set, (at, byte)| set | u64::from(bytes.contains(byte)) << at)
     };
@@ -19,7 +23,7 @@ fn plainly(block: &[u8; BLOCK], before: Part) -> (Structure, Numeric, Escape, u6
         quote: set(b"\""),
         backslash: set(b"\\"),
         control: set(&(0..0x20).collect::<Vec<u8>>()),
-        white: set(b" \t\n\r"),
+        blank: set(&(0..=0x20).collect::<Vec<u8>>()),
         comma: set(b","),
         colon: set(b":"),
         open: set(b"{["),
@@ -47,6 +51,8 @@ fn plainly(block: &[u8; BLOCK], before: Part) -> (Structure, Numeric, Escape, u6
         exponent: set(b"eE"),
         misplaced,
     };
+    let Numeric { digit, zero, minus, point, .. } = numeric;
+    let decimal = Decimal { digit, zero, minus, point };
     let escape =
         Escape { simple: set(b"\"\\/bfnrt"), unicode: set(b"u"), hex: set(b"0123456789abcdefABCDEF") };
     let mut parity = 0;
@@ -55,7 +61,7 @@ fn plainly(block: &[u8; BLOCK], before: Part) -> (Structure, Numeric, Escape, u6
         odd ^= structure.quote >> at & 1;
         parity |= odd << at;
     }
-    (structure, numeric, escape, parity)
+    (structure, set(b" \t\n\r"), decimal, numeric, escape, parity)
 }
 
 fn check(block: &[u8; BLOCK]) {

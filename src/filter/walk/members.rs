@@ -42,20 +42,27 @@ impl<'r> Walk<'_, 'r, '_> {
         let others_are_dead = state.other.only() == Some(DEAD);
         let mut cursor = self.projection.cursor;
         loop {
-            let begin = cursor;
-            let Some(quote) = index.take(&mut cursor) else { return self.pause(begin, Step::Member) };
-            let Some(next) = index.peek(&mut cursor) else {
-                return self.unended(state, emits, quote, (begin, cursor));
+            let mut begin = cursor;
+            let Some(mut quote) = index.take(&mut cursor) else { return self.pause(begin, Step::Member) };
+            // Of those that nobody looks at, scalars follow each other name by name.
+            let (next, listed) = loop {
+                let Some(next) = index.peek(&mut cursor) else {
+                    return self.unended(state, emits, quote, (begin, cursor));
+                };
+                let escaped = index.has_backslashes() && index.has_backslash(quote, next);
+                let listed = if escaped { Listed::Perhaps } else { state.listed(&text[quote + 1..]) };
+                if !others_are_dead || listed != Listed::No || text[next] != b'"' {
+                    break (next, listed);
+                }
+                self.projection.tally.members_withheld += u64::from(emits);
+                begin = cursor;
+                cursor.advance();
+                quote = next;
             };
-            let escaped = index.has_backslashes() && index.has_backslash(quote, next);
-            let listed = if escaped { Listed::Perhaps } else { state.listed(&text[quote + 1..]) };
             if others_are_dead && listed == Listed::No {
                 self.projection.tally.members_withheld += u64::from(emits);
-                if text[next] == b'"' {
-                    continue;
-                }
                 if opens(text[next]) {
-                    index.take(&mut cursor);
+                    cursor.advance();
                     let mut skipping = Skipping { depth: 1 };
                     if index.skip(&mut cursor, Some(next), &mut skipping).is_none() {
                         return self.pause(cursor, Step::Skip(skipping, Skipped::Dead));

@@ -1,0 +1,203 @@
+use super::super::index::{Cursor, Index};
+use super::super::scanner;
+use super::super::simd::{self, Level};
+use super::*;
+
+fn accepts(text: &[u8], level: Level) -> bool {
+    let mut index = Index::at_level(level);
+    let mut cursor = Cursor::default();
+    loop {
+        match index.extend(text, true, &mut cursor) {
+            Ok(true) => while index.take(&mut cursor).is_some() {},
+            Ok(false) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+fn levels() -> Vec<Level> {
+    vec![Level::Portable, simd::level()]
+}
+
+/// The text itself, and moved over the borders of blocks.
+fn check(text: &str) {
+    let oracle = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let scanned = scanner::accepts(text);
+    assert_eq!(scanned, oracle, "the scanner on {text:?}");
+    for shift in [0, 1, 58, 59, 60, 61, 62, 63, 64, 120] {
+        let moved = " ".repeat(shift) + text;
+        for level in levels() {
+            assert_eq!(accepts(moved.as_bytes(), level), oracle, "{level:?} on {moved:?}");
+        }
+    }
+}
+
+#[test]
+fn blocks_and_serde_json_agree_on_what_is_json() {
+    for text in scanner::TEXTS {
+        check(text);
+    }
+}
+
+/// Every way to put a few tokens one after the other.
+#[test]
+fn every_short_row_of_tokens_is_decided_as_serde_json_does() {
+    let tokens = ["{", "}", "[", "]", ",", ":", "\"a\"", "1", "null", " "];
+    let mut rows = vec![String::new()];
+    for length in 0..6 {
+        if length > 0 {
+            rows = rows.iter().flat_map(|row| tokens.map(|token| row.clone() + token)).collect();
+        }
+        for row in &rows {
+            let oracle = serde_json::from_str::<serde::de::IgnoredAny>(row).is_ok();
+            assert_eq!(accepts(row.as_bytes(), Level::Portable), oracle, "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn every_short_row_of_number_characters_is_decided_as_serde_json_does() {
+    let characters = ['0', '1', '-', '+', '.', 'e', 'E', ' '];
+    let mut rows = vec![String::new()];
+    for _ in 0..6 {
+        rows = rows.iter().flat_map(|row| characters.map(|character| format!("{row}{character}"))).collect();
+        for row in &rows {
+            let text = format!("[{row}]");
+            let oracle = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            assert_eq!(accepts(text.as_bytes(), simd::level()), oracle, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn words_and_escapes_are_exact() {
+    for word in ["true", "false", "null"] {
+        for at in 0..word.len() {
+            for byte in *b"xtrue}1\"" {
+                let mut changed = word.as_bytes().to_vec();
+                changed[at] = byte;
+                check(std::str::from_utf8(&changed).unwrap());
+            }
+            check(&word[..at]);
+            check(&format!("{word}{}", &word[..at]));
+        }
+    }
+    for byte in 0..0x80u8 {
+        check(&format!("\"\\{}\"", char::from(byte)));
+        check(&format!("\"\\u00{}1\"", char::from(byte)));
+        check(&format!("\"\\\\{}\"", char::from(byte)));
+        check(&format!("\"{}\"", char::from(byte)));
+        check(&format!("[{}]", char::from(byte)));
+    }
+    for backslashes in 0..140 {
+        check(&format!("\"{}\"", "\\".repeat(backslashes)));
+        check(&format!("\"{}u0041\"", "\\".repeat(backslashes)));
+    }
+}
+
+#[test]
+fn nesting_is_bounded() {
+    let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    assert!(accepts(deep(MAX_DEPTH).as_bytes(), simd::level()));
+    assert!(!accepts(deep(MAX_DEPTH + 1).as_bytes(), simd::level()));
+    assert!(!accepts("[".repeat(100_000).as_bytes(), Level::Portable));
+}
+
+#[test]
+fn only_utf_8_is_accepted_also_over_the_borders_of_windows() {
+    for character in ["é", "€", "\u{1F600}"] {
+        for shift in 8170..8200 {
+            let text = format!("\"{}{character}\"", "a".repeat(shift));
+            assert!(accepts(text.as_bytes(), simd::level()));
+            let mut cut = text.into_bytes();
+            cut.remove(1 + shift);
+            assert!(!accepts(&cut, simd::level()));
+        }
+    }
+    assert!(!accepts(b"\"\xC0\xAF\"", simd::level()));
+    assert!(!accepts(b"\"\xED\xA0\x80\"", simd::level()));
+}
+
+/// A text whose first `text` bytes of filling are followed by the row, and no white space: read as a stretch.
+fn in_a_stretch(row: &str, filling: usize, array: bool) -> String {
+    let (begin, end) = if array { ("[", "]") } else { ("{\"r\":", "}") };
+    format!("[\"{}\",{begin}{row}{end},\"{}\"]", "a".repeat(filling), "b".repeat(128))
+}
+
+/// The same where text is read many blocks at a time, and where the row lies on the border of two of them.
+#[test]
+fn every_short_row_of_tokens_in_a_stretch_is_decided_as_serde_json_does() {
+    let tokens = ["{", "}", "[", "]", ",", ":", "\"a\"", "1", "null"];
+    let mut rows = vec![String::new()];
+    for _ in 0..4 {
+        rows = rows.iter().flat_map(|row| tokens.map(|token| row.clone() + token)).collect();
+        for (number, row) in rows.iter().enumerate() {
+            for array in [true, false] {
+                let text = in_a_stretch(row, 50 + number % 14, array);
+                let oracle = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+                assert_eq!(accepts(text.as_bytes(), simd::level()), oracle, "{text:?}");
+            }
+        }
+    }
+}
+
+/// Of JSON texts, any of whose bytes is another one.
+#[test]
+fn texts_that_are_spoilt_in_one_place_are_decided_as_serde_json_does() {
+    let record =
+        r#"{"a":"b","c":[1,-2.5,{"d":{}},[],true],"e":{"f":0.25,"g":null,"h":[{"i":-0}]},"j":false}"#;
+    let text = format!("[{record},{record},{record}]");
+    for at in 0..text.len() {
+        for byte in *b"{}[],:\"\\ 0.-te\n" {
+            let mut spoilt = text.clone().into_bytes();
+            spoilt[at] = byte;
+            let oracle = serde_json::from_slice::<serde::de::IgnoredAny>(&spoilt).is_ok();
+            for level in levels() {
+                assert_eq!(
+                    accepts(&spoilt, level),
+                    oracle,
+                    "{level:?} on {}",
+                    String::from_utf8_lossy(&spoilt)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_short_row_of_number_characters_in_a_stretch_is_decided_as_serde_json_does() {
+    let characters = ['0', '1', '-', '.', 'e', '+'];
+    let mut rows = vec![String::new()];
+    for _ in 0..5 {
+        rows = rows.iter().flat_map(|row| characters.map(|character| format!("{row}{character}"))).collect();
+        for (number, row) in rows.iter().enumerate() {
+            let text = in_a_stretch(row, 52 + number % 10, true);
+            let oracle = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            assert_eq!(accepts(text.as_bytes(), simd::level()), oracle, "{text:?}");
+        }
+    }
+}
+
+/// Each bracket of a deep text the other way round, in turn.
+#[test]
+fn what_is_deep_is_followed_as_what_is_not() {
+    for depth in [3, 31, 32, 33, 60] {
+        let text = "{\"a\":[".repeat(depth) + "1" + &"]}".repeat(depth);
+        let wide = format!("[\"{}\",{text},{text}]", "a".repeat(70));
+        for text in [text, wide] {
+            assert!(accepts(text.as_bytes(), simd::level()), "{text}");
+            for at in 0..text.len() {
+                let other = match text.as_bytes()[at] {
+                    b'{' => b'[',
+                    b'[' => b'{',
+                    b'}' => b']',
+                    b']' => b'}',
+                    _ => continue,
+                };
+                let mut spoilt = text.clone().into_bytes();
+                spoilt[at] = other;
+                assert!(!accepts(&spoilt, simd::level()), "{}", String::from_utf8_lossy(&spoilt));
+            }
+        }
+    }
+}

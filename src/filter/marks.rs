@@ -1,0 +1,84 @@
+//! What is known of blocks of a text: for each, sets of positions. Bit i of a set stands for byte i of its
+//! block. Sets of one kind lie side by side, so that they are written many at once.
+
+use std::ops::Range;
+
+/// What a reader needs to know of one block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Brackets, and where names and the scalars outside of objects begin. Behind a member's name that is the
+    /// bracket of its value, or, where that is a scalar, what follows the member.
+    pub tokens: u64,
+    /// Opening brackets outside of strings.
+    pub open: u64,
+    /// Closing brackets outside of strings.
+    pub close: u64,
+    pub backslash: u64,
+}
+
+/// The marks of some blocks, one after the other.
+#[derive(Debug, Default)]
+pub struct Marks {
+    pub tokens: Vec<u64>,
+    pub open: Vec<u64>,
+    pub close: Vec<u64>,
+    pub backslash: Vec<u64>,
+}
+
+/// Some of them, to be written.
+pub struct Columns<'m> {
+    pub tokens: &'m mut [u64],
+    pub open: &'m mut [u64],
+    pub close: &'m mut [u64],
+    pub backslash: &'m mut [u64],
+}
+
+impl Marks {
+    /// How many blocks they are of.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Bytes that they were given.
+    pub fn capacity(&self) -> usize {
+        let Marks { tokens, open, close, backslash } = self;
+        [tokens, open, close, backslash].map(Vec::capacity).iter().sum::<usize>() * size_of::<u64>()
+    }
+
+    /// Makes them the marks of so many blocks: leaves out the last ones, or adds empty ones.
+    pub fn resize(&mut self, blocks: usize) {
+        self.each(|column| column.resize(blocks, 0));
+    }
+
+    /// Leaves out the first ones.
+    pub fn forget(&mut self, blocks: usize) {
+        self.each(|column| drop(column.drain(..blocks)));
+    }
+
+    /// Those of some blocks.
+    pub fn columns(&mut self, blocks: Range<usize>) -> Columns<'_> {
+        Columns {
+            tokens: &mut self.tokens[blocks.clone()],
+            open: &mut self.open[blocks.clone()],
+            close: &mut self.close[blocks.clone()],
+            backslash: &mut self.backslash[blocks],
+        }
+    }
+
+    #[inline]
+    fn each(&mut self, change: impl Fn(&mut Vec<u64>)) {
+        let Marks { tokens, open, close, backslash } = self;
+        [tokens, open, close, backslash].into_iter().for_each(change);
+    }
+}
+
+impl Columns<'_> {
+    #[inline(always)]
+    pub fn set(&mut self, block: usize, mark: Mark) {
+        self.tokens[block] = mark.tokens;
+        self.open[block] = mark.open;
+        self.close[block] = mark.close;
+        self.backslash[block] = mark.backslash;
+    }
+}
