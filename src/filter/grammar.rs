@@ -11,7 +11,7 @@
 mod compact;
 mod containers;
 
-pub use compact::{LANES, STRETCH, Sets};
+pub use compact::{FILLING, STRETCH, Sets};
 
 use containers::{Contained, Containers};
 

@@ -2,8 +2,8 @@
 //! proof that the text up to there is UTF-8 and JSON.
 
 use super::Fault;
-use super::grammar::{Grammar, LANES, STRETCH, Sets};
-use super::marks::Marks;
+use super::grammar::{FILLING, Grammar, STRETCH, Sets};
+use super::marks::{Columns, Marks};
 use super::simd::{self, BLOCK, Classify, Level, Work};
 
 /// Blocks that are read at once: their marks and their text stay in the nearest cache.
@@ -15,6 +15,8 @@ pub struct Index {
     level: Level,
     grammar: Grammar,
     sets: Box<Sets>,
+    /// Room for the last blocks of a text, filled up.
+    last: Box<[[u8; BLOCK]; STRETCH]>,
     marks: Marks,
     /// Place of the first mark's block in the text.
     from: usize,
@@ -71,6 +73,7 @@ impl Index {
             level,
             grammar: Grammar::new(),
             sets: Box::new(Sets::new()),
+            last: Box::new([[0; BLOCK]; STRETCH]),
             marks: Marks::default(),
             from: 0,
             utf8: 0,
@@ -88,7 +91,7 @@ impl Index {
     /// Begins another text; what was allocated stays.
     pub fn reset(&mut self) {
         self.grammar = Grammar::new();
-        self.marks.resize(0);
+        self.marks.clear();
         (self.from, self.utf8, self.gone, self.ended) = (0, 0, 0, false);
     }
 
@@ -114,40 +117,21 @@ impl Index {
         let last = complete && text.len() - end < BLOCK;
         self.check_utf8(text, if last { text.len() } else { whole_characters(text, self.utf8, end) })?;
         let (whole, _) = text[next..end].as_chunks::<BLOCK>();
-        let work =
-            Read { grammar: &mut self.grammar, sets: &mut self.sets, marks: &mut self.marks, blocks: whole };
-        simd::at(self.level, work)?;
+        let rest = last.then(|| &text[end..]);
+        let Index { grammar, sets, marks, last: room, .. } = self;
+        simd::at(self.level, Read { grammar, sets, marks, blocks: whole, rest, room })?;
         if last {
-            self.read_last(&text[end..], text.len())?;
+            if !self.grammar.is_complete() {
+                return Err(Fault::Syntax { offset: self.gone + text.len() });
+            }
+            // The end counts as a token, so that there is one after each value.
+            self.marks.add_token(1 << (text.len() - end));
+            self.ended = true;
         }
         let fresh = if known > 1 { known } else { 0 };
         self.backslashes &= fresh > 0;
-        self.backslashes |= self.marks.backslash[fresh..].iter().fold(0, |all, one| all | one) != 0;
+        self.backslashes |= self.marks.backslashes()[fresh..].iter().fold(0, |all, one| all | one) != 0;
         Ok(blocks > 0 || last)
-    }
-
-    /// The last bytes of the text, filled up with white space. The end counts as a token, so that there
-    /// is one after each value.
-    fn read_last(&mut self, rest: &[u8], length: usize) -> Result<(), Fault> {
-        let mut block = [b' '; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        simd::at(
-            self.level,
-            Read {
-                grammar: &mut self.grammar,
-                sets: &mut self.sets,
-                marks: &mut self.marks,
-                blocks: &[block],
-            },
-        )?;
-        if !self.grammar.is_complete() {
-            return Err(Fault::Syntax { offset: self.gone + length });
-        }
-        if let Some(last) = self.marks.tokens.last_mut() {
-            *last |= 1 << rest.len();
-        }
-        self.ended = true;
-        Ok(())
     }
 
     fn check_utf8(&mut self, text: &[u8], end: usize) -> Result<(), Fault> {
@@ -192,7 +176,7 @@ impl Index {
     #[inline(always)]
     pub fn peek(&self, cursor: &mut Cursor) -> Option<usize> {
         while cursor.tokens == 0 {
-            cursor.tokens = *self.marks.tokens.get(cursor.next)?;
+            cursor.tokens = self.marks.tokens(cursor.next)?;
             cursor.place = self.from + cursor.next * BLOCK;
             cursor.next += 1;
         }
@@ -218,15 +202,15 @@ impl Index {
             ahead = u64::MAX << (place % BLOCK) << 1;
             at -= 1;
         }
-        while let (Some(open), Some(close)) = (self.marks.open.get(at), self.marks.close.get(at)) {
+        while let Some((open, close)) = self.marks.brackets(at) {
             let (open, close) = (open & ahead, close & ahead);
             let closes = close.count_ones();
             if closes < skipping.depth {
                 skipping.depth += open.count_ones();
                 skipping.depth -= closes;
             } else if let Some(bit) = end_of(skipping, open, close) {
-                let place = self.from + at * BLOCK;
-                *cursor = Cursor { next: at + 1, place, tokens: self.marks.tokens[at] & !(bit | (bit - 1)) };
+                let (place, tokens) = (self.from + at * BLOCK, self.marks.tokens(at)? & !(bit | (bit - 1)));
+                *cursor = Cursor { next: at + 1, place, tokens };
                 return Some(place + bit.trailing_zeros() as usize + 1);
             }
             ahead = u64::MAX;
@@ -249,7 +233,7 @@ impl Index {
         let (first, last) = (start / BLOCK, end / BLOCK);
         let from_start = u64::MAX << (start % BLOCK);
         let to_end = (1u64 << (end % BLOCK)) - 1;
-        let backslash = &self.marks.backslash;
+        let backslash = self.marks.backslashes();
         if first == last {
             return backslash[first] & from_start & to_end != 0;
         }
@@ -293,12 +277,15 @@ fn length_of(first: u8) -> usize {
     }
 }
 
-/// Reads whole blocks.
+/// Reads blocks.
 struct Read<'a> {
     grammar: &'a mut Grammar,
     sets: &'a mut Sets,
     marks: &'a mut Marks,
     blocks: &'a [[u8; BLOCK]],
+    /// The last bytes of the text, less than a block, where they are there.
+    rest: Option<&'a [u8]>,
+    room: &'a mut [[u8; BLOCK]; STRETCH],
 }
 
 impl Work for Read<'_> {
@@ -306,23 +293,44 @@ impl Work for Read<'_> {
 
     #[inline(always)]
     fn run<C: Classify>(self) -> Result<(), Fault> {
+        let Read { sets, marks, blocks, rest, room, .. } = self;
         let mut grammar = self.grammar.clone();
-        let first = self.marks.len();
-        let last = first + self.blocks.len();
-        self.marks.resize(first + self.blocks.len().next_multiple_of(LANES));
-        for (at, blocks) in self.blocks.chunks(STRETCH).enumerate() {
-            let from = first + at * STRETCH;
-            let mut marks = self.marks.columns(from..from + blocks.len().next_multiple_of(LANES));
-            // The last bytes of a text have white space behind them.
-            if blocks.len() > 1 && grammar.stretch::<C>(blocks, &mut marks, self.sets) {
-                continue;
+        let mut from = marks.len();
+        marks.add(blocks.len() + usize::from(rest.is_some()), STRETCH);
+        // The last ones are filled up elsewhere.
+        let apart = if rest.is_some_and(|rest| !rest.is_empty()) { blocks.len() % STRETCH } else { 0 };
+        let (blocks, last) = blocks.split_at(blocks.len() - apart);
+        for blocks in blocks.chunks(STRETCH) {
+            let mut marks = marks.columns(from..from + STRETCH);
+            if !grammar.stretch::<C>(blocks, blocks.len() * BLOCK, &mut marks, sets) {
+                one_by_one::<C>(&mut grammar, blocks, &mut marks)?;
             }
-            for (at, block) in blocks.iter().enumerate() {
-                marks.set(at, grammar.block::<C>(block)?);
+            from += blocks.len();
+        }
+        if let Some(rest) = rest {
+            let (blocks, end) = (&mut room[..=last.len()], last.len());
+            blocks[..end].copy_from_slice(last);
+            blocks[end][..rest.len()].copy_from_slice(rest);
+            blocks[end][rest.len()..].fill(FILLING);
+            let mut marks = marks.columns(from..from + STRETCH);
+            if !grammar.stretch::<C>(blocks, end * BLOCK + rest.len(), &mut marks, sets) {
+                blocks[end][rest.len()..].fill(b' ');
+                one_by_one::<C>(&mut grammar, blocks, &mut marks)?;
             }
         }
-        self.marks.resize(last);
         *self.grammar = grammar;
         Ok(())
     }
+}
+
+#[inline(always)]
+fn one_by_one<C: Classify>(
+    grammar: &mut Grammar,
+    blocks: &[[u8; BLOCK]],
+    marks: &mut Columns<'_>,
+) -> Result<(), Fault> {
+    for (at, block) in blocks.iter().enumerate() {
+        marks.set(at, grammar.block::<C>(block)?);
+    }
+    Ok(())
 }

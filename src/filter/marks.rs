@@ -19,10 +19,12 @@ pub struct Mark {
 /// The marks of some blocks, one after the other.
 #[derive(Debug, Default)]
 pub struct Marks {
-    pub tokens: Vec<u64>,
-    pub open: Vec<u64>,
-    pub close: Vec<u64>,
-    pub backslash: Vec<u64>,
+    blocks: usize,
+    // Behind so many, what they held before.
+    tokens: Vec<u64>,
+    open: Vec<u64>,
+    close: Vec<u64>,
+    backslash: Vec<u64>,
 }
 
 /// Some of them, to be written.
@@ -37,23 +39,33 @@ impl Marks {
     /// How many blocks they are of.
     #[inline]
     pub fn len(&self) -> usize {
-        self.tokens.len()
+        self.blocks
     }
 
     /// Bytes that they were given.
     pub fn capacity(&self) -> usize {
-        let Marks { tokens, open, close, backslash } = self;
+        let Marks { tokens, open, close, backslash, .. } = self;
         [tokens, open, close, backslash].map(Vec::capacity).iter().sum::<usize>() * size_of::<u64>()
     }
 
-    /// Makes them the marks of so many blocks: leaves out the last ones, or adds empty ones.
-    pub fn resize(&mut self, blocks: usize) {
-        self.each(|column| column.resize(blocks, 0));
+    pub fn clear(&mut self) {
+        self.blocks = 0;
     }
 
     /// Leaves out the first ones.
     pub fn forget(&mut self, blocks: usize) {
-        self.each(|column| drop(column.drain(..blocks)));
+        let kept = blocks..self.blocks;
+        self.blocks -= blocks;
+        self.each(|column| column.copy_within(kept.clone(), 0));
+    }
+
+    /// Adds some more blocks, whose marks are to be written; and room for others behind them.
+    pub fn add(&mut self, blocks: usize, room: usize) {
+        self.blocks += blocks;
+        let needed = self.blocks + room;
+        if self.tokens.len() < needed {
+            self.each(|column| column.resize(needed, 0));
+        }
     }
 
     /// Those of some blocks.
@@ -66,9 +78,33 @@ impl Marks {
         }
     }
 
+    #[inline(always)]
+    pub fn tokens(&self, block: usize) -> Option<u64> {
+        (block < self.blocks).then(|| self.tokens[block])
+    }
+
+    /// Opening and closing brackets.
+    #[inline(always)]
+    pub fn brackets(&self, block: usize) -> Option<(u64, u64)> {
+        (block < self.blocks).then(|| (self.open[block], self.close[block]))
+    }
+
+    /// Of all blocks.
+    #[inline(always)]
+    pub fn backslashes(&self) -> &[u64] {
+        &self.backslash[..self.blocks]
+    }
+
+    /// Adds a token in the last block.
+    pub fn add_token(&mut self, token: u64) {
+        if let Some(last) = self.blocks.checked_sub(1) {
+            self.tokens[last] |= token;
+        }
+    }
+
     #[inline]
     fn each(&mut self, change: impl Fn(&mut Vec<u64>)) {
-        let Marks { tokens, open, close, backslash } = self;
+        let Marks { tokens, open, close, backslash, .. } = self;
         [tokens, open, close, backslash].into_iter().for_each(change);
     }
 }

@@ -12,8 +12,10 @@ use super::{Fault, Grammar, run_end};
 
 /// Blocks in a stretch, at most.
 pub const STRETCH: usize = 32;
+/// What is not text, and no white space.
+pub const FILLING: u8 = b'x';
 /// As many blocks, or a multiple of it, are decided at once; there need not be so many.
-pub const LANES: usize = 16;
+const LANES: usize = 16;
 
 /// A set for each block, behind one for the block before the stretch.
 type Behind = [u64; STRETCH + 1];
@@ -68,17 +70,19 @@ fn behind(set: &Behind, block: usize) -> u64 {
 }
 
 impl Grammar {
-    /// Takes some blocks, at most [`STRETCH`]; `marks` has room for the next multiple of [`LANES`]. False, and
-    /// nothing is taken, where there is white space between tokens, or anything is wrong.
+    /// Takes some blocks, at most [`STRETCH`], whose text has so many bytes: where the text ends in the last block,
+    /// that is filled up with [`FILLING`]. `marks` has room for [`STRETCH`]. False, and nothing is taken, where there
+    /// is white space between tokens, or anything is wrong.
     #[inline(always)]
     pub fn stretch<C: Classify>(
         &mut self,
         blocks: &[[u8; BLOCK]],
+        length: usize,
         marks: &mut Columns<'_>,
         sets: &mut Sets,
     ) -> bool {
         let before = self.clone();
-        let fits = self.try_stretch::<C>(blocks, marks, sets);
+        let fits = self.try_stretch::<C>(blocks, length, marks, sets);
         if !fits {
             *self = before;
         }
@@ -89,10 +93,16 @@ impl Grammar {
     fn try_stretch<C: Classify>(
         &mut self,
         blocks: &[[u8; BLOCK]],
+        length: usize,
         marks: &mut Columns<'_>,
         sets: &mut Sets,
     ) -> bool {
         let count = blocks.len().min(STRETCH);
+        // Bytes of the text in the last block.
+        let ends_at = length.saturating_sub(count.saturating_sub(1) * BLOCK);
+        if !(1..=BLOCK).contains(&ends_at) {
+            return false;
+        }
         let lanes = count.div_ceil(LANES);
         sets.comma[0] = self.after_comma << 63;
         sets.colon[0] = self.after_colon << 63;
@@ -104,7 +114,8 @@ impl Grammar {
         if wrong != 0 {
             return false;
         }
-        // What there is no block for is taken for text.
+        // What is not there is taken for the inside of a string.
+        sets.in_string[count - 1] |= u64::MAX.checked_shl(ends_at as u32).unwrap_or(0);
         sets.in_string[count..].fill(u64::MAX);
         sets.quote[count..].fill(0);
         let wrong = follow(sets, marks, lanes) | self.follow_names(sets, count, lanes);
@@ -114,7 +125,8 @@ impl Grammar {
         self.after_comma = sets.comma[count] >> 63;
         self.after_colon = sets.colon[count] >> 63;
         self.after_open = sets.open[count] >> 63;
-        self.after_value = sets.value_ends[count] >> 63;
+        let ends = sets.value_ends[count];
+        self.after_value = if ends_at < BLOCK { (ends | sets.scalar[count]) >> (ends_at - 1) & 1 } else { ends >> 63 };
         self.after_name = sets.name_ends[count] >> 63;
         self.scalar = sets.scalar[count] >> 63;
         self.position += count * BLOCK;
