@@ -53,7 +53,7 @@ struct Number {
     /// The block's last byte is in a number.
     runs: u64,
     last: u8,
-    /// It is a digit.
+    /// It is a digit of one.
     digit: u64,
     /// It is a minus that the number began with.
     minus: u64,

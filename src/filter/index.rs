@@ -1,6 +1,8 @@
 //! Where the tokens of a text are, found a window at a time ahead of whoever walks through it, and the
 //! proof that the text up to there is UTF-8 and JSON.
 
+use std::fmt;
+
 use super::Fault;
 use super::grammar::{FILLING, Grammar, STRETCH, Sets};
 use super::marks::{Columns, Marks};
@@ -15,8 +17,7 @@ pub struct Index {
     level: Level,
     grammar: Grammar,
     sets: Box<Sets>,
-    /// Room for the last blocks of a text, filled up.
-    last: Box<[[u8; BLOCK]; STRETCH]>,
+    last: Box<LastBlocks>,
     marks: Marks,
     /// Place of the first mark's block in the text.
     from: usize,
@@ -27,6 +28,21 @@ pub struct Index {
     /// A backslash is among the marks.
     backslashes: bool,
     ended: bool,
+}
+
+/// Room for the last blocks of a text, filled up. They may be personal, so `Debug` does not show them.
+struct LastBlocks([[u8; BLOCK]; STRETCH]);
+
+impl Default for LastBlocks {
+    fn default() -> Self {
+        LastBlocks([[0; BLOCK]; STRETCH])
+    }
+}
+
+impl fmt::Debug for LastBlocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LastBlocks")
+    }
 }
 
 /// A place among the marks: the tokens that were not taken yet.
@@ -73,7 +89,7 @@ impl Index {
             level,
             grammar: Grammar::new(),
             sets: Box::new(Sets::new()),
-            last: Box::new([[0; BLOCK]; STRETCH]),
+            last: Box::default(),
             marks: Marks::default(),
             from: 0,
             utf8: 0,
@@ -83,9 +99,15 @@ impl Index {
         }
     }
 
-    /// Bytes that the marks were given: half of a token that is longer than a window.
+    /// Bytes that the marks were given: about half of a token that is longer than a window.
     pub fn capacity(&self) -> usize {
         self.marks.capacity()
+    }
+
+    /// Forgets what it has of the text.
+    pub fn clear(&mut self) {
+        self.reset();
+        *self.last = LastBlocks::default();
     }
 
     /// Begins another text; what was allocated stays.
@@ -119,6 +141,7 @@ impl Index {
         let (whole, _) = text[next..end].as_chunks::<BLOCK>();
         let rest = last.then(|| &text[end..]);
         let Index { grammar, sets, marks, last: room, .. } = self;
+        let room = &mut room.0;
         simd::at(self.level, Read { grammar, sets, marks, blocks: whole, rest, room })?;
         if last {
             if !self.grammar.is_complete() {
@@ -209,8 +232,8 @@ impl Index {
                 skipping.depth += open.count_ones();
                 skipping.depth -= closes;
             } else if let Some(bit) = end_of(skipping, open, close) {
-                let (place, tokens) = (self.from + at * BLOCK, self.marks.tokens(at)? & !(bit | (bit - 1)));
-                *cursor = Cursor { next: at + 1, place, tokens };
+                let (place, tokens) = (self.from + at * BLOCK, self.marks.tokens(at).unwrap_or(0));
+                *cursor = Cursor { next: at + 1, place, tokens: tokens & !(bit | (bit - 1)) };
                 return Some(place + bit.trailing_zeros() as usize + 1);
             }
             ahead = u64::MAX;
@@ -297,8 +320,9 @@ impl Work for Read<'_> {
         let mut grammar = self.grammar.clone();
         let mut from = marks.len();
         marks.add(blocks.len() + usize::from(rest.is_some()), STRETCH);
-        // The last ones are filled up elsewhere.
-        let apart = if rest.is_some_and(|rest| !rest.is_empty()) { blocks.len() % STRETCH } else { 0 };
+        // The last ones are filled up elsewhere. White space behind the text does not matter.
+        let ends_at = rest.map_or(0, without_white_end);
+        let apart = if ends_at > 0 { blocks.len() % STRETCH } else { 0 };
         let (blocks, last) = blocks.split_at(blocks.len() - apart);
         for blocks in blocks.chunks(STRETCH) {
             let mut marks = marks.columns(from..from + STRETCH);
@@ -310,10 +334,14 @@ impl Work for Read<'_> {
         if let Some(rest) = rest {
             let (blocks, end) = (&mut room[..=last.len()], last.len());
             blocks[..end].copy_from_slice(last);
-            blocks[end][..rest.len()].copy_from_slice(rest);
-            blocks[end][rest.len()..].fill(FILLING);
+            blocks[end][..ends_at].copy_from_slice(&rest[..ends_at]);
+            blocks[end][ends_at..].fill(FILLING);
             let mut marks = marks.columns(from..from + STRETCH);
-            if !grammar.stretch::<C>(blocks, end * BLOCK + rest.len(), &mut marks, sets) {
+            let before = grammar.clone();
+            let fits = grammar.stretch::<C>(blocks, end * BLOCK + ends_at, &mut marks, sets);
+            if !(fits && grammar.is_complete()) {
+                grammar = before;
+                blocks[end][..rest.len()].copy_from_slice(rest);
                 blocks[end][rest.len()..].fill(b' ');
                 one_by_one::<C>(&mut grammar, blocks, &mut marks)?;
             }
@@ -321,6 +349,13 @@ impl Work for Read<'_> {
         *self.grammar = grammar;
         Ok(())
     }
+}
+
+/// Length of the text without the white space at its end (RFC 8259, section 2).
+#[inline(always)]
+fn without_white_end(text: &[u8]) -> usize {
+    let is_white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    text.iter().rposition(|byte| !is_white(byte)).map_or(0, |last| last + 1)
 }
 
 #[inline(always)]

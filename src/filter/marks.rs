@@ -54,12 +54,15 @@ impl Marks {
 
     /// Leaves out the first ones.
     pub fn forget(&mut self, blocks: usize) {
+        if blocks == 0 {
+            return;
+        }
         let kept = blocks..self.blocks;
         self.blocks -= blocks;
         self.each(|column| column.copy_within(kept.clone(), 0));
     }
 
-    /// Adds some more blocks, whose marks are to be written; and room for others behind them.
+    /// Adds some more blocks, whose marks are to be written before they are read; and room for others behind them.
     pub fn add(&mut self, blocks: usize, room: usize) {
         self.blocks += blocks;
         let needed = self.blocks + room;

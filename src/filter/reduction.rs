@@ -108,6 +108,7 @@ impl Reduction {
     /// Forgets the body and what was made of it; what was allocated stays.
     pub fn clear(&mut self) {
         self.text.clear();
+        self.index.clear();
         self.patterns.clear();
         self.projection.admission = None;
         self.projection.out.clear();

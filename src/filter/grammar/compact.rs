@@ -126,7 +126,8 @@ impl Grammar {
         self.after_colon = sets.colon[count] >> 63;
         self.after_open = sets.open[count] >> 63;
         let ends = sets.value_ends[count];
-        self.after_value = if ends_at < BLOCK { (ends | sets.scalar[count]) >> (ends_at - 1) & 1 } else { ends >> 63 };
+        self.after_value =
+            if ends_at < BLOCK { (ends | sets.scalar[count]) >> (ends_at - 1) & 1 } else { ends >> 63 };
         self.after_name = sets.name_ends[count] >> 63;
         self.scalar = sets.scalar[count] >> 63;
         self.position += count * BLOCK;
@@ -174,6 +175,7 @@ impl Grammar {
             sets.name_ends[at + 1] = ends & sets.string_ends[at];
         }
         let mut wrong = 0;
+        // Behind the last block, nobody looks at what comes out.
         for at in 0..lanes * LANES {
             let after_name = behind(&sets.name_ends, at);
             wrong |= sets.colon[at + 1] & !after_name;

@@ -15,6 +15,25 @@ fn accepts(text: &[u8], level: Level) -> bool {
     }
 }
 
+/// The same of a text that comes in pieces.
+fn accepts_in_pieces(text: &[u8], piece: usize, level: Level) -> bool {
+    let mut index = Index::at_level(level);
+    let mut cursor = Cursor::default();
+    let mut there = 0;
+    loop {
+        there = text.len().min(there + piece);
+        let complete = there == text.len();
+        loop {
+            match index.extend(&text[..there], complete, &mut cursor) {
+                Ok(true) => while index.take(&mut cursor).is_some() {},
+                Ok(false) if complete => return true,
+                Ok(false) => break,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
 fn levels() -> Vec<Level> {
     vec![Level::Portable, simd::level()]
 }
@@ -200,4 +219,46 @@ fn what_is_deep_is_followed_as_what_is_not() {
             }
         }
     }
+}
+
+/// Of every length around those that are read at once, whole and in pieces, with what may stand behind a text and
+/// what may not.
+#[test]
+fn a_text_ends_where_it_ends() {
+    for size in (1..140).chain(1980..2120).chain(4030..4170).chain(8130..8260) {
+        let fill = "a".repeat(size);
+        let bodies = [format!("\"{fill}\""), format!("[\"{fill}\",-1.5]"), format!("{{\"{fill}\":[true]}}")];
+        for (body, good) in bodies.iter().flat_map(|body| {
+            let behind = ["", "\n", " \t\r\n"].map(|end| (format!("{body}{end}"), true));
+            let wrong = ["\u{c}", "\u{b}\n", "x", "]", ",", " 1", "\"", "\0"]
+                .map(|end| (format!("{body}{end}"), false));
+            let cut = [1, 2].map(|bytes| (body[..body.len() - bytes].to_owned(), false));
+            behind.into_iter().chain(wrong).chain(cut).collect::<Vec<_>>()
+        }) {
+            assert_eq!(
+                accepts(body.as_bytes(), simd::level()),
+                good,
+                "{} bytes, {:?}",
+                body.len(),
+                body.get(body.len() - 12..)
+            );
+            let piece = 1 + size % 130;
+            assert_eq!(
+                accepts_in_pieces(body.as_bytes(), piece, simd::level()),
+                good,
+                "{} bytes in pieces of {piece}",
+                body.len()
+            );
+        }
+    }
+}
+
+/// The end of a text is kept apart for a while.
+#[test]
+fn nothing_of_a_text_shows_in_debug() {
+    let mut index = Index::at_level(simd::level());
+    let text = br#"{"name":"ZZZZZZ"}"#;
+    assert_eq!(index.extend(text, true, &mut Cursor::default()), Ok(true));
+    let shown = format!("{index:?}");
+    assert!(!shown.contains("ZZZ") && !shown.contains("90, 90, 90"), "{shown}");
 }
