@@ -7,8 +7,8 @@
 //! are processes of their own. The gateway has one half of the cores, all others the other half, and of that
 //! the attacker what the client and the upstream leave: a real one has a machine of its own.
 //!
-//! `cargo bench --bench abuse`; `-- idle 1000` measures the memory of idle connections instead, `-- reload 100`
-//! what the client notices of rules of so many contractors that change.
+//! `cargo bench --bench abuse`, with `-- 'slow readers'` that row only; `-- idle 1000` measures the memory of idle
+//! connections instead, `-- reload 100` what the client notices of rules of so many contractors that change.
 
 mod attacks;
 mod client;
@@ -58,14 +58,18 @@ fn main() -> Result<(), Failure> {
         ["reload", count] => tokio::runtime::Runtime::new()?.block_on(reload::measure(count.parse()?)),
         ["idle", count] => tokio::runtime::Runtime::new()?.block_on(idle::measure(count.parse()?)),
         _ => {
+            let unknown = words.iter().find(|word| !attacks::NAMES.contains(word));
+            if let Some(word) = unknown {
+                return Err(format!("{word:?} is none of {:?}", attacks::NAMES).into());
+            }
             let cores = Cores::halves()?;
             cores.leave_gateways()?;
-            tokio::runtime::Runtime::new()?.block_on(measure(cores))
+            tokio::runtime::Runtime::new()?.block_on(measure(cores, &words))
         }
     }
 }
 
-async fn measure(cores: Cores) -> Result<(), Failure> {
+async fn measure(cores: Cores, wanted: &[&str]) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let (_upstream, gateway) = process::start(folder.path(), LIMITS)?;
     cores.keep_for_gateway(&gateway)?;
@@ -83,7 +87,8 @@ async fn measure(cores: Cores) -> Result<(), Failure> {
     let guest = Client::new(folder.path(), "parcelco", gateway.address, [127, 0, 0, 1])?;
     client::load(&client::connect(&guest).await?, ROW / 2).await;
     let alone = row("alone", None, &guest, &gateway, folder.path()).await?;
-    for name in attacks::NAMES {
+    let is_wanted = |name: &&str| wanted.is_empty() || wanted.contains(name);
+    for name in attacks::NAMES.into_iter().filter(is_wanted) {
         row(name, Some(alone), &guest, &gateway, folder.path()).await?;
     }
     row("alone, again", Some(alone), &guest, &gateway, folder.path()).await?;

@@ -76,8 +76,8 @@ pub struct UpstreamResponse {
 pub struct UpstreamBody {
     body: AnswerBody,
     decoder: Option<Decoder>,
-    /// Coded bytes that came and are not decoded yet.
-    coded: Bytes,
+    /// What came and was not handed on yet.
+    piece: Bytes,
     /// When the next bytes must be there.
     deadline: Instant,
     timeout: Duration,
@@ -170,7 +170,7 @@ impl Upstream {
         let body = UpstreamBody {
             body: answer.body,
             decoder,
-            coded: Bytes::new(),
+            piece: Bytes::new(),
             deadline,
             timeout: self.timeout,
             max_body: self.max_body,
@@ -195,30 +195,39 @@ impl Upstream {
 }
 
 impl UpstreamBody {
-    /// Hands the next bytes on; false where the body has ended.
+    /// Waits for the next bytes; false where the body has ended.
     ///
     /// # Errors
-    /// Where it breaks off, takes too long or cannot be decoded, and what `sink` returns.
-    pub(super) async fn next(
-        &mut self,
-        sink: &mut (dyn FnMut(&[u8]) -> Result<(), Refusal> + Send),
-    ) -> Result<bool, Refusal> {
-        if let Some(decoder) = self.decoder.as_mut().filter(|_| !self.coded.is_empty()) {
-            let coded = self.coded.split_to(self.coded.len().min(CODED));
-            decoder.push(&coded, sink)?;
+    /// Where it breaks off, takes too long or cannot be decoded.
+    pub(super) async fn wait(&mut self) -> Result<bool, Refusal> {
+        if !self.piece.is_empty() {
             return Ok(true);
         }
-        let Some(data) = self.body.next(self.deadline).await? else {
-            return match self.decoder.take() {
-                Some(decoder) => decoder.finish().map(|()| false).map_err(Refusal::UpstreamCoding),
-                None => Ok(false),
-            };
-        };
-        match &self.decoder {
-            Some(_) => self.coded = data,
-            None => sink(&data)?,
+        if let Some(data) = self.body.next(self.deadline).await? {
+            self.piece = data;
+            return Ok(true);
         }
-        Ok(true)
+        match self.decoder.take() {
+            Some(decoder) => decoder.finish().map(|()| false).map_err(Refusal::UpstreamCoding),
+            None => Ok(false),
+        }
+    }
+
+    /// Hands on what has come, or the beginning of it.
+    ///
+    /// # Errors
+    /// Where it cannot be decoded, and what `sink` returns.
+    pub(super) fn hand_on(
+        &mut self,
+        sink: &mut (dyn FnMut(&[u8]) -> Result<(), Refusal> + Send),
+    ) -> Result<(), Refusal> {
+        match &mut self.decoder {
+            Some(decoder) => {
+                let coded = self.piece.split_to(self.piece.len().min(CODED));
+                decoder.push(&coded, sink)
+            }
+            None => sink(&std::mem::take(&mut self.piece)),
+        }
     }
 
     /// What it is announced to have, in bytes; for a coded body nothing is known.
@@ -226,9 +235,9 @@ impl UpstreamBody {
         if self.decoder.is_some() { 0 } else { self.body.announced() }
     }
 
-    /// Bytes that wait to be decoded, and that decoding takes.
+    /// Bytes that wait to be handed on, and that decoding takes.
     pub(super) fn held(&self) -> usize {
-        self.coded.len() + self.decoder.as_ref().map_or(0, Decoder::held)
+        self.piece.len() + self.decoder.as_ref().map_or(0, Decoder::held)
     }
 
     pub(super) fn max_body(&self) -> usize {

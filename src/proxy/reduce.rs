@@ -31,8 +31,8 @@ const PART: usize = 128 << 10;
 /// of them may have to wait for one such piece of every large body.
 const TURN: usize = 64 << 10;
 
-/// Behind its first piece, a body needs one of these to go on, so that large bodies wait for each other and not in
-/// front of everybody else: of those whose bytes are there, as many are in work as there are cores.
+/// Behind its first bytes, a body needs one of these for each further piece that has come, so that large bodies wait
+/// for each other and not in front of everybody else: as many are in work as there are cores.
 static TURNS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
@@ -177,22 +177,32 @@ impl Rest {
         if !in_parts && self.body.announced() > max_body as u64 {
             return Err(Refusal::UpstreamTooLarge);
         }
+        // The first bytes need no turn.
         let (mut taken, mut until) = (0, TURN);
         let mut turn = None;
         loop {
-            if taken >= until {
-                until = taken + TURN;
-                drop(turn.take());
-                tokio::task::yield_now().await;
-                let asked = Instant::now();
-                turn = TURNS.acquire().await.ok();
-                self.body.wait_longer(asked.elapsed());
-            }
             let had_turn = turn.is_some();
             if self.parts > 0 {
                 self.body.wait_anew();
             }
-            let mut sink = |bytes: &[u8]| {
+            let more = in_turn(&mut turn, self.body.wait()).await?;
+            if !more {
+                return self.last(route, reduction, taken, decided);
+            }
+            if taken >= until || had_turn && turn.is_none() {
+                reduction.holds_beside(self.body.held())?;
+                until = taken + TURN;
+                if let Some(over) = turn.take() {
+                    // Given back behind everybody else: while large bodies hand the turn on to each other, the
+                    // runtime would not look for long whether a socket has news.
+                    tokio::task::yield_now().await;
+                    drop(over);
+                }
+                let asked = Instant::now();
+                turn = TURNS.acquire().await.ok();
+                self.body.wait_longer(asked.elapsed());
+            }
+            self.body.hand_on(&mut |bytes: &[u8]| {
                 taken += bytes.len();
                 if !in_parts && taken > max_body {
                     return Err(Refusal::UpstreamTooLarge);
@@ -206,16 +216,8 @@ impl Rest {
                     return Err(Refusal::UpstreamTooLarge);
                 }
                 Ok(())
-            };
-            let more = in_turn(&mut turn, self.body.next(&mut sink)).await?;
-            if had_turn && turn.is_none() {
-                // What came then was one piece without a turn.
-                until = taken;
-            }
+            })?;
             reduction.holds_beside(self.body.held())?;
-            if !more {
-                return self.last(route, reduction, taken, decided);
-            }
             if in_parts && reduction.settled() >= PART {
                 reduction.cut()?;
                 self.parts += 1;

@@ -154,6 +154,9 @@ impl Grammar {
             let in_string = C::prefix_parity(quote) ^ self.in_string;
             self.in_string = ((in_string as i64) >> 63) as u64;
             wrong |= structure.control | structure.blank & !in_string;
+            if wrong != 0 {
+                return wrong;
+            }
             sets.in_string[at] = in_string;
             sets.quote[at] = quote;
             sets.brace[at] = structure.brace;
