@@ -107,8 +107,11 @@ async fn alerts_are_acknowledged_and_muted_for_all_nodes() {
     for alert in list["alerts"].as_array().unwrap() {
         assert!(alert["node"].as_str().unwrap().starts_with("node-"));
         let shown = visitors[0].get(&format!("/api/v1/alerts/{}", alert["number"])).await.json();
-        let entry = visitors[1].get(&format!("/api/v1/entries/{}", shown["entry"])).await.json();
-        assert_eq!(entry["content"]["kind"], "signal", "{entry}");
+        let target = format!("/api/v1/entries/{}", shown["entry"]);
+        // What the other node has written is gathered in its own time.
+        let is_signal = |reply: &Reply| reply.json()["content"]["kind"] == "signal";
+        until(&visitors[1], &target, Duration::from_secs(30), is_signal).await;
+        let entry = visitors[1].get(&target).await.json();
         written.push(entry["content"]["node"].as_str().unwrap().to_owned());
     }
     written.sort_unstable();
