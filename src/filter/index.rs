@@ -107,7 +107,7 @@ impl Index {
     /// Forgets what it has of the text.
     pub fn clear(&mut self) {
         self.reset();
-        *self.last = LastBlocks::default();
+        self.last.0 = [[0; BLOCK]; STRETCH];
     }
 
     /// Begins another text; what was allocated stays.

@@ -6,105 +6,16 @@
 //! that decides anything about JSON works on these sets and is safe code.
 #![allow(unsafe_code, reason = "vector instructions; every block says why it is sound")]
 
+mod portable;
+mod sets;
+
+pub use portable::Portable;
+pub use sets::{Decimal, Escape, Numeric, Part, Structure};
+#[cfg(target_arch = "x86_64")]
+use sets::{FOLLOWERS, NO_PART};
+
 /// Bytes in a block.
 pub const BLOCK: usize = 64;
-
-/// The characters that structure a text (RFC 8259, section 2), inside strings and outside.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Structure {
-    pub quote: u64,
-    pub backslash: u64,
-    /// Below 0x20.
-    pub control: u64,
-    /// Up to 0x20: white space and what else is not to be seen.
-    pub blank: u64,
-    pub comma: u64,
-    pub colon: u64,
-    /// `{` and `[`.
-    pub open: u64,
-    /// `}` and `]`.
-    pub close: u64,
-    /// The bit that braces have and brackets lack.
-    pub brace: u64,
-}
-
-/// The characters of numbers (RFC 8259, section 6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numeric {
-    /// `0` to `9`.
-    pub digit: u64,
-    pub zero: u64,
-    pub minus: u64,
-    pub plus: u64,
-    pub point: u64,
-    /// `e` and `E`.
-    pub exponent: u64,
-    /// What cannot stand in a number, or end one, behind the byte before it.
-    pub misplaced: u64,
-}
-
-/// The part that a byte can have in a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Part {
-    /// None: a number begins behind it, or has ended.
-    #[default]
-    None = 0,
-    Digit = 1,
-    Exponent = 2,
-    Point = 4,
-    Sign = 8,
-}
-
-impl Part {
-    #[inline(always)]
-    pub fn of(byte: u8) -> Part {
-        match byte {
-            b'0'..=b'9' => Part::Digit,
-            b'e' | b'E' => Part::Exponent,
-            b'.' => Part::Point,
-            b'-' | b'+' => Part::Sign,
-            _ => Part::None,
-        }
-    }
-}
-
-/// Stands for no part in a set of parts.
-const NO_PART: u8 = 16;
-
-/// The parts that may stand behind each one, by its number.
-const FOLLOWERS: [u8; 16] = {
-    const DIGIT: u8 = Part::Digit as u8;
-    const SIGN: u8 = Part::Sign as u8;
-    let mut followers = [0; 16];
-    followers[Part::None as usize] = DIGIT | SIGN | NO_PART;
-    followers[Part::Digit as usize] = DIGIT | Part::Point as u8 | Part::Exponent as u8 | NO_PART;
-    followers[Part::Exponent as usize] = DIGIT | SIGN;
-    followers[Part::Point as usize] = DIGIT;
-    followers[Part::Sign as usize] = DIGIT;
-    followers
-};
-
-/// The characters of numbers without an exponent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Decimal {
-    /// `0` to `9`.
-    pub digit: u64,
-    pub zero: u64,
-    pub minus: u64,
-    pub point: u64,
-}
-
-/// The characters of escapes (RFC 8259, section 7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Escape {
-    /// `"`, `\`, `/`, `b`, `f`, `n`, `r`, `t`.
-    pub simple: u64,
-    /// `u`.
-    pub unicode: u64,
-    /// Hexadecimal digits.
-    pub hex: u64,
-}
 
 /// One way to make the sets.
 pub trait Classify {
@@ -180,111 +91,6 @@ pub fn at<W: Work>(level: Level, work: W) -> W::Output {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { x86::at_avx512(work) },
-    }
-}
-
-/// Eight bytes at a time, on every processor.
-pub struct Portable;
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const SEVEN: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-
-impl Portable {
-    /// The set of bytes for which `test` marks the high bit in a word of eight.
-    #[inline(always)]
-    fn set(block: &[u8; BLOCK], test: impl Fn(u64) -> u64) -> u64 {
-        let (words, _) = block.as_chunks::<8>();
-        words.iter().enumerate().fold(0, |set, (at, word)| {
-            let marks = test(u64::from_le_bytes(*word)) & !SEVEN;
-            // Gathers the eight high bits into one byte.
-            set | ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at)
-        })
-    }
-
-    /// Marks the bytes that are `byte`.
-    #[inline(always)]
-    fn equal(word: u64, byte: u8) -> u64 {
-        let different = word ^ (LOW * u64::from(byte));
-        !(((different & SEVEN) + SEVEN) | different)
-    }
-
-    /// Marks the bytes from `first` to `last`, both below 0x80.
-    #[inline(always)]
-    fn range(word: u64, first: u8, last: u8) -> u64 {
-        let low = word & SEVEN;
-        let from = low + LOW * u64::from(0x80 - first);
-        let above = low + LOW * u64::from(0x7F - last);
-        from & !above & !word
-    }
-}
-
-impl Classify for Portable {
-    #[inline(always)]
-    fn structure(block: &[u8; BLOCK]) -> Structure {
-        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
-        // Brackets and braces differ in one bit.
-        let folded = |byte| Portable::set(block, |word| Portable::equal(word | (LOW * 0x20), byte));
-        Structure {
-            quote: one(b'"'),
-            backslash: one(b'\\'),
-            control: Portable::set(block, |word| Portable::range(word, 0, 0x1F)),
-            blank: Portable::set(block, |word| Portable::range(word, 0, 0x20)),
-            comma: one(b','),
-            colon: one(b':'),
-            open: folded(b'{'),
-            close: folded(b'}'),
-            brace: Portable::set(block, |word| word << 2),
-        }
-    }
-
-    #[inline(always)]
-    fn white(block: &[u8; BLOCK]) -> u64 {
-        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
-        one(b' ') | one(b'\t') | one(b'\n') | one(b'\r')
-    }
-
-    #[inline(always)]
-    fn decimal(block: &[u8; BLOCK]) -> Decimal {
-        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
-        let digit = Portable::set(block, |word| Portable::range(word, b'0', b'9'));
-        Decimal { digit, zero: one(b'0'), minus: one(b'-'), point: one(b'.') }
-    }
-
-    #[inline(always)]
-    fn numeric(block: &[u8; BLOCK], before: Part) -> Numeric {
-        let one = |byte| Portable::set(block, |word| Portable::equal(word, byte));
-        let digit = Portable::set(block, |word| Portable::range(word, b'0', b'9'));
-        let (minus, plus, point) = (one(b'-'), one(b'+'), one(b'.'));
-        let exponent = one(b'e') | one(b'E');
-        let none = !(digit | minus | plus | point | exponent);
-        let behind = |set: u64, part| set << 1 | u64::from(before == part);
-        let (behind_digit, behind_none) = (behind(digit, Part::Digit), behind(none, Part::None));
-        let misplaced = (minus | plus) & !(behind(exponent, Part::Exponent) | behind_none)
-            | (point | exponent) & !behind_digit
-            | none & !(behind_digit | behind_none);
-        Numeric { digit, zero: one(b'0'), minus, plus, point, exponent, misplaced }
-    }
-
-    #[inline(always)]
-    fn escape(block: &[u8; BLOCK]) -> Escape {
-        let set = |bytes: &[u8]| {
-            bytes.iter().fold(0, |set, byte| set | Portable::set(block, |word| Portable::equal(word, *byte)))
-        };
-        let range = |first, last| Portable::set(block, |word| Portable::range(word, first, last));
-        Escape {
-            simple: set(b"\"\\/bfnrt"),
-            unicode: set(b"u"),
-            hex: range(b'0', b'9') | range(b'a', b'f') | range(b'A', b'F'),
-        }
-    }
-
-    #[inline(always)]
-    fn prefix_parity(bits: u64) -> u64 {
-        let mut parity = bits;
-        for shift in [1, 2, 4, 8, 16, 32] {
-            parity ^= parity << shift;
-        }
-        parity
     }
 }
 
