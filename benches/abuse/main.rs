@@ -1,8 +1,8 @@
 //! What a well-behaved client notices of abuse beside it.
 //!
 //! A client asks for a 2 KB order 200 times a second over four HTTP/2 connections with mutual TLS, on a
-//! schedule that does not wait for answers; latency is counted from the time that was planned. First it is
-//! alone, then beside one attack after the other. Attacks come from another loopback address, and where they
+//! schedule that does not wait for answers; latency is counted from the time that was planned. By turns it is
+//! alone and beside an attack. Attacks come from another loopback address, and where they
 //! need a credential from another contractor, as the limits take them apart. Gateway, upstream and attacker
 //! are processes of their own. The gateway has one half of the cores, all others the other half, and of that
 //! the attacker what the client and the upstream leave: a real one has a machine of its own.
@@ -29,10 +29,12 @@ use process::{Cores, Process};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long each row is measured.
-const ROW: Duration = Duration::from_secs(4);
+/// How long each slice is measured.
+const SLICE: Duration = Duration::from_secs(4);
+/// Slices beside each abuse.
+const ROUNDS: usize = 5;
 
-/// Short enough that each of them ends something within a row.
+/// Short enough that each of them ends something within a slice.
 const LIMITS: &str = r#"
 [limits]
 handshake_timeout = "2s"
@@ -49,7 +51,7 @@ fn main() -> Result<(), Failure> {
         ["attack", name, folder, address] => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let attacker = Client::new(Path::new(folder), "swiftpost", address.parse()?, [127, 0, 0, 2])?;
-            let told = runtime.block_on(attacks::run(name, attacker, ROW + Duration::from_millis(300)));
+            let told = runtime.block_on(attacks::run(name, attacker, SLICE + Duration::from_millis(300)));
             // What still waits for an answer does not hold it up.
             runtime.shutdown_background();
             println!("{told}");
@@ -74,68 +76,117 @@ async fn measure(cores: Cores, wanted: &[&str]) -> Result<(), Failure> {
     let (_upstream, gateway) = process::start(folder.path(), LIMITS)?;
     cores.keep_for_gateway(&gateway)?;
     println!(
-        "{} requests/s over {} connections, {ROW:?} a row; {} for the gateway, {} for its upstream, this client \
-         and the attacker; time for handshakes, heads and bodies: 2 s, for connections \
-         on which nothing moves: 0.7 s",
+        "{} requests/s over {} connections, {ROUNDS} rounds of {SLICE:?} alone and {SLICE:?} beside the abuse; {} \
+         for the gateway, {} for its upstream, this client and the attacker; time for handshakes, heads and \
+         bodies: 2 s, for connections on which nothing moves: 0.7 s. Medians of the rounds; stolen is what the \
+         machine's host kept of the time that was wanted",
         client::RATE,
         client::CONNECTIONS,
         cores.gateway,
         cores.others
     );
-    println!("| abuse | p50 ms | p99 ms | p99 to alone | not served | RSS growth MiB | how it ended |");
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
+    println!(
+        "| abuse | p50 ms, alone | beside it | p99 ms, alone | beside it | p99 to alone | not served | \
+         RSS growth MiB | stolen % | how it ended, last round |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
     let guest = Client::new(folder.path(), "parcelco", gateway.address, [127, 0, 0, 1])?;
-    client::load(&client::connect(&guest).await?, ROW / 2).await;
-    let alone = row("alone", None, &guest, &gateway, folder.path()).await?;
+    let bench = Bench { guest, gateway, folder: folder.path() };
+    bench.slice(None).await?;
     let is_wanted = |name: &&str| wanted.is_empty() || wanted.contains(name);
     for name in attacks::NAMES.into_iter().filter(is_wanted) {
-        row(name, Some(alone), &guest, &gateway, folder.path()).await?;
+        bench.row(name).await?;
     }
-    row("alone, again", Some(alone), &guest, &gateway, folder.path()).await?;
     Ok(())
 }
 
-/// Measures and prints a row; its 99th percentile. Without `alone`, or under a name that is no attack, the
-/// client is alone.
-async fn row(
-    name: &str,
-    alone: Option<f64>,
-    guest: &Client,
-    gateway: &Process,
-    folder: &Path,
-) -> Result<f64, Failure> {
-    let before = gateway.memory()?;
-    let attacker = attacks::NAMES.contains(&name).then(|| {
-        let mut command = Command::new("nice");
-        command
-            .args(["-n", "19"])
-            .arg(std::env::current_exe()?)
-            .args(["attack", name])
-            .arg(folder)
-            .arg(gateway.address.to_string());
-        command.stdout(std::process::Stdio::piped()).spawn()
-    });
-    let attacker = attacker.transpose()?;
-    // It connects meanwhile.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let senders = client::connect(guest).await?;
-    let most = async {
-        let (began, mut most) = (Instant::now(), before);
-        while began.elapsed() < ROW {
-            most = most.max(gateway.memory().unwrap_or_default());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+struct Bench<'a> {
+    guest: Client,
+    gateway: Process,
+    folder: &'a Path,
+}
+
+/// What was seen in a slice of time.
+struct Slice {
+    load: client::Load,
+    /// By how much the gateway's memory grew, in KiB.
+    growth: u64,
+    /// How the attacker's connections ended.
+    told: String,
+}
+
+impl Bench<'_> {
+    /// Measures an abuse and prints what was seen. A machine with neighbours is not the same from second to
+    /// second: each slice beside the abuse is held against those before and after it.
+    async fn row(&self, name: &str) -> Result<(), Failure> {
+        let before = process::stolen()?;
+        let (mut alone, mut beside) = (vec![self.slice(None).await?], Vec::new());
+        for _ in 0..ROUNDS {
+            beside.push(self.slice(Some(name)).await?);
+            alone.push(self.slice(None).await?);
         }
-        most
-    };
-    let (load, most) = tokio::join!(client::load(&senders, ROW), most);
-    let told = match attacker {
-        Some(attacker) => String::from_utf8(attacker.wait_with_output()?.stdout)?.trim().to_owned(),
-        None => String::new(),
-    };
-    let (p50, p99) = (load.percentile(0.5), load.percentile(0.99));
-    let ratio = alone.map_or(1.0, |alone| p99 / alone);
-    let growth = (most - before) as f64 / 1024.0;
-    println!("| {name} | {p50:.2} | {p99:.2} | {ratio:.1} | {} | {growth:.1} | {told} |", load.failed);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    Ok(p99)
+        let after = process::stolen()?;
+        let percentiles =
+            |slices: &[Slice], share| slices.iter().map(|slice| slice.load.percentile(share)).collect();
+        let usual: Vec<f64> = percentiles(&alone, 0.99);
+        let abused: Vec<f64> = percentiles(&beside, 0.99);
+        let ratios = abused
+            .iter()
+            .zip(usual.windows(2))
+            .map(|(p99, around)| 2.0 * p99 / (around[0] + around[1]))
+            .collect();
+        println!(
+            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {} | {:.1} | {:.0} | {} |",
+            median(percentiles(&alone, 0.5)),
+            median(percentiles(&beside, 0.5)),
+            median(usual),
+            median(abused),
+            median(ratios),
+            alone.iter().chain(&beside).map(|slice| slice.load.failed).sum::<usize>(),
+            beside.iter().map(|slice| slice.growth).max().unwrap_or_default() as f64 / 1024.0,
+            100.0 * (after.stolen - before.stolen) / (after.wanted - before.wanted),
+            beside.last().map_or("", |slice| &slice.told),
+        );
+        Ok(())
+    }
+
+    /// The client alone, or beside an abuse.
+    async fn slice(&self, abuse: Option<&str>) -> Result<Slice, Failure> {
+        let before = self.gateway.memory()?;
+        let attacker = abuse.map(|name| {
+            let mut command = Command::new("nice");
+            command
+                .args(["-n", "19"])
+                .arg(std::env::current_exe()?)
+                .args(["attack", name])
+                .arg(self.folder)
+                .arg(self.gateway.address.to_string());
+            command.stdout(std::process::Stdio::piped()).spawn()
+        });
+        let attacker = attacker.transpose()?;
+        // It connects meanwhile.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let senders = client::connect(&self.guest).await?;
+        let most = async {
+            let (began, mut most) = (Instant::now(), before);
+            while began.elapsed() < SLICE {
+                most = most.max(self.gateway.memory().unwrap_or_default());
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            most
+        };
+        let (load, most) = tokio::join!(client::load(&senders, SLICE), most);
+        let told = match attacker {
+            Some(attacker) => String::from_utf8(attacker.wait_with_output()?.stdout)?.trim().to_owned(),
+            None => String::new(),
+        };
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(Slice { load, growth: most - before, told })
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let half = values.len() / 2;
+    if values.len() % 2 == 1 { values[half] } else { (values[half - 1] + values[half]) / 2.0 }
 }

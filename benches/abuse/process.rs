@@ -99,6 +99,25 @@ fn move_to(cores: &str, process: u32) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Time of all cores since the machine was started, in ticks.
+pub struct Ticks {
+    /// That a virtual machine's host gave to others.
+    pub stolen: f64,
+    /// In which there was something to do, stolen or not.
+    pub wanted: f64,
+}
+
+/// Of /proc/stat, proc(5).
+pub fn stolen() -> Result<Ticks, Failure> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let all = stat.lines().next().ok_or("an empty /proc/stat")?;
+    let ticks: Vec<f64> = all.split_ascii_whitespace().skip(1).flat_map(str::parse).collect();
+    let [user, nice, system, _idle, _waited, irq, softirq, stolen, ..] = ticks[..] else {
+        return Err("a line of /proc/stat is too short".into());
+    };
+    Ok(Ticks { stolen, wanted: user + nice + system + irq + softirq + stolen })
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
