@@ -24,7 +24,7 @@ const WARM: usize = 64;
 pub async fn measure(count: usize) -> Result<(), Failure> {
     for http2 in [false, true] {
         let folder = tempfile::tempdir()?;
-        let (_upstream, gateway) = process::start(folder.path(), LIMITS)?;
+        let (_upstreams, gateway) = process::start(folder.path(), LIMITS)?;
         let client = Client::new(folder.path(), "parcelco", gateway.address, [127, 0, 0, 1])?;
         let _warm = open(&client, http2, WARM).await?;
         let before = settled(&gateway).await?;

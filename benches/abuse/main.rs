@@ -3,9 +3,9 @@
 //! A client asks for a 2 KB order 200 times a second over four HTTP/2 connections with mutual TLS, on a
 //! schedule that does not wait for answers; latency is counted from the time that was planned. By turns it is
 //! alone and beside an attack. Attacks come from another loopback address, and where they
-//! need a credential from another contractor, as the limits take them apart. Gateway, upstream and attacker
-//! are processes of their own. The gateway has one half of the cores, all others the other half, and of that
-//! the attacker what the client and the upstream leave: a real one has a machine of its own.
+//! need a credential from another contractor, as the limits take them apart. Gateway, attacker
+//! and the upstream of either are processes of their own. The gateway has one half of the cores, all others the
+//! other half, and of that the attacker and its upstream what is left: real ones have machines of their own.
 //!
 //! `cargo bench --bench abuse`, with `-- 'slow readers'` that row only; `-- idle 1000` measures the memory of idle
 //! connections instead, `-- reload 100` what the client notices of rules of so many contractors that change.
@@ -21,7 +21,6 @@ mod process;
 mod reload;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
@@ -73,7 +72,7 @@ fn main() -> Result<(), Failure> {
 
 async fn measure(cores: Cores, wanted: &[&str]) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let (_upstream, gateway) = process::start(folder.path(), LIMITS)?;
+    let (_upstreams, gateway) = process::start(folder.path(), LIMITS)?;
     cores.keep_for_gateway(&gateway)?;
     println!(
         "{} requests/s over {} connections, {ROUNDS} rounds of {SLICE:?} alone and {SLICE:?} beside the abuse; {} \
@@ -154,13 +153,8 @@ impl Bench<'_> {
     async fn slice(&self, abuse: Option<&str>) -> Result<Slice, Failure> {
         let before = self.gateway.memory()?;
         let attacker = abuse.map(|name| {
-            let mut command = Command::new("nice");
-            command
-                .args(["-n", "19"])
-                .arg(std::env::current_exe()?)
-                .args(["attack", name])
-                .arg(self.folder)
-                .arg(self.gateway.address.to_string());
+            let mut command = process::yielding()?;
+            command.args(["attack", name]).arg(self.folder).arg(self.gateway.address.to_string());
             command.stdout(std::process::Stdio::piped()).spawn()
         });
         let attacker = attacker.transpose()?;

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use super::Failure;
 
@@ -20,18 +20,29 @@ pub struct Process {
     pub address: SocketAddr,
 }
 
-/// Starts an upstream, and a gateway with these limits before it.
-pub fn start(folder: &Path, limits: &str) -> Result<(Process, Process), Failure> {
+/// Of an upstream, in bytes.
+const SEND_BUFFER: u32 = 64 << 10;
+
+/// Starts an upstream for each of the two contractors, and a gateway with these limits before them.
+pub fn start(folder: &Path, limits: &str) -> Result<([Process; 2], Process), Failure> {
     let authority = Authority::new(folder.join("certs"));
     authority.init(&["localhost".to_owned()])?;
     for name in ["parcelco", "swiftpost"] {
         authority.issue_client(name, &format!("URI:spiffe://{name}.example/gateway"))?;
     }
-    let upstream = Process::start(Command::new(std::env::current_exe()?).arg("order"))?;
-    write_configuration(folder, upstream.address, limits)?;
+    let guests = Process::start(Command::new(std::env::current_exe()?).arg("order"))?;
+    let attackers = Process::start(yielding()?.arg("order"))?;
+    write_configuration(folder, guests.address, attackers.address, limits)?;
     let mut gateway = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
     let gateway = Process::start(gateway.args(["serve", "--config"]).arg(folder.join("fieldgate.toml")))?;
-    Ok((upstream, gateway))
+    Ok(([guests, attackers], gateway))
+}
+
+/// This program, to be given what it shall be: what it does then waits for whoever else has something to do.
+pub fn yielding() -> std::io::Result<Command> {
+    let mut command = Command::new("chrt");
+    command.args(["--idle", "0"]).arg(std::env::current_exe()?);
+    Ok(command)
 }
 
 impl Process {
@@ -130,7 +141,11 @@ pub async fn upstream() -> Result<(), Failure> {
     let order = Bytes::from(order());
     let list = vec![String::from_utf8_lossy(&order).into_owned(); 4000].join(",");
     let list = Bytes::from(format!("{{\"data\":[{list}]}}"));
-    let socket = TcpListener::bind("127.0.0.1:0").await?;
+    let socket = TcpSocket::new_v4()?;
+    // As over a network: a list comes bit by bit, and not as one copy that holds up who shares the core.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let socket = socket.listen(1024)?;
     eprintln!("{}", serde_json::json!({ "address": socket.local_addr()? }));
     loop {
         let (stream, _) = socket.accept().await?;
@@ -171,21 +186,29 @@ disclose = ["$.order_id"]
 "#;
 
 /// The attacker has the sample's limits, the well-behaved client none that it meets.
-fn write_configuration(folder: &Path, upstream: SocketAddr, limits: &str) -> std::io::Result<()> {
+fn write_configuration(
+    folder: &Path,
+    guests: SocketAddr,
+    attackers: SocketAddr,
+    limits: &str,
+) -> std::io::Result<()> {
     let rule = std::fs::read_to_string("rules/parcelco.toml")?;
-    let attacker = rule.replace("parcelco", "swiftpost").replace("'swiftpost'", "'parcelco'");
+    let attacker =
+        (rule.clone() + NOTES).replace("parcelco", "swiftpost").replace("'swiftpost'", "'parcelco'");
+    let attacker = attacker.replace("\"orders\"", "\"theirs\"");
     let guest = rule
         .replace("\"50/s\"", "\"1000000/s\"")
         .replace("burst            = 100", "burst            = 1000000")
         .replace("concurrent       = 32", "concurrent       = 10000");
     std::fs::create_dir(folder.join("rules"))?;
     std::fs::write(folder.join("rules/parcelco.toml"), guest)?;
-    std::fs::write(folder.join("rules/swiftpost.toml"), attacker + NOTES)?;
+    std::fs::write(folder.join("rules/swiftpost.toml"), attacker)?;
     let config = std::fs::read_to_string("fieldgate.toml")?;
     // The review side would say first where it listens.
     let sections = config.split("\n\n").filter(|section| !section.starts_with("[admin]"));
     let config = sections.collect::<Vec<_>>().join("\n\n");
     let config =
-        config.replace("127.0.0.1:8443", "127.0.0.1:0").replace("127.0.0.1:9001", &upstream.to_string());
-    std::fs::write(folder.join("fieldgate.toml"), config + limits)
+        config.replace("127.0.0.1:8443", "127.0.0.1:0").replace("127.0.0.1:9001", &guests.to_string());
+    let theirs = format!("\n[upstream.theirs]\nurl = \"http://{attackers}\"\n");
+    std::fs::write(folder.join("fieldgate.toml"), config + &theirs + limits)
 }

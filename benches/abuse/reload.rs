@@ -17,7 +17,7 @@ const ROUNDS: usize = 3;
 /// With so many contractors.
 pub async fn measure(contractors: usize) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let (_upstream, gateway) = process::start(folder.path(), "")?;
+    let (_upstreams, gateway) = process::start(folder.path(), "")?;
     let rules = folder.path().join("rules");
     let sample = std::fs::read_to_string(rules.join("swiftpost.toml"))?;
     for number in 2..contractors {

@@ -213,12 +213,13 @@ impl UpstreamBody {
         }
     }
 
-    /// Hands on what has come, or the beginning of it.
+    /// Hands on what has come, or the beginning of it: at `most` so many bytes, or what some coded ones decode to.
     ///
     /// # Errors
     /// Where it cannot be decoded, and what `sink` returns.
     pub(super) fn hand_on(
         &mut self,
+        most: usize,
         sink: &mut (dyn FnMut(&[u8]) -> Result<(), Refusal> + Send),
     ) -> Result<(), Refusal> {
         match &mut self.decoder {
@@ -226,7 +227,7 @@ impl UpstreamBody {
                 let coded = self.piece.split_to(self.piece.len().min(CODED));
                 decoder.push(&coded, sink)
             }
-            None => sink(&std::mem::take(&mut self.piece)),
+            None => sink(&self.piece.split_to(self.piece.len().min(most))),
         }
     }
 

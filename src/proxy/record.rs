@@ -84,13 +84,16 @@ const ROUNDS: u32 = 100;
 ///
 /// # Errors
 /// Where it is not durable, or the contractor would see too many subjects.
-pub async fn record(recorder: Recorder, permit: Permit, disclosure: Disclosure) -> Result<Recorded, Refused> {
-    let receipt = match recorder.write(&permit, &disclosure).await {
+pub async fn record(
+    recorder: Recorder,
+    permit: Permit,
+    mut disclosure: Disclosure,
+) -> Result<Recorded, Refused> {
+    let receipt = match recorder.write(&permit, &mut disclosure).await {
         Ok(receipt) => receipt,
         Err(refusal) => return Err(permit.refused(refusal)),
     };
     let Disclosure { status, format, .. } = disclosure;
-    let mut disclosure = disclosure;
     let body = disclosure.copy();
     if let Some(sample) = disclosure.sample.take() {
         recorder.watcher.sampled(&permit, recorder.id, sample);
@@ -116,7 +119,7 @@ impl Recorder {
         Ok(RecordedPart { bytes, last, _receipt: receipt })
     }
 
-    async fn write(&self, permit: &Permit, disclosure: &Disclosure) -> Result<Receipt, Refusal> {
+    async fn write(&self, permit: &Permit, disclosure: &mut Disclosure) -> Result<Receipt, Refusal> {
         // A grant may end while a long list leaves.
         if !permit.task().is_in_force() {
             return Err(Refusal::NotFound(Missing::Route));
@@ -131,6 +134,7 @@ impl Recorder {
                 return Err(Refusal::Suspended);
             }
             let draft = draft(&self.epoch, self.id, permit, disclosure, canaries, decided);
+            disclosure.turn.pass_on().await;
             match self.ledger.record(draft).await {
                 // Somebody has withdrawn or was suspended meanwhile, perhaps not one of these.
                 Err(RecordError::Stale) if rounds < ROUNDS => {

@@ -2,19 +2,17 @@
 //! large, part by part.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::ops::Deref;
-use std::pin::pin;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::filter::{Filter, Format, Reduction, Tally, Verdict};
 use crate::model::Admission;
 use crate::rules::Route;
+use crate::transport::Turn;
 
 use super::Refusal;
 use super::admitted::{Admitted, Decided};
@@ -27,12 +25,18 @@ use super::sample::{Sample, Sampler};
 /// A part is released when it has so many bytes.
 const PART: usize = 128 << 10;
 
-/// Bytes of a body after which other requests have their turn: less than a tenth of a millisecond's work, as each
-/// of them may have to wait for one such piece of every large body.
-const TURN: usize = 64 << 10;
+/// Bytes of a body after which others have their turn: less than a tenth of a millisecond's work, as each request may
+/// have to wait for one such piece more than once on its way.
+const TURN: usize = 32 << 10;
 
-/// Behind its first bytes, a body needs one of these for each further piece that has come, so that large bodies wait
-/// for each other and not in front of everybody else: as many are in work as there are cores.
+/// A body that is announced with no more bytes needs no turn.
+const SMALL: u64 = 128 << 10;
+
+/// So many bytes of a body that is not announced need none.
+const FREE: usize = 16 << 10;
+
+/// Of these any other body needs one for each piece, so that large bodies wait for each other and not in front of
+/// everybody else: as many are in work as there are cores.
 static TURNS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
@@ -53,6 +57,8 @@ pub struct Disclosure {
     pub rest: Option<Rest>,
     /// What the upstream sent for it, where that is to be looked at.
     pub sample: Option<Box<Sample>>,
+    /// Of a large body's: its entry is made in it too.
+    pub turn: Turn<'static>,
 }
 
 enum Content {
@@ -144,6 +150,7 @@ pub async fn reduce(
                 part: None,
                 rest: None,
                 sample: None,
+                turn: Turn::of(&TURNS),
             });
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
@@ -177,32 +184,31 @@ impl Rest {
         if !in_parts && self.body.announced() > max_body as u64 {
             return Err(Refusal::UpstreamTooLarge);
         }
-        // The first bytes need no turn.
+        let free = match self.body.announced() {
+            _ if self.parts > 0 => 0,
+            0 => FREE,
+            1..=SMALL => usize::MAX,
+            _ => 0,
+        };
         let (mut taken, mut until) = (0, TURN);
-        let mut turn = None;
+        let mut turn = Turn::of(&TURNS);
         loop {
-            let had_turn = turn.is_some();
             if self.parts > 0 {
                 self.body.wait_anew();
             }
-            let more = in_turn(&mut turn, self.body.wait()).await?;
+            let more = if taken >= free {
+                turn.take().await;
+                self.body.wait_longer(turn.waited());
+                let more = turn.work(self.body.wait()).await?;
+                self.body.wait_longer(turn.waited());
+                more
+            } else {
+                self.body.wait().await?
+            };
             if !more {
-                return self.last(route, reduction, taken, decided);
+                return self.last(route, reduction, taken, decided, turn);
             }
-            if taken >= until || had_turn && turn.is_none() {
-                reduction.holds_beside(self.body.held())?;
-                until = taken + TURN;
-                if let Some(over) = turn.take() {
-                    // Given back behind everybody else: while large bodies hand the turn on to each other, the
-                    // runtime would not look for long whether a socket has news.
-                    tokio::task::yield_now().await;
-                    drop(over);
-                }
-                let asked = Instant::now();
-                turn = TURNS.acquire().await.ok();
-                self.body.wait_longer(asked.elapsed());
-            }
-            self.body.hand_on(&mut |bytes: &[u8]| {
+            self.body.hand_on(TURN, &mut |bytes: &[u8]| {
                 taken += bytes.len();
                 if !in_parts && taken > max_body {
                     return Err(Refusal::UpstreamTooLarge);
@@ -225,7 +231,20 @@ impl Rest {
                 let (status, format) = (self.status, self.format);
                 let content = Content::Reduced(reduction);
                 let sample = self.sample.take();
-                return Ok(Disclosure { status, format, content, decided, part, rest: Some(self), sample });
+                return Ok(Disclosure {
+                    status,
+                    format,
+                    content,
+                    decided,
+                    part,
+                    rest: Some(self),
+                    sample,
+                    turn,
+                });
+            }
+            if taken >= until {
+                until = taken + TURN;
+                turn.pass_on().await;
             }
         }
     }
@@ -236,6 +255,7 @@ impl Rest {
         mut reduction: Leased,
         taken: usize,
         decided: Option<u64>,
+        turn: Turn<'static>,
     ) -> Result<Disclosure, Refusal> {
         let Rest { status, format, parts, sample, .. } = self;
         let part = (parts > 0).then_some(PartNumber { number: parts + 1, last: true });
@@ -249,21 +269,8 @@ impl Rest {
                 Verdict::Withheld => return Err(Refusal::NotFound(missing(reduction.tally()))),
             }
         };
-        Ok(Disclosure { status, format, content, decided, part, rest: None, sample })
+        Ok(Disclosure { status, format, content, decided, part, rest: None, sample, turn })
     }
-}
-
-/// Works in a turn, and gives it back where it has to wait.
-async fn in_turn<T>(turn: &mut Option<SemaphorePermit<'_>>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        let done = work.as_mut().poll(cx);
-        if done.is_pending() {
-            drop(turn.take());
-        }
-        done
-    })
-    .await
 }
 
 /// Why the one record does not leave.
@@ -362,21 +369,5 @@ impl Deref for Leased {
 
     fn deref(&self) -> &Reduction {
         self.reduction.as_deref().expect(THERE)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn who_waits_in_a_turn_gives_it_back() {
-        let turns = Semaphore::new(1);
-        let mut turn = turns.try_acquire().ok();
-        in_turn(&mut turn, async { assert_eq!(turns.available_permits(), 0) }).await;
-        assert!(turn.is_some());
-        in_turn(&mut turn, tokio::task::yield_now()).await;
-        assert!(turn.is_none());
-        assert_eq!(turns.available_permits(), 1);
     }
 }

@@ -22,6 +22,7 @@ mod revocation;
 mod signature;
 mod syslog;
 mod tls;
+mod turn;
 mod upstream;
 mod validity;
 
@@ -34,6 +35,7 @@ pub use outbound::{HttpClient, http_client};
 pub use signature::{BodyKey, cause};
 pub use syslog::{Parting, SyslogMessage, SyslogServer, SyslogWay, machine};
 pub use tls::{ClientFiles, ServerFiles, TlsError, client_config};
+pub use turn::Turn;
 pub use upstream::{
     Answer, AnswerBody, CallFault, Check, EndpointTerms, Endpoints, InvalidEndpoint, MAX_ENDPOINTS,
 };

@@ -27,7 +27,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::super::framing::ReadAlong;
-use super::super::{Doorway, Peer};
+use super::super::{Doorway, Peer, Turn};
 use super::frames::Counted;
 use super::in_work::{Handling, InWork, Seen};
 use super::proxied::{self, ProxyFault};
@@ -214,13 +214,15 @@ impl Connection {
 
     async fn handshake(&self, tls: &Doorway, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        // Key exchange and signature are computed in here, without a pause: most of what a stranger can make
-        // us spend.
-        let accept = {
-            let _turn = self.shared.computing.acquire().await;
-            hello.into_stream(Arc::clone(tls.acceptor().config()))
-        };
-        accept.await
+        // What a stranger can make us spend is mostly in here, computed without a pause: key exchange and
+        // signature first, then what the client's certificate takes.
+        let mut turn = Turn::of(&self.shared.computing);
+        turn.take().await;
+        let accept = hello.into_stream(Arc::clone(tls.acceptor().config()));
+        turn.pass_on().await;
+        let stream = turn.work(accept).await;
+        turn.pass_on().await;
+        stream
     }
 
     /// Serves requests until the connection ends.
