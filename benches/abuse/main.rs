@@ -1,11 +1,11 @@
 //! What a well-behaved client notices of abuse beside it.
 //!
-//! A client asks for a 2 KB order 200 times a second over four HTTP/2 connections with mutual TLS, on a
-//! schedule that does not wait for answers; latency is counted from the time that was planned. By turns it is
-//! alone and beside an attack. Attacks come from another loopback address, and where they
-//! need a credential from another contractor, as the limits take them apart. Gateway, attacker
-//! and the upstream of either are processes of their own. The gateway has one half of the cores, all others the
-//! other half, and of that the attacker and its upstream what is left: real ones have machines of their own.
+//! A client asks for a 2 KB order 200 times a second over four HTTP/2 connections with mutual TLS, on a schedule
+//! that does not wait for answers; latency is counted from the time that was planned. By turns it is alone and
+//! beside an attack. Attacks come from another loopback address, and where they need a credential from another
+//! contractor, as the limits take them apart. Gateway, attacker and the upstream of either are processes of their
+//! own. The gateway has one half of the cores, all others the other half, and of that the attacker and its upstream
+//! what is left: real ones have machines of their own.
 //!
 //! `cargo bench --bench abuse`, with `-- 'slow readers'` that row only; `-- idle 1000` measures the memory of idle
 //! connections instead, `-- reload 100` what the client notices of rules of so many contractors that change.
@@ -76,9 +76,10 @@ async fn measure(cores: Cores, wanted: &[&str]) -> Result<(), Failure> {
     cores.keep_for_gateway(&gateway)?;
     println!(
         "{} requests/s over {} connections, {ROUNDS} rounds of {SLICE:?} alone and {SLICE:?} beside the abuse; {} \
-         for the gateway, {} for its upstream, this client and the attacker; time for handshakes, heads and \
-         bodies: 2 s, for connections on which nothing moves: 0.7 s. Medians of the rounds; stolen is what the \
-         machine's host kept of the time that was wanted",
+         for the gateway, {} for this client and its upstream, and what they leave for the attacker and its own \
+         (SCHED_IDLE); upstreams send in steps of 64 KiB; time for handshakes, heads and bodies: 2 s, for \
+         connections on which nothing moves: 0.7 s. Medians of the rounds, of the ratio also the most; stolen is \
+         what the machine's host kept of the time that was wanted",
         client::RATE,
         client::CONNECTIONS,
         cores.gateway,
@@ -135,12 +136,13 @@ impl Bench<'_> {
             .map(|(p99, around)| 2.0 * p99 / (around[0] + around[1]))
             .collect();
         println!(
-            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {} | {:.1} | {:.0} | {} |",
+            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} ({:.1}) | {} | {:.1} | {:.0} | {} |",
             median(percentiles(&alone, 0.5)),
             median(percentiles(&beside, 0.5)),
             median(usual),
             median(abused),
-            median(ratios),
+            median(ratios.clone()),
+            ratios.into_iter().fold(0.0, f64::max),
             alone.iter().chain(&beside).map(|slice| slice.load.failed).sum::<usize>(),
             beside.iter().map(|slice| slice.growth).max().unwrap_or_default() as f64 / 1024.0,
             100.0 * (after.stolen - before.stolen) / (after.wanted - before.wanted),

@@ -40,6 +40,7 @@ pub fn start(folder: &Path, limits: &str) -> Result<([Process; 2], Process), Fai
 
 /// This program, to be given what it shall be: what it does then waits for whoever else has something to do.
 pub fn yielding() -> std::io::Result<Command> {
+    // Of util-linux, as taskset.
     let mut command = Command::new("chrt");
     command.args(["--idle", "0"]).arg(std::env::current_exe()?);
     Ok(command)
@@ -85,8 +86,10 @@ impl Cores {
             _ => format!("cores {from}-{}", to - 1),
         };
         let half = all.div_ceil(2);
-        // A machine with one core has it for all.
-        Ok(Cores { gateway: list(0, half), others: list(half.min(all - 1), all) })
+        if all < 2 {
+            return Err("with one core for all, nothing would be left for an attacker".into());
+        }
+        Ok(Cores { gateway: list(0, half), others: list(half, all) })
     }
 
     /// Moves this process, and what it will start, to the others' cores.

@@ -120,21 +120,21 @@ impl Recorder {
     }
 
     async fn write(&self, permit: &Permit, disclosure: &mut Disclosure) -> Result<Receipt, Refusal> {
-        // A grant may end while a long list leaves.
-        if !permit.task().is_in_force() {
-            return Err(Refusal::NotFound(Missing::Route));
-        }
         permit.route().note_drift(disclosure.tally().map_or(&[], |tally| &tally.fields));
         let subjects = disclosure.tally().map(|tally| &tally.subjects);
         let canaries = subjects.map_or(0, |subjects| permit.contractor().canaries.count(subjects));
         let (mut decided, mut rounds) = (disclosure.decided, 0);
         let receipt = loop {
-            // Asked as late as can be: an upstream may have taken long, and a list may be long.
+            let draft = draft(&self.epoch, self.id, permit, disclosure, canaries, decided);
+            disclosure.turn.pass_on().await;
+            // Asked as late as can be: an upstream may have taken long, and while a long list leaves, a grant may
+            // end.
+            if !permit.task().is_in_force() {
+                return Err(Refusal::NotFound(Missing::Route));
+            }
             if self.suspended.contains(&permit.contractor().id) {
                 return Err(Refusal::Suspended);
             }
-            let draft = draft(&self.epoch, self.id, permit, disclosure, canaries, decided);
-            disclosure.turn.pass_on().await;
             match self.ledger.record(draft).await {
                 // Somebody has withdrawn or was suspended meanwhile, perhaps not one of these.
                 Err(RecordError::Stale) if rounds < ROUNDS => {

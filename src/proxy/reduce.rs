@@ -32,8 +32,8 @@ const TURN: usize = 32 << 10;
 /// A body that is announced with no more bytes needs no turn.
 const SMALL: u64 = 128 << 10;
 
-/// So many bytes of a body that is not announced need none.
-const FREE: usize = 16 << 10;
+/// So many bytes of a body that is not announced need none; of bodies that need none, so many are worked on at once.
+const FREE: usize = 64 << 10;
 
 /// Of these any other body needs one for each piece, so that large bodies wait for each other and not in front of
 /// everybody else: as many are in work as there are cores.
@@ -57,7 +57,7 @@ pub struct Disclosure {
     pub rest: Option<Rest>,
     /// What the upstream sent for it, where that is to be looked at.
     pub sample: Option<Box<Sample>>,
-    /// Of a large body's: its entry is made in it too.
+    /// Held where the body was large: its entry is made in the same turn.
     pub turn: Turn<'static>,
 }
 
@@ -190,13 +190,13 @@ impl Rest {
             1..=SMALL => usize::MAX,
             _ => 0,
         };
-        let (mut taken, mut until) = (0, TURN);
-        let mut turn = Turn::of(&TURNS);
+        let (mut taken, mut turn, mut given_way) = (0, Turn::of(&TURNS), 0);
         loop {
             if self.parts > 0 {
                 self.body.wait_anew();
             }
-            let more = if taken >= free {
+            let needs_turn = taken >= free;
+            let more = if needs_turn {
                 turn.take().await;
                 self.body.wait_longer(turn.waited());
                 let more = turn.work(self.body.wait()).await?;
@@ -208,7 +208,8 @@ impl Rest {
             if !more {
                 return self.last(route, reduction, taken, decided, turn);
             }
-            self.body.hand_on(TURN, &mut |bytes: &[u8]| {
+            let most = if needs_turn { TURN } else { FREE };
+            self.body.hand_on(most, &mut |bytes: &[u8]| {
                 taken += bytes.len();
                 if !in_parts && taken > max_body {
                     return Err(Refusal::UpstreamTooLarge);
@@ -242,9 +243,13 @@ impl Rest {
                     turn,
                 });
             }
-            if taken >= until {
-                until = taken + TURN;
-                turn.pass_on().await;
+            if taken - given_way >= most {
+                given_way = taken;
+                if needs_turn {
+                    turn.pass_on().await;
+                } else {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How often a worker that has turns in work offers its core to other threads. With each turn, a thread that computes
-/// all the time beside it would get nearly all of the core.
+/// How often a worker that has turns in work offers its core to other threads. If it did with each turn, one that
+/// computes all the time beside it would get nearly all of the core.
 const OFFER: Duration = Duration::from_micros(500);
 
 /// A place among those who wait for a turn, and the turn while it is held.
@@ -24,7 +24,7 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// One of these; not held yet.
+    /// A turn out of `turns`, not held yet.
     pub fn of(turns: &'a Semaphore) -> Self {
         Turn { turns, held: None, waited: Duration::ZERO }
     }
@@ -33,6 +33,7 @@ impl<'a> Turn<'a> {
     pub async fn take(&mut self) {
         if self.held.is_none() {
             let asked = Instant::now();
+            // They are never closed.
             self.held = self.turns.acquire().await.ok();
             self.waited += asked.elapsed();
         }
@@ -58,13 +59,15 @@ impl<'a> Turn<'a> {
     /// look for long whether a socket has news.
     pub async fn pass_on(&mut self) {
         if let Some(over) = self.held.take() {
+            let began = Instant::now();
             offer_core();
             tokio::task::yield_now().await;
             drop(over);
+            self.waited += began.elapsed();
         }
     }
 
-    /// How long it was waited for, since this was asked last.
+    /// How long others were waited for, since this was asked last.
     pub fn waited(&mut self) -> Duration {
         std::mem::take(&mut self.waited)
     }

@@ -52,8 +52,10 @@ pub struct Shared {
     /// Networks whose connections begin with a PROXY protocol header.
     pub proxies: Vec<IpNet>,
     pub visitors: Arc<Visitors>,
-    /// Handshakes that may be computed at once: the rest of the machine is for requests.
-    pub computing: Semaphore,
+    /// Handshakes whose first half may be computed at once: the rest of the machine is for requests.
+    pub beginning: Semaphore,
+    /// The same for their second half: what much was spent on does not wait for those who only begin.
+    pub finishing: Semaphore,
     pub turned_away: Seldom,
     pub failed: Seldom,
     pub flooded: Seldom,
@@ -216,10 +218,11 @@ impl Connection {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         // What a stranger can make us spend is mostly in here, computed without a pause: key exchange and
         // signature first, then what the client's certificate takes.
-        let mut turn = Turn::of(&self.shared.computing);
+        let mut turn = Turn::of(&self.shared.beginning);
         turn.take().await;
         let accept = hello.into_stream(Arc::clone(tls.acceptor().config()));
         turn.pass_on().await;
+        let mut turn = Turn::of(&self.shared.finishing);
         let stream = turn.work(accept).await;
         turn.pass_on().await;
         stream
