@@ -130,7 +130,7 @@ impl Bench<'_> {
             |slices: &[Slice], share| slices.iter().map(|slice| slice.load.percentile(share)).collect();
         let usual: Vec<f64> = percentiles(&alone, 0.99);
         let abused: Vec<f64> = percentiles(&beside, 0.99);
-        let ratios = abused
+        let ratios: Vec<f64> = abused
             .iter()
             .zip(usual.windows(2))
             .map(|(p99, around)| 2.0 * p99 / (around[0] + around[1]))
