@@ -184,12 +184,9 @@ impl Rest {
         if !in_parts && self.body.announced() > max_body as u64 {
             return Err(Refusal::UpstreamTooLarge);
         }
-        let free = match self.body.announced() {
-            _ if self.parts > 0 => 0,
-            0 => FREE,
-            1..=SMALL => usize::MAX,
-            _ => 0,
-        };
+        let announced = self.body.announced();
+        let large = self.parts > 0 || announced > SMALL;
+        let free = if large { 0 } else { FREE.max(announced as usize) };
         let (mut taken, mut turn, mut given_way) = (0, Turn::of(&TURNS), 0);
         loop {
             if self.parts > 0 {
