@@ -27,7 +27,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::super::framing::ReadAlong;
-use super::super::{Doorway, Peer};
+use super::super::{Doorway, Peer, Turn};
 use super::frames::Counted;
 use super::in_work::{Handling, InWork, Seen};
 use super::proxied::{self, ProxyFault};
@@ -52,8 +52,10 @@ pub struct Shared {
     /// Networks whose connections begin with a PROXY protocol header.
     pub proxies: Vec<IpNet>,
     pub visitors: Arc<Visitors>,
-    /// Handshakes that may be computed at once: the rest of the machine is for requests.
-    pub computing: Semaphore,
+    /// Handshakes whose first half may be computed at once: the rest of the machine is for requests.
+    pub beginning: Semaphore,
+    /// The same for their second half: what much was spent on does not wait for those who only begin.
+    pub finishing: Semaphore,
     pub turned_away: Seldom,
     pub failed: Seldom,
     pub flooded: Seldom,
@@ -214,13 +216,16 @@ impl Connection {
 
     async fn handshake(&self, tls: &Doorway, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        // Key exchange and signature are computed in here, without a pause: most of what a stranger can make
-        // us spend.
-        let accept = {
-            let _turn = self.shared.computing.acquire().await;
-            hello.into_stream(Arc::clone(tls.acceptor().config()))
-        };
-        accept.await
+        // What a stranger can make us spend is mostly in here, computed without a pause: key exchange and
+        // signature first, then what the client's certificate takes.
+        let mut turn = Turn::of(&self.shared.beginning);
+        turn.take().await;
+        let accept = hello.into_stream(Arc::clone(tls.acceptor().config()));
+        turn.pass_on().await;
+        let mut turn = Turn::of(&self.shared.finishing);
+        let stream = turn.work(accept).await;
+        turn.pass_on().await;
+        stream
     }
 
     /// Serves requests until the connection ends.
