@@ -186,7 +186,12 @@ impl Rest {
         }
         let announced = self.body.announced();
         let large = self.parts > 0 || announced > SMALL;
-        let free = if large { 0 } else { FREE.max(announced as usize) };
+        // That a small one is at its end is learned without a turn too.
+        let free = match (large, announced) {
+            (true, _) => 0,
+            (false, 0) => FREE,
+            (false, 1..) => usize::MAX,
+        };
         let (mut taken, mut turn, mut given_way) = (0, Turn::of(&TURNS), 0);
         loop {
             if self.parts > 0 {

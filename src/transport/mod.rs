@@ -10,7 +10,8 @@
 //!
 //! **Must not** know what a contractor is, or of the ledger.
 //!
-//! **Called by** `app`, which hands it the service; `proxy` reads [`Peer`].
+//! **Called by** `app`, which hands it the service; `proxy` reads [`Peer`], and works
+//! by [`Turn`].
 
 mod decode;
 mod doorway;
