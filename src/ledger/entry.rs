@@ -3,20 +3,26 @@
 //! An entry is one JSON object with a fixed order of members and whole numbers only. These bytes are
 //! stored, hashed and exported as they are; nothing ever writes them again from parts.
 
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Hex, Jurisdictions, SubjectPseudonym};
+use crate::model::{Hex, SubjectPseudonym};
 
+mod disclosure;
 mod legal;
 mod salt;
 mod signal;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests;
+mod text;
 
+pub use disclosure::{Disclosed, Disclosure, FieldEntry, MaskedEntry, RecordCounts, StreamPart};
 pub use legal::{Legal, LegalHold};
 use salt::Salt;
 pub use signal::Signal;
+use text::{member, push_number};
 
 /// Version of the entry format.
 const VERSION: u32 = 1;
@@ -48,109 +54,6 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The path template of the route.
     pub route: Option<&'a str>,
-}
-
-/// A response that leaves.
-#[derive(Debug)]
-pub struct Disclosure<'a> {
-    pub id: String,
-    pub parties: Parties<'a>,
-    pub request: Request<'a>,
-    pub rules: &'a str,
-    pub disclosed: Disclosed<'a>,
-    /// The key epoch of the subjects' names.
-    pub epoch: u32,
-    pub subjects: Vec<SubjectPseudonym>,
-    /// Most distinct subjects that the contractor may see in a day.
-    pub subjects_per_day: u64,
-    /// The generation of the consent registry that it was decided by, where that was asked.
-    pub decided: Option<u64>,
-}
-
-/// On what ground and how much.
-#[derive(Debug, Serialize)]
-pub struct Disclosed<'a> {
-    pub task: &'a str,
-    pub purpose: &'a str,
-    /// What consent is asked for, where it has another name than the task.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub consent_purpose: Option<&'a str>,
-    pub basis: &'a str,
-    /// There for a use of a legal grant, and for nothing else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub legal: Option<Legal<'a>>,
-    pub agreement: &'a str,
-    #[serde(serialize_with = "jurisdictions")]
-    pub jurisdictions: Jurisdictions,
-    pub transfer: Option<&'a str>,
-    pub upstream: &'a str,
-    pub status: u16,
-    /// Size of the reduced body.
-    pub bytes: u64,
-    pub records: RecordCounts,
-    /// Members and elements beside allowed ones that were left out.
-    pub members_withheld: u64,
-    /// Records about planted customers; that there are some is written, not how many.
-    #[serde(rename = "canary", skip_serializing_if = "is_zero", serialize_with = "yes")]
-    pub canaries: u64,
-    pub fields: Vec<FieldEntry<'a>>,
-    /// Where the response is released in parts: which one this is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream: Option<StreamPart>,
-}
-
-/// One part of a response; each has an entry of its own with the same id.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct StreamPart {
-    /// From 1.
-    pub part: u64,
-    /// The response is whole with it.
-    pub last: bool,
-}
-
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct RecordCounts {
-    pub released: u64,
-    pub withheld: u64,
-    /// Of those, the ones whose customer is not let through: no consent, an objection, not named by the grant.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub not_admitted: u64,
-    pub without_subject: u64,
-}
-
-/// One field of the rule; fields that were not met are left out.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct FieldEntry<'a> {
-    pub path: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub transform: Option<&'a str>,
-    pub disclosed: u64,
-    pub withheld: u64,
-    /// Of the withheld ones, those that are not what the rule says that the field is.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub drifted: u64,
-    /// What was masked in the values that left.
-    #[serde(skip_serializing_if = "MaskedEntry::is_empty")]
-    pub masked: MaskedEntry,
-}
-
-/// What was found in text and masked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MaskedEntry {
-    #[serde(skip_serializing_if = "is_zero")]
-    pub pan: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub iban: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub email: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub phone: u64,
-}
-
-impl MaskedEntry {
-    fn is_empty(&self) -> bool {
-        *self == MaskedEntry::default()
-    }
 }
 
 /// A request of a known contractor that got nothing, or not all.
@@ -282,23 +185,6 @@ struct Head<'a> {
 }
 
 #[derive(Serialize)]
-struct DisclosureBody<'a> {
-    #[serde(flatten)]
-    head: Head<'a>,
-    #[serde(flatten)]
-    parties: Parties<'a>,
-    #[serde(flatten)]
-    request: Request<'a>,
-    rules: &'a str,
-    #[serde(flatten)]
-    disclosed: &'a Disclosed<'a>,
-    subjects_total: usize,
-    parts: usize,
-    epoch: u32,
-    subjects: &'a [Name],
-}
-
-#[derive(Serialize)]
 struct SubjectsBody<'a> {
     #[serde(flatten)]
     head: Head<'a>,
@@ -395,18 +281,8 @@ impl Draft {
         let count = entry.subjects.len().div_ceil(SUBJECTS_PER_ENTRY).max(1);
         let mut chunks = entry.subjects.chunks(SUBJECTS_PER_ENTRY);
         let first = chunks.next().unwrap_or_default();
-        let body = DisclosureBody {
-            head: Head::new("disclosure", &entry.id, time),
-            parties: entry.parties,
-            request: entry.request,
-            rules: entry.rules,
-            disclosed: &entry.disclosed,
-            subjects_total: entry.subjects.len(),
-            parts: count,
-            epoch: entry.epoch,
-            subjects: &names(first),
-        };
-        let mut parts = vec![Part::new(first, &body)];
+        let open = entry.open(first, count, time);
+        let mut parts = vec![Part { subjects: first.to_vec(), open }];
         for (index, chunk) in chunks.enumerate() {
             let head = Head::new("subjects", &entry.id, time);
             let body = SubjectsBody {
@@ -529,14 +405,17 @@ impl Part {
     pub fn write_leaf(&self, leaf: &mut Vec<u8>, index: u64, sequence: Option<u64>, node: Option<&str>) {
         leaf.reserve(self.size());
         leaf.extend_from_slice(&self.open);
-        // Memory takes whatever is written.
-        let _ = write!(leaf, ",\"index\":{index}");
+        leaf.extend_from_slice(member!("index").as_bytes());
+        push_number(leaf, index);
         if let Some(sequence) = sequence {
-            let _ = write!(leaf, ",\"sequence\":{sequence}");
+            leaf.extend_from_slice(member!("sequence").as_bytes());
+            push_number(leaf, sequence);
         }
         // A name has no letter that JSON would write in another way.
         if let Some(node) = node {
-            let _ = write!(leaf, ",\"node\":\"{node}\"");
+            for part in [member!("node"), "\"", node, "\""] {
+                leaf.extend_from_slice(part.as_bytes());
+            }
         }
         leaf.push(b'}');
     }
@@ -550,14 +429,6 @@ impl<'a> Head<'a> {
 
 fn names(subjects: &[SubjectPseudonym]) -> Vec<Name> {
     subjects.iter().map(|subject| Name(*subject)).collect()
-}
-
-fn jurisdictions<S: serde::Serializer>(value: &Jurisdictions, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{} to {}", value.from, value.to))
-}
-
-fn yes<S: serde::Serializer>(_: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bool(true)
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -14,7 +14,7 @@ const LENGTH: usize = 16;
 const COUNT: usize = 64;
 
 /// Keeps the hash of a pruned entry from being confirmed by guessing its content.
-pub(super) struct Salt([u8; LENGTH]);
+pub(super) struct Salt(pub [u8; LENGTH]);
 
 /// Salts that were not given out: nobody else may know them.
 struct Stock {
