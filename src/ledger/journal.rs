@@ -20,8 +20,10 @@ use super::error::StoreError;
 use super::files;
 use super::merkle::{self, Hash};
 
+mod recent;
 mod tail;
 
+pub use recent::Recent;
 pub use tail::Tail;
 
 const MAGIC: &[u8; 24] = b"fieldgate journal v1\n\0\0\0";
@@ -55,6 +57,9 @@ pub struct Journal {
     /// The batch in work, and the number of its first entry.
     batch: Vec<u8>,
     staged: u64,
+    /// The leaf hashes of the batch, and where they go with it.
+    hashes: Vec<Hash>,
+    recent: Arc<Recent>,
     segment_size: u64,
 }
 
@@ -78,6 +83,12 @@ impl Journal {
     /// Where a file cannot be used, or an acknowledged entry is damaged or missing.
     pub fn open(folder: &Path, archived: Arc<AtomicU64>, sync: Sync) -> Result<Self, StoreError> {
         Journal::open_sized(folder, archived, sync, SEGMENT)
+    }
+
+    /// Tells `recent` the hashes of what is committed from now on.
+    #[must_use]
+    pub fn telling(self, recent: Arc<Recent>) -> Self {
+        Journal { recent, ..self }
     }
 
     fn open_sized(
@@ -107,6 +118,8 @@ impl Journal {
             archived,
             batch: Vec::new(),
             staged: 0,
+            hashes: Vec::new(),
+            recent: Arc::default(),
             segment_size: size,
         };
         // Never behind what a crash may have left.
@@ -136,12 +149,14 @@ impl Journal {
         self.batch[at..leaf].copy_from_slice(&head(length, number, self.next, &hash));
         self.batch.resize(padded(self.batch.len()), 0);
         self.staged += 1;
+        self.hashes.push(hash);
     }
 
     /// Forgets the batch in work.
     pub fn discard(&mut self) {
         self.batch.clear();
         self.staged = 0;
+        self.hashes.clear();
     }
 
     /// Writes the batch. When this returns, it is on the disk.
@@ -167,6 +182,7 @@ impl Journal {
         // Entries in a file that has lost its name are gone with this process.
         segment.check_name()?;
         self.offset += length;
+        self.recent.add(self.next, &self.hashes);
         self.next += self.staged;
         segment.end = self.next;
         segment.dirty = true;
@@ -330,14 +346,14 @@ fn head(length: u64, number: u64, batch: u64, hash: &Hash) -> [u8; FRAME] {
     head
 }
 
-/// The hash of the leaf in a frame; none where this is not the whole frame of entry `number` in a segment that begins
-/// with entry `first`.
-fn framed(frame: &[u8], number: u64, first: u64) -> Option<Hash> {
+/// The hash of the leaf in a frame, computed where it is not `known`; none where this is not the whole frame of entry
+/// `number` in a segment that begins with entry `first`.
+fn framed(frame: &[u8], number: u64, first: u64, known: Option<Hash>) -> Option<Hash> {
     // A frame of an earlier use of the segment has an earlier batch.
     if u64_at(frame, 8) != number || !(first..=number).contains(&u64_at(frame, 16)) {
         return None;
     }
-    let hash = merkle::leaf_hash(&frame[FRAME..]);
+    let hash = known.unwrap_or_else(|| merkle::leaf_hash(&frame[FRAME..]));
     (frame[24..32] == hash[..8]).then_some(hash)
 }
 

@@ -8,7 +8,7 @@ use super::archive::{Archive, Head};
 use super::entry::{Draft, Part};
 use super::error::StoreError;
 use super::files;
-use super::journal::{self, Sync};
+use super::journal::{self, Recent, Sync};
 use super::known::{Admitted, Known};
 use super::log;
 use super::merkle;
@@ -21,6 +21,8 @@ pub enum Store {
     Disk {
         folder: PathBuf,
         sync: Sync,
+        /// What the writer tells who reads behind it.
+        recent: Arc<Recent>,
     },
     Fleet(Arc<Changes>),
 }
@@ -49,7 +51,7 @@ pub enum Tail {
 impl Store {
     /// That of the ledger whose index is at `path`, on this machine's disk.
     pub fn disk(path: &Path, sync: Sync) -> Self {
-        Store::Disk { folder: log::journal_folder(&log::folder(path)), sync }
+        Store::Disk { folder: log::journal_folder(&log::folder(path)), sync, recent: Arc::default() }
     }
 
     /// Opens it, with the number of the next entry; those behind the first `archived` must be there.
@@ -58,8 +60,9 @@ impl Store {
     /// Where it cannot be used.
     pub fn open(&self, archived: Arc<AtomicU64>) -> Result<Journal, StoreError> {
         match self {
-            Store::Disk { folder, sync } => {
-                Ok(Journal::Disk(journal::Journal::open(folder, archived, *sync)?))
+            Store::Disk { folder, sync, recent } => {
+                let journal = journal::Journal::open(folder, archived, *sync)?;
+                Ok(Journal::Disk(journal.telling(Arc::clone(recent))))
             }
             Store::Fleet(changes) => {
                 Ok(Journal::Fleet(Box::new(PostgresJournal::open(Arc::clone(changes))?)))
@@ -73,7 +76,9 @@ impl Store {
     /// Where nobody can ask.
     pub fn tail(&self, next: u64) -> Result<Tail, StoreError> {
         match self {
-            Store::Disk { folder, .. } => Ok(Tail::Disk(journal::Tail::new(folder, next))),
+            Store::Disk { folder, recent, .. } => {
+                Ok(Tail::Disk(journal::Tail::new(folder, next).believing(Arc::clone(recent))))
+            }
             Store::Fleet(changes) => Ok(Tail::Fleet(Box::new(PostgresTail::new(changes, next)?))),
         }
     }
@@ -84,7 +89,7 @@ impl Store {
     /// Where the disk does not take it.
     pub fn settle(&self) -> Result<(), StoreError> {
         match self {
-            Store::Disk { folder, sync } => journal::sync_all(folder, *sync),
+            Store::Disk { folder, sync, .. } => journal::sync_all(folder, *sync),
             Store::Fleet(_) => Ok(()),
         }
     }

@@ -1,12 +1,14 @@
 //! Reading the journal: in order, beside whoever writes it.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::error::StoreError;
 use super::super::merkle::Hash;
-use super::{FRAME, HEADER, MAGIC, MAX_ENTRY, framed, header, padded, segment_files, u64_at};
+use super::{FRAME, HEADER, MAGIC, MAX_ENTRY, Recent, framed, header, padded, segment_files, u64_at};
 
 /// Reads entries from the journal one after the other, also while it is written.
 pub struct Tail {
@@ -14,6 +16,9 @@ pub struct Tail {
     /// The number of the next entry.
     pub next: u64,
     at: Option<Place>,
+    recent: Arc<Recent>,
+    /// The hashes of the next entries, as far as they were taken from there.
+    hashes: VecDeque<Hash>,
 }
 
 struct Place {
@@ -46,7 +51,13 @@ const LOOK: usize = 1 << 12;
 impl Tail {
     /// Begins at an entry.
     pub fn new(folder: &Path, next: u64) -> Self {
-        Tail { folder: folder.to_owned(), next, at: None }
+        Tail { folder: folder.to_owned(), next, at: None, recent: Arc::default(), hashes: VecDeque::new() }
+    }
+
+    /// Believes what `recent` says of the hashes, instead of computing them.
+    #[must_use]
+    pub fn believing(self, recent: Arc<Recent>) -> Self {
+        Tail { recent, ..self }
     }
 
     /// Shows the entries up to number `upto` (exclusive) and their leaf hashes, as far as they are there.
@@ -58,13 +69,17 @@ impl Tail {
             // More may have been written since.
             place.text.clear();
         }
+        if self.hashes.is_empty() {
+            self.hashes = self.recent.take(self.next);
+        }
         while self.next < upto {
             if let Some(place) = &mut self.at
-                && let Some(frame) = place.frame(self.next)?
+                && let Some(frame) = place.frame(self.next, self.hashes.front().copied())?
             {
                 show(self.next, &place.text[frame.start..frame.end], frame.hash);
                 place.offset += frame.length;
                 self.next += 1;
+                self.hashes.pop_front();
                 continue;
             }
             if !self.turn_page()? {
@@ -83,7 +98,7 @@ impl Tail {
                 continue;
             }
             // One that a failed write has begun holds nothing.
-            let begun = place.frame(place.first)?.is_some();
+            let begun = place.frame(place.first, None)?.is_some();
             if best.as_ref().is_none_or(|(known, best)| (place.first, begun) > (best.first, *known)) {
                 best = Some((begun, place));
             }
@@ -96,7 +111,7 @@ impl Tail {
         // Entries before the wanted one are stepped over.
         let mut number = place.first;
         while number < self.next {
-            let Some(frame) = place.frame(number)? else { return Ok(false) };
+            let Some(frame) = place.frame(number, None)? else { return Ok(false) };
             place.offset += frame.length;
             number += 1;
         }
@@ -118,7 +133,7 @@ impl Tail {
                 }
                 continue;
             };
-            if place.first >= self.next && place.frame(place.first)?.is_some() {
+            if place.first >= self.next && place.frame(place.first, None)?.is_some() {
                 return Err(damaged(&path, self.next));
             }
             if place.first <= self.next && place.holds_later_batch(self.next)? {
@@ -158,8 +173,8 @@ impl Place {
         Ok(Place { path: path.to_owned(), file, first: 0, offset, text, from: 0, ahead: LOOK })
     }
 
-    /// Where entry `number` is in `text`.
-    fn frame(&mut self, number: u64) -> Result<Option<Frame>, StoreError> {
+    /// Where entry `number` is in `text`, and its hash, computed where it is not known.
+    fn frame(&mut self, number: u64, known: Option<Hash>) -> Result<Option<Frame>, StoreError> {
         if !self.see(FRAME)? {
             return Ok(None);
         }
@@ -170,7 +185,7 @@ impl Place {
         }
         let at = (self.offset - self.from) as usize;
         let (start, end) = (at + FRAME, at + FRAME + length);
-        let hash = framed(&self.text[at..end], number, self.first);
+        let hash = framed(&self.text[at..end], number, self.first, known);
         Ok(hash.map(|hash| Frame { start, end, hash, length: padded(FRAME + length) as u64 }))
     }
 
@@ -207,7 +222,7 @@ impl Place {
                 (u64_at(&text, at) as usize, u64_at(&text, at + 8), u64_at(&text, at + 16));
             let plausible = (1..=MAX_ENTRY).contains(&length) && batch > next && number >= batch;
             let frame = text.get(at..at + FRAME + length);
-            plausible && frame.is_some_and(|frame| framed(frame, number, self.first).is_some())
+            plausible && frame.is_some_and(|frame| framed(frame, number, self.first, None).is_some())
         }))
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::Error;
 
 use super::{country, is_found_by_subject, outcome, text};
 
@@ -61,7 +62,9 @@ impl<'a> Indexed<'a> {
     /// # Errors
     /// Where the bytes are not an entry.
     pub fn parse(leaf: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(leaf)
+        // Seen as text once, and not each string for itself.
+        let text = simdutf8::basic::from_utf8(leaf).map_err(serde_json::Error::custom)?;
+        serde_json::from_str(text)
     }
 
     pub fn outcome(&self) -> &str {
