@@ -150,7 +150,7 @@ pub async fn reduce(
                 part: None,
                 rest: None,
                 sample: None,
-                turn: Turn::of(&TURNS),
+                turn: Turn::offering_core(&TURNS),
             });
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound(Missing::Upstream)),
@@ -192,7 +192,7 @@ impl Rest {
             (false, 0) => FREE,
             (false, 1..) => usize::MAX,
         };
-        let (mut taken, mut turn, mut given_way) = (0, Turn::of(&TURNS), 0);
+        let (mut taken, mut turn, mut given_way) = (0, Turn::offering_core(&TURNS), 0);
         loop {
             if self.parts > 0 {
                 self.body.wait_anew();

@@ -21,12 +21,19 @@ pub struct Turn<'a> {
     turns: &'a Semaphore,
     held: Option<SemaphorePermit<'a>>,
     waited: Duration,
+    offers_core: bool,
 }
 
 impl<'a> Turn<'a> {
     /// A turn out of `turns`, not held yet.
     pub fn of(turns: &'a Semaphore) -> Self {
-        Turn { turns, held: None, waited: Duration::ZERO }
+        Turn { turns, held: None, waited: Duration::ZERO, offers_core: false }
+    }
+
+    /// One that other threads of the machine come before, each time that it is passed on: for work without end in
+    /// sight, with a ledger that waits beside it.
+    pub fn offering_core(turns: &'a Semaphore) -> Self {
+        Turn { offers_core: true, ..Turn::of(turns) }
     }
 
     /// Waits for it, where it is not held.
@@ -60,7 +67,9 @@ impl<'a> Turn<'a> {
     pub async fn pass_on(&mut self) {
         if let Some(over) = self.held.take() {
             let began = Instant::now();
-            offer_core();
+            if self.offers_core {
+                offer_core();
+            }
             tokio::task::yield_now().await;
             drop(over);
             self.waited += began.elapsed();

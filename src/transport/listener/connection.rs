@@ -222,10 +222,7 @@ impl Connection {
         turn.take().await;
         let accept = hello.into_stream(Arc::clone(tls.acceptor().config()));
         turn.pass_on().await;
-        let mut turn = Turn::of(&self.shared.finishing);
-        let stream = turn.work(accept).await;
-        turn.pass_on().await;
-        stream
+        Turn::of(&self.shared.finishing).work(accept).await
     }
 
     /// Serves requests until the connection ends.
