@@ -33,8 +33,9 @@
 //!
 //! `TcpStream → Peer → Caller → Permit → UpstreamRequest → UpstreamResponse → Disclosure → Recorded → Response`
 //!
-//! 1. [`transport`] finishes the handshake. A client certificate that is shown was verified in it: no
-//!    session is resumed. What is known of the other end is a [`transport::Peer`].
+//! 1. [`transport`] finishes the handshake. A client certificate that is shown was verified in it, or in one some
+//!    seconds before; that the client has its key is proven in each, for no session is resumed. What is known of the
+//!    other end is a [`transport::Peer`].
 //! 2. `hygiene` refuses what two servers could understand in two ways, and what is for another host.
 //!    `authenticate` turns the peer and an API key or token into a `Caller`: one contractor, one credential,
 //!    and the plan that this request is decided by to its end.

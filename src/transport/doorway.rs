@@ -10,11 +10,12 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::TlsAcceptor;
 
+use super::remembered::REMEMBERED;
 use super::tls::{ServerFiles, Terms, TlsError, terms};
 
-/// How long a verified certificate is taken without another look. Bounds how long a revocation list that
-/// ran out, or an authority's certificate that did, goes unnoticed on an open connection.
-const RECHECK: Duration = Duration::from_secs(30);
+/// How long a certificate is taken after its handshake without another look. With [`REMEMBERED`] it bounds how long a
+/// revocation list that ran out, or an authority's certificate that did, goes unnoticed: half a minute.
+const RECHECK: Duration = Duration::from_secs(30 - REMEMBERED.as_secs());
 
 /// Certificate, key, authorities and revocation lists of a listener.
 pub struct Doorway {
@@ -96,7 +97,7 @@ impl Admission {
     }
 
     /// Whether the certificate would be taken in a handshake now. Asked at each request; what was found out
-    /// holds for half a minute, or until the files change.
+    /// holds for some seconds, or until the files change.
     pub fn holds(&self) -> bool {
         let current = self.doorway.terms.load();
         let now = self.doorway.seconds();

@@ -1,8 +1,9 @@
 //! Sockets and TLS: who is at the other end, and the bytes of HTTP.
 //!
 //! **Guarantees.** TLS 1.3 and 1.2 only, and none only where `Listener::bind` is given none; a client certificate that is shown was verified against the
-//! client CA and its revocation lists in this very handshake: nothing is resumed, no early data is
-//! taken. On a connection that stays open it is verified again by the files of the day. Every wait has an end: handshake, request head, idle connection, drain. A coded body is decoded
+//! client CA and its revocation lists in this handshake, or by the same files in one some seconds before: nothing is
+//! resumed, no early data is taken, and that the client has the key is proven in each. On a connection that stays
+//! open it is verified again by the files of the day. Every wait has an end: handshake, request head, idle connection, drain. A coded body is decoded
 //! within fixed bounds of size, ratio and memory. An HTTP/1.1 request whose end two servers could see in
 //! two places is marked [`Doubtful`], and so is all that follows it.
 //!
@@ -19,6 +20,7 @@ mod framing;
 mod identity;
 mod listener;
 mod outbound;
+mod remembered;
 mod revocation;
 mod signature;
 mod syslog;

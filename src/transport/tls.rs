@@ -14,6 +14,7 @@ use zeroize::Zeroize;
 
 use crate::secrets::{self, SecretError};
 
+use super::remembered::Remembering;
 use super::revocation;
 
 /// The files of a listener.
@@ -125,7 +126,7 @@ fn config(
         .map_err(|source| refused(&listen.certificate, source))?;
     let builder = match verifier {
         None => builder.with_no_client_auth(),
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        Some(verifier) => builder.with_client_cert_verifier(Arc::new(Remembering::new(verifier))),
     };
     let mut config = builder.with_cert_resolver(identity);
     config.ignore_client_order = true;
