@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         );
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.enable_all().event_interval(LOOK).build()?.block_on(async {
+    runtime.enable_all().event_interval(LOOK).build()?.block_on(async move {
         let server = Server::start(&config, plan, &keys, socket).await?;
         // Caught from now on: who sees the next line may at once send a signal.
         let stop = app::stop_signal()?;
@@ -60,11 +60,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         let address = server.address()?;
         tracing::info!(target: "fieldgate::ready", %address, "listening");
         supervisor.tell(News::Ready(address));
-        let stop = async {
+        let stop = async move {
             stop.await;
             supervisor.tell(News::Stopping);
         };
-        server.run(stop).await;
+        // On a worker, which then accepts and serves in one go: this thread would be woken for each connection.
+        tokio::spawn(server.run(stop)).await?;
         Ok(Answer::Yes)
     })
 }

@@ -148,7 +148,7 @@ impl Listener {
                     }
                 },
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                _ = drain.wait_for(|stop| *stop) => return None,
+                () = told(drain) => return None,
             }
         }
     }
@@ -162,6 +162,11 @@ impl Listener {
         }
         slot
     }
+}
+
+/// Waits until it is time to stop.
+async fn told(drain: &mut Drain) {
+    let _ = drain.wait_for(|stop| *stop).await;
 }
 
 /// Listens on `address`.
