@@ -1,6 +1,7 @@
 //! How much a contractor may ask for, by credential and task. The keys come from the rules, so the
 //! number of counters is bounded. In a fleet, what passes here is taken from what all nodes may let in too.
 
+use std::fmt::Write;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,8 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformati
 /// Entries about refusals of one credential; a contractor that only makes mistakes stays below.
 const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// Bytes that `RateLimit` takes beside the task's name, mostly.
+const RATE: usize = 64;
 
 /// The counters of all credentials.
 #[derive(Debug)]
@@ -255,7 +258,9 @@ impl Lease {
         let remaining = self.remaining;
         let reset = (f64::from(burst.saturating_sub(remaining)) / per_second).ceil() as u64;
         let tomorrow = until_tomorrow().as_secs();
-        let state = format!("\"{name}\";r={remaining};t={reset}, \"subjects\";r={subjects};t={tomorrow}");
+        let mut state = String::with_capacity(name.len() + RATE);
+        // Memory takes whatever is written.
+        _ = write!(state, "\"{name}\";r={remaining};t={reset}, \"subjects\";r={subjects};t={tomorrow}");
         RateHeaders { policy: policy.clone(), state: header(&state) }
     }
 }

@@ -156,9 +156,12 @@ impl Seen {
     pub fn event(&self) -> Event<'_> {
         let contractor = self.caller.contractor();
         let route = self.route.map(|route| &contractor.routes[route]);
-        let labels = route.map_or(&[][..], |route| &route.fields).iter().enumerate();
+        let labels = route.map_or(&[][..], |route| &route.fields);
         let paths = |set: &FieldSet| {
-            labels.clone().filter(|(at, _)| set.has(*at)).map(|(_, label)| &*label.path).collect()
+            let mut paths = Vec::with_capacity(labels.len());
+            let labels = labels.iter().enumerate();
+            paths.extend(labels.filter(|(at, _)| set.has(*at)).map(|(_, label)| &*label.path));
+            paths
         };
         Event {
             id: self.id,
