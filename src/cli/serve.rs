@@ -65,7 +65,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
             supervisor.tell(News::Stopping);
         };
         // On a worker, which then accepts and serves in one go: this thread would be woken for each connection.
-        tokio::spawn(server.run(stop)).await?;
+        if let Err(ended) = tokio::spawn(server.run(stop)).await {
+            // What a panic says may hold a value.
+            std::panic::resume_unwind(ended.into_panic());
+        }
         Ok(Answer::Yes)
     })
 }

@@ -23,6 +23,7 @@ use super::merkle::{self, Hash};
 mod recent;
 mod tail;
 
+use recent::Known;
 pub use recent::Recent;
 pub use tail::Tail;
 
@@ -57,8 +58,8 @@ pub struct Journal {
     /// The batch in work, and the number of its first entry.
     batch: Vec<u8>,
     staged: u64,
-    /// The leaf hashes of the batch, and where they go with it.
-    hashes: Vec<Hash>,
+    /// What is known of the batch's entries, and where that goes with it.
+    known: Vec<Known>,
     recent: Arc<Recent>,
     segment_size: u64,
 }
@@ -85,7 +86,7 @@ impl Journal {
         Journal::open_sized(folder, archived, sync, SEGMENT)
     }
 
-    /// Tells `recent` the hashes of what is committed from now on.
+    /// Tells `recent` what is committed from now on.
     #[must_use]
     pub fn telling(self, recent: Arc<Recent>) -> Self {
         Journal { recent, ..self }
@@ -118,7 +119,7 @@ impl Journal {
             archived,
             batch: Vec::new(),
             staged: 0,
-            hashes: Vec::new(),
+            known: Vec::new(),
             recent: Arc::default(),
             segment_size: size,
         };
@@ -147,16 +148,16 @@ impl Journal {
         let hash = merkle::marked_leaf_hash(&self.batch[leaf - 1..]);
         let length = (self.batch.len() - leaf) as u64;
         self.batch[at..leaf].copy_from_slice(&head(length, number, self.next, &hash));
+        self.known.push(Known::new(&self.batch[leaf..], hash));
         self.batch.resize(padded(self.batch.len()), 0);
         self.staged += 1;
-        self.hashes.push(hash);
     }
 
     /// Forgets the batch in work.
     pub fn discard(&mut self) {
         self.batch.clear();
         self.staged = 0;
-        self.hashes.clear();
+        self.known.clear();
     }
 
     /// Writes the batch. When this returns, it is on the disk.
@@ -182,7 +183,7 @@ impl Journal {
         // Entries in a file that has lost its name are gone with this process.
         segment.check_name()?;
         self.offset += length;
-        self.recent.add(self.next, &self.hashes);
+        self.recent.add(self.next, &self.known);
         self.next += self.staged;
         segment.end = self.next;
         segment.dirty = true;
@@ -348,12 +349,16 @@ fn head(length: u64, number: u64, batch: u64, hash: &Hash) -> [u8; FRAME] {
 
 /// The hash of the leaf in a frame, computed where it is not `known`; none where this is not the whole frame of entry
 /// `number` in a segment that begins with entry `first`.
-fn framed(frame: &[u8], number: u64, first: u64, known: Option<Hash>) -> Option<Hash> {
+fn framed(frame: &[u8], number: u64, first: u64, known: Option<Known>) -> Option<Hash> {
     // A frame of an earlier use of the segment has an earlier batch.
     if u64_at(frame, 8) != number || !(first..=number).contains(&u64_at(frame, 16)) {
         return None;
     }
-    let hash = known.unwrap_or_else(|| merkle::leaf_hash(&frame[FRAME..]));
+    let leaf = &frame[FRAME..];
+    let hash = match known {
+        Some(known) => known.hash_of(leaf)?,
+        None => merkle::leaf_hash(leaf),
+    };
     (frame[24..32] == hash[..8]).then_some(hash)
 }
 

@@ -24,6 +24,10 @@ pub struct Doorway {
     began: Instant,
 }
 
+/// Terms by their number, and the second in which they were in force.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment(u64);
+
 /// Terms, and how many there were before.
 struct Numbered {
     number: u32,
@@ -78,9 +82,10 @@ impl Doorway {
         TlsAcceptor::from(Arc::clone(&self.terms.load().terms.config))
     }
 
-    /// Which terms are in force. Asked before a handshake, it never says newer ones than those that it went by.
-    pub(super) fn number(&self) -> u32 {
-        self.terms.load().number
+    /// Which terms are in force, and when this was asked. Before a handshake, it never says newer ones than those
+    /// that it went by, nor a later time.
+    pub(super) fn moment(&self) -> Moment {
+        Moment(packed(self.terms.load().number, self.seconds()))
     }
 
     fn seconds(&self) -> u32 {
@@ -89,11 +94,10 @@ impl Doorway {
 }
 
 impl Admission {
-    /// `chain` was verified in a handshake that ended just now, by the terms of this number or newer ones.
-    pub(super) fn new(doorway: Arc<Doorway>, chain: &[CertificateDer], number: u32) -> Self {
+    /// `chain` was verified in a handshake that began at that moment.
+    pub(super) fn new(doorway: Arc<Doorway>, chain: &[CertificateDer], moment: Moment) -> Self {
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        let verified = AtomicU64::new(packed(number, doorway.seconds()));
-        Admission { doorway, chain, verified }
+        Admission { doorway, chain, verified: AtomicU64::new(moment.0) }
     }
 
     /// Whether the certificate would be taken in a handshake now. Asked at each request; what was found out

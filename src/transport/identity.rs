@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::doorway::{Admission, Doorway};
+use super::doorway::{Admission, Doorway, Moment};
 
 /// The other end of one connection.
 #[derive(Debug)]
@@ -42,15 +42,15 @@ impl Peer {
         Peer { address: address.ip().to_canonical(), client: None }
     }
 
-    /// Who showed `chain`, which the handshake verified by the terms of this number. `None` where the certificate cannot be read.
+    /// Who showed `chain` in a handshake that began at that moment. `None` where the certificate cannot be read.
     pub(super) fn verified(
         address: SocketAddr,
         chain: &[CertificateDer],
         doorway: &Arc<Doorway>,
-        number: u32,
+        moment: Moment,
     ) -> Option<Self> {
         let identity = ClientIdentity::of_verified(chain.first()?)?;
-        let admission = Admission::new(Arc::clone(doorway), chain, number);
+        let admission = Admission::new(Arc::clone(doorway), chain, moment);
         Some(Peer { client: Some((identity, admission)), ..Peer::stranger(address) })
     }
 

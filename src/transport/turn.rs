@@ -30,8 +30,8 @@ impl<'a> Turn<'a> {
         Turn { turns, held: None, waited: Duration::ZERO, offers_core: false }
     }
 
-    /// One that other threads of the machine come before, each time that it is passed on: for work without end in
-    /// sight, with a ledger that waits beside it.
+    /// One that, when it is passed on, offers the core to other threads as well, if it was not offered a moment ago:
+    /// for work without end in sight, with a ledger that waits beside it.
     pub fn offering_core(turns: &'a Semaphore) -> Self {
         Turn { offers_core: true, ..Turn::of(turns) }
     }

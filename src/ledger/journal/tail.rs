@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::super::error::StoreError;
 use super::super::merkle::Hash;
-use super::{FRAME, HEADER, MAGIC, MAX_ENTRY, Recent, framed, header, padded, segment_files, u64_at};
+use super::{FRAME, HEADER, Known, MAGIC, MAX_ENTRY, Recent, framed, header, padded, segment_files, u64_at};
 
 /// Reads entries from the journal one after the other, also while it is written.
 pub struct Tail {
@@ -17,8 +17,8 @@ pub struct Tail {
     pub next: u64,
     at: Option<Place>,
     recent: Arc<Recent>,
-    /// The hashes of the next entries, as far as they were taken from there.
-    hashes: VecDeque<Hash>,
+    /// What was taken from there, of the next entries.
+    known: VecDeque<Known>,
 }
 
 struct Place {
@@ -51,10 +51,10 @@ const LOOK: usize = 1 << 12;
 impl Tail {
     /// Begins at an entry.
     pub fn new(folder: &Path, next: u64) -> Self {
-        Tail { folder: folder.to_owned(), next, at: None, recent: Arc::default(), hashes: VecDeque::new() }
+        Tail { folder: folder.to_owned(), next, at: None, recent: Arc::default(), known: VecDeque::new() }
     }
 
-    /// Believes what `recent` says of the hashes, instead of computing them.
+    /// Takes the hashes of entries from `recent`, where they are there, instead of computing them.
     #[must_use]
     pub fn believing(self, recent: Arc<Recent>) -> Self {
         Tail { recent, ..self }
@@ -69,17 +69,17 @@ impl Tail {
             // More may have been written since.
             place.text.clear();
         }
-        if self.hashes.is_empty() {
-            self.hashes = self.recent.take(self.next);
+        if self.known.is_empty() {
+            self.known = self.recent.take(self.next);
         }
         while self.next < upto {
             if let Some(place) = &mut self.at
-                && let Some(frame) = place.frame(self.next, self.hashes.front().copied())?
+                && let Some(frame) = place.frame(self.next, self.known.front().copied())?
             {
                 show(self.next, &place.text[frame.start..frame.end], frame.hash);
                 place.offset += frame.length;
                 self.next += 1;
-                self.hashes.pop_front();
+                self.known.pop_front();
                 continue;
             }
             if !self.turn_page()? {
@@ -174,7 +174,7 @@ impl Place {
     }
 
     /// Where entry `number` is in `text`, and its hash, computed where it is not known.
-    fn frame(&mut self, number: u64, known: Option<Hash>) -> Result<Option<Frame>, StoreError> {
+    fn frame(&mut self, number: u64, known: Option<Known>) -> Result<Option<Frame>, StoreError> {
         if !self.see(FRAME)? {
             return Ok(None);
         }

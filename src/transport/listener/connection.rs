@@ -196,7 +196,7 @@ impl Connection {
         deadline: Instant,
         visit: &Visit,
     ) -> Result<(TlsStream<TcpStream>, Peer), Failed> {
-        let number = tls.number();
+        let moment = tls.moment();
         let mut drain = self.drain.clone();
         let stream = tokio::select! {
             stream = self.handshake(tls, stream) => stream?,
@@ -209,7 +209,7 @@ impl Connection {
         };
         let peer = match stream.get_ref().1.peer_certificates() {
             None => Peer::stranger(address),
-            Some(chain) => Peer::verified(address, chain, tls, number).ok_or(Failed::Certificate)?,
+            Some(chain) => Peer::verified(address, chain, tls, moment).ok_or(Failed::Certificate)?,
         };
         Ok((stream, peer))
     }
