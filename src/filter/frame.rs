@@ -69,7 +69,7 @@ impl Names {
     }
 
     /// `known` is the name's number among the names that the state lists.
-    #[inline]
+    #[inline(always)]
     pub fn is_new(&mut self, name: &[u8], known: Option<usize>, hasher: &RandomState) -> bool {
         if let Some(place @ 0..64) = known {
             let bit = 1 << place;
@@ -77,7 +77,10 @@ impl Names {
             self.known |= bit;
             return new;
         }
-        let hash = hasher.hash_one(name);
+        self.is_new_unlisted(hasher.hash_one(name))
+    }
+
+    fn is_new_unlisted(&mut self, hash: u64) -> bool {
         if self.few.len() < FEW_NAMES {
             let new = !self.few.contains(&hash);
             self.few.push(hash);

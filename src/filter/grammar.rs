@@ -8,10 +8,11 @@
 //!
 //! Everything is checked everywhere, also in parts that nobody is going to look at.
 
+mod brackets;
 mod compact;
 mod containers;
 
-pub use compact::{FILLING, STRETCH, Sets};
+pub use compact::{STRETCH, Sets};
 
 use containers::{Contained, Containers};
 

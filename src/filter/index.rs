@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::Fault;
-use super::grammar::{FILLING, Grammar, STRETCH, Sets};
+use super::grammar::{Grammar, STRETCH, Sets};
 use super::marks::{Columns, Marks};
 use super::simd::{self, BLOCK, Classify, Level, Work};
 
@@ -17,7 +17,7 @@ pub struct Index {
     level: Level,
     grammar: Grammar,
     sets: Box<Sets>,
-    last: Box<LastBlocks>,
+    last: LastBlock,
     marks: Marks,
     /// Place of the first mark's block in the text.
     from: usize,
@@ -30,18 +30,12 @@ pub struct Index {
     ended: bool,
 }
 
-/// Room for the last blocks of a text, filled up. They may be personal, so `Debug` does not show them.
-struct LastBlocks([[u8; BLOCK]; STRETCH]);
+/// Room for the last bytes of a text, filled up. They may be personal, so `Debug` does not show them.
+struct LastBlock([u8; BLOCK]);
 
-impl Default for LastBlocks {
-    fn default() -> Self {
-        LastBlocks([[0; BLOCK]; STRETCH])
-    }
-}
-
-impl fmt::Debug for LastBlocks {
+impl fmt::Debug for LastBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LastBlocks")
+        f.write_str("LastBlock")
     }
 }
 
@@ -89,7 +83,7 @@ impl Index {
             level,
             grammar: Grammar::new(),
             sets: Box::new(Sets::new()),
-            last: Box::default(),
+            last: LastBlock([0; BLOCK]),
             marks: Marks::default(),
             from: 0,
             utf8: 0,
@@ -107,7 +101,7 @@ impl Index {
     /// Forgets what it has of the text.
     pub fn clear(&mut self) {
         self.reset();
-        self.last.0 = [[0; BLOCK]; STRETCH];
+        self.last.0 = [0; BLOCK];
     }
 
     /// Begins another text; what was allocated stays.
@@ -220,24 +214,24 @@ impl Index {
     #[inline(always)]
     pub fn skip(&self, cursor: &mut Cursor, place: Option<usize>, skipping: &mut Skipping) -> Option<usize> {
         let mut ahead = u64::MAX;
-        let mut at = cursor.next;
+        let mut first = cursor.next;
         if let Some(place) = place {
             ahead = u64::MAX << (place % BLOCK) << 1;
-            at -= 1;
+            first -= 1;
         }
-        while let Some((open, close)) = self.marks.brackets(at) {
+        for (at, (open, close)) in self.marks.brackets(first).enumerate() {
             let (open, close) = (open & ahead, close & ahead);
+            ahead = u64::MAX;
             let closes = close.count_ones();
             if closes < skipping.depth {
                 skipping.depth += open.count_ones();
                 skipping.depth -= closes;
             } else if let Some(bit) = end_of(skipping, open, close) {
+                let at = first + at;
                 let (place, tokens) = (self.from + at * BLOCK, self.marks.tokens(at).unwrap_or(0));
                 *cursor = Cursor { next: at + 1, place, tokens: tokens & !(bit | (bit - 1)) };
                 return Some(place + bit.trailing_zeros() as usize + 1);
             }
-            ahead = u64::MAX;
-            at += 1;
         }
         *cursor = Cursor { next: self.marks.len(), place: 0, tokens: 0 };
         None
@@ -308,7 +302,7 @@ struct Read<'a> {
     blocks: &'a [[u8; BLOCK]],
     /// The last bytes of the text, less than a block, where they are there.
     rest: Option<&'a [u8]>,
-    room: &'a mut [[u8; BLOCK]; STRETCH],
+    room: &'a mut [u8; BLOCK],
 }
 
 impl Work for Read<'_> {
@@ -320,42 +314,21 @@ impl Work for Read<'_> {
         let mut grammar = self.grammar.clone();
         let mut from = marks.len();
         marks.add(blocks.len() + usize::from(rest.is_some()), STRETCH);
-        // The last ones are filled up elsewhere. White space behind the text does not matter.
-        let ends_at = rest.map_or(0, without_white_end);
-        let apart = if ends_at > 0 { blocks.len() % STRETCH } else { 0 };
-        let (blocks, last) = blocks.split_at(blocks.len() - apart);
         for blocks in blocks.chunks(STRETCH) {
             let mut marks = marks.columns(from..from + STRETCH);
-            if !grammar.stretch::<C>(blocks, blocks.len() * BLOCK, &mut marks, sets) {
+            if !grammar.stretch::<C>(blocks, &mut marks, sets) {
                 one_by_one::<C>(&mut grammar, blocks, &mut marks)?;
             }
             from += blocks.len();
         }
         if let Some(rest) = rest {
-            let (blocks, end) = (&mut room[..=last.len()], last.len());
-            blocks[..end].copy_from_slice(last);
-            blocks[end][..ends_at].copy_from_slice(&rest[..ends_at]);
-            blocks[end][ends_at..].fill(FILLING);
-            let mut marks = marks.columns(from..from + STRETCH);
-            let before = grammar.clone();
-            let fits = grammar.stretch::<C>(blocks, end * BLOCK + ends_at, &mut marks, sets);
-            if !(fits && grammar.is_complete()) {
-                grammar = before;
-                blocks[end][..rest.len()].copy_from_slice(rest);
-                blocks[end][rest.len()..].fill(b' ');
-                one_by_one::<C>(&mut grammar, blocks, &mut marks)?;
-            }
+            room[..rest.len()].copy_from_slice(rest);
+            room[rest.len()..].fill(b' ');
+            marks.columns(from..=from).set(0, grammar.block::<C>(room)?);
         }
         *self.grammar = grammar;
         Ok(())
     }
-}
-
-/// Length of the text without the white space at its end (RFC 8259, section 2).
-#[inline(always)]
-fn without_white_end(text: &[u8]) -> usize {
-    let is_white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    text.iter().rposition(|byte| !is_white(byte)).map_or(0, |last| last + 1)
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! What is known of blocks of a text: for each, sets of positions. Bit i of a set stands for byte i of its
 //! block. Sets of one kind lie side by side, so that they are written many at once.
 
-use std::ops::Range;
+use std::slice::SliceIndex;
 
 /// What a reader needs to know of one block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Marks {
     }
 
     /// Those of some blocks.
-    pub fn columns(&mut self, blocks: Range<usize>) -> Columns<'_> {
+    pub fn columns(&mut self, blocks: impl SliceIndex<[u64], Output = [u64]> + Clone) -> Columns<'_> {
         Columns {
             tokens: &mut self.tokens[blocks.clone()],
             open: &mut self.open[blocks.clone()],
@@ -86,10 +86,12 @@ impl Marks {
         (block < self.blocks).then(|| self.tokens[block])
     }
 
-    /// Opening and closing brackets.
+    /// Opening and closing brackets, from a block on.
     #[inline(always)]
-    pub fn brackets(&self, block: usize) -> Option<(u64, u64)> {
-        (block < self.blocks).then(|| (self.open[block], self.close[block]))
+    pub fn brackets(&self, from: usize) -> impl Iterator<Item = (u64, u64)> {
+        let (open, close) = (&self.open[..self.blocks], &self.close[..self.blocks]);
+        let from = from.min(self.blocks);
+        open[from..].iter().copied().zip(close[from..].iter().copied())
     }
 
     /// Of all blocks.

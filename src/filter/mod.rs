@@ -221,8 +221,12 @@ pub fn instructions() -> &'static str {
 
 impl Tally {
     fn clear(&mut self, fields: usize) {
-        self.fields.clear();
-        self.fields.resize(fields, FieldCount::default());
+        if self.fields.len() == fields {
+            self.fields.fill(FieldCount::default());
+        } else {
+            self.fields.clear();
+            self.fields.resize(fields, FieldCount::default());
+        }
         self.subjects.clear();
         (self.records_released, self.records_withheld, self.not_admitted) = (0, 0, 0);
         (self.members_withheld, self.without_subject) = (0, 0);

@@ -28,6 +28,12 @@ pub trait Classify {
     fn escape(block: &[u8; BLOCK]) -> Escape;
     /// Bit i of the result is the parity of the bits 0 to i.
     fn prefix_parity(bits: u64) -> u64;
+    /// The bits at the places of `mask`, moved together at the lowest.
+    fn extract(bits: u64, mask: u64) -> u64;
+    /// The lowest bits, moved apart to the places of `mask`.
+    fn deposit(bits: u64, mask: u64) -> u64;
+    /// Asks for the memory so many bytes behind the block's beginning, whatever is there.
+    fn fetch(block: &[u8; BLOCK], ahead: usize);
 }
 
 /// What the processor can do.
@@ -153,6 +159,21 @@ mod x86 {
             // SAFETY: see above.
             unsafe { carryless_parity(bits) }
         }
+        #[inline(always)]
+        fn extract(bits: u64, mask: u64) -> u64 {
+            // SAFETY: see above.
+            unsafe { _pext_u64(bits, mask) }
+        }
+        #[inline(always)]
+        fn deposit(bits: u64, mask: u64) -> u64 {
+            // SAFETY: see above.
+            unsafe { _pdep_u64(bits, mask) }
+        }
+        #[inline(always)]
+        fn fetch(block: &[u8; BLOCK], ahead: usize) {
+            // SAFETY: nothing is read; the instruction does nothing where the address is nobody's.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(ahead).cast()) }
+        }
     }
 
     impl Classify for Avx512 {
@@ -185,6 +206,21 @@ mod x86 {
         fn prefix_parity(bits: u64) -> u64 {
             // SAFETY: see above.
             unsafe { carryless_parity(bits) }
+        }
+        #[inline(always)]
+        fn extract(bits: u64, mask: u64) -> u64 {
+            // SAFETY: see above.
+            unsafe { _pext_u64(bits, mask) }
+        }
+        #[inline(always)]
+        fn deposit(bits: u64, mask: u64) -> u64 {
+            // SAFETY: see above.
+            unsafe { _pdep_u64(bits, mask) }
+        }
+        #[inline(always)]
+        fn fetch(block: &[u8; BLOCK], ahead: usize) {
+            // SAFETY: nothing is read; the instruction does nothing where the address is nobody's.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(ahead).cast()) }
         }
     }
 

@@ -95,7 +95,7 @@ impl<'r, 't> Walk<'_, 'r, 't> {
             self.projection.cursor = before;
             return Ok(false);
         };
-        self.scalar(state, start, next).map(|()| true)
+        self.scalar(state, start, start, next).map(|()| true)
     }
 
     /// An object or array at a place of the rule; it is at the cursor.
@@ -233,21 +233,24 @@ impl<'r, 't> Walk<'_, 'r, 't> {
         Ok(true)
     }
 
-    /// A string, number or word at a place of the rule; `next` is the token behind it.
-    fn scalar(&mut self, state: &State, start: usize, next: usize) -> Result<(), Fault> {
+    /// A string, number or word at a place of the rule; `next` is the token behind it. Where it is written, so is the
+    /// text in front of it that begins at `from`.
+    fn scalar(&mut self, state: &State, from: usize, start: usize, next: usize) -> Result<(), Fault> {
         self.begin_record(state, start);
         let kind = kind(self.text[start]);
         let end = if kind == Kind::String { last_quote(self.text, next) + 1 } else { self.last_byte(next) };
         let mut kept = false;
         if let Some(Action { field, treatment }) = &state.action {
-            let escaped = kind == Kind::String && self.index.has_backslash(start, end);
+            let escaped =
+                kind == Kind::String && self.index.has_backslashes() && self.index.has_backslash(start, end);
             let projection = &mut *self.projection;
             let (count, token) = (&mut projection.tally.fields[*field], &self.text[start..end]);
             if treatment.leaves_as_it_is(kind, token, escaped) {
-                copy(&mut projection.out, self.text, start, end);
+                copy(&mut projection.out, self.text, from, end);
                 count.disclosed += 1;
                 kept = true;
             } else {
+                copy(&mut projection.out, self.text, from, start);
                 kept = count.add(treatment.write(&mut projection.out, kind, token, escaped)?);
             }
         }
@@ -424,7 +427,7 @@ fn last_quote(text: &[u8], next: usize) -> usize {
 /// Writes a part of the text. Nearly all are short, and a copy of always the same length takes no call.
 #[inline(always)]
 fn copy(out: &mut Vec<u8>, text: &[u8], start: usize, end: usize) {
-    const SHORT: usize = 32;
+    const SHORT: usize = 64;
     match text[start..].first_chunk::<SHORT>() {
         Some(chunk) if end - start <= SHORT => {
             let length = out.len() + (end - start);

@@ -2,7 +2,9 @@
 //! the same, so it is followed from bracket to bracket.
 
 use super::super::Fault;
+use super::super::simd::Classify;
 use super::MAX_DEPTH;
+use super::brackets::{Brackets, Open};
 
 /// As many containers may be open without a look at the outer ones.
 const NEAR: usize = u64::BITS as usize;
@@ -34,6 +36,35 @@ pub struct Contained {
 impl Containers {
     pub fn is_outside(&self) -> bool {
         self.depth == 0
+    }
+
+    /// Takes the blocks of a stretch at once; whether something is wrong. `None`, and nothing is taken, where each
+    /// block is to be taken for itself.
+    #[inline(always)]
+    pub fn stretch<C: Classify>(
+        &mut self,
+        brackets: &mut Brackets,
+        blocks: &(impl DoubleEndedIterator<Item = Contained> + Clone),
+    ) -> Option<bool> {
+        let before = Open::new(self.depth, self.objects)?;
+        if !brackets.gather::<C>(blocks.clone().map(|block| (block.open, block.close, block.brace))) {
+            return None;
+        }
+        let (after, paired) = brackets.follow(before)?;
+        // What is in nothing has no commas.
+        let mut wrong = u64::from(!paired);
+        if before.depth() == 0 {
+            wrong |= commas_outside(blocks.clone(), |all| (all & all.wrapping_neg()).wrapping_sub(1));
+        }
+        if after.depth() == 0 {
+            wrong |= commas_outside(blocks.clone().rev(), |all| !(u64::MAX >> all.leading_zeros()));
+        }
+        for (at, block) in blocks.clone().enumerate() {
+            let objects = brackets.objects::<C>(at, block.open | block.close);
+            wrong |= (block.in_object & objects) | (block.in_array & !objects);
+        }
+        (self.depth, self.objects) = (after.depth(), after.objects());
+        Some(wrong != 0)
     }
 
     /// Takes the next block; what of it is wrong.
@@ -111,4 +142,18 @@ impl Containers {
             (_, _) => block.in_object,
         }
     }
+}
+
+/// The commas of some blocks up to the first bracket; `before` are the places in front of a block's brackets.
+#[inline(always)]
+fn commas_outside(blocks: impl Iterator<Item = Contained>, before: impl Fn(u64) -> u64) -> u64 {
+    let mut commas = 0;
+    for block in blocks {
+        let all = block.open | block.close;
+        if all != 0 {
+            return commas | block.comma & before(all);
+        }
+        commas |= block.comma;
+    }
+    commas
 }

@@ -137,10 +137,12 @@ fn only_utf_8_is_accepted_also_over_the_borders_of_windows() {
     assert!(!accepts(b"\"\xED\xA0\x80\"", simd::level()));
 }
 
-/// A text whose first `text` bytes of filling are followed by the row, and no white space: read as a stretch.
+/// A text whose first bytes, so many of filling, are followed by the row, and no white space: read as a stretch.
+/// Every other one has blocks that lie in a string as a whole, more than others.
 fn in_a_stretch(row: &str, filling: usize, array: bool) -> String {
     let (begin, end) = if array { ("[", "]") } else { ("{\"r\":", "}") };
-    format!("[\"{}\",{begin}{row}{end},\"{}\"]", "a".repeat(filling), "b".repeat(128))
+    let behind = if filling % 2 == 0 { 128 } else { 640 };
+    format!("[\"{}\",{begin}{row}{end},\"{}\"]", "a".repeat(filling), "b".repeat(behind))
 }
 
 /// The same where text is read many blocks at a time, and where the row lies on the border of two of them.
@@ -155,6 +157,51 @@ fn every_short_row_of_tokens_in_a_stretch_is_decided_as_serde_json_does() {
                 let text = in_a_stretch(row, 50 + number % 14, array);
                 let oracle = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
                 assert_eq!(accepts(text.as_bytes(), simd::level()), oracle, "{text:?}");
+            }
+        }
+    }
+}
+
+/// Where a text has ended, or has not begun, nothing else can stand.
+#[test]
+fn every_short_row_of_tokens_around_texts_in_a_stretch_is_decided_as_serde_json_does() {
+    let tokens = ["{", "}", "[", "]", ",", ":", "\"a\"", "1", "null"];
+    let mut rows = vec![String::new()];
+    let (before, behind) = ("b".repeat(70), "c".repeat(300));
+    for _ in 0..3 {
+        rows = rows.iter().flat_map(|row| tokens.map(|token| row.clone() + token)).collect();
+        for row in &rows {
+            for text in [
+                format!("[\"{before}\"]{row}[\"{behind}\"]"),
+                format!("\"{before}\"{row}\"{behind}\""),
+                format!("{row}[\"{before}\",\"{behind}\"]"),
+                format!("[\"{behind}\",\"{before}\"]{row}"),
+                format!("[\"{behind}\",\"{before}\"{row}"),
+            ] {
+                let oracle = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+                assert_eq!(accepts(text.as_bytes(), simd::level()), oracle, "{text:?}");
+            }
+        }
+    }
+}
+
+/// As many brackets in a block as there are bytes, wherever they begin in it.
+#[test]
+fn a_block_of_brackets_only_is_followed() {
+    for filling in 0..140 {
+        for levels in [30, 31, 32, 33, 62, 63, 64, 65] {
+            for (row, good) in [
+                ("[".repeat(levels) + &"]".repeat(levels), true),
+                ("[".repeat(levels) + &"]".repeat(levels - 1), false),
+                ("[".repeat(levels - 1) + "{" + &"]".repeat(levels), false),
+                ("[".repeat(levels - 1) + "{}" + &"]".repeat(levels - 1), true),
+                ("[[],{},".repeat(levels / 2) + "0" + &"]".repeat(levels / 2), true),
+                ("[[],{}:".repeat(levels / 2) + "0" + &"]".repeat(levels / 2), false),
+            ] {
+                let text = format!("[\"{}\",{row},\"{}\"]", "a".repeat(filling), "b".repeat(128));
+                for level in [Level::Portable, simd::level()] {
+                    assert_eq!(accepts(text.as_bytes(), level), good, "{level:?} on {text}");
+                }
             }
         }
     }

@@ -106,4 +106,29 @@ impl Classify for Portable {
         }
         parity
     }
+
+    #[inline(always)]
+    fn extract(bits: u64, mask: u64) -> u64 {
+        let mut rest = mask;
+        let mut extracted = 0;
+        for to in 0..mask.count_ones() {
+            extracted |= (bits >> rest.trailing_zeros() & 1) << to;
+            rest &= rest - 1;
+        }
+        extracted
+    }
+
+    #[inline(always)]
+    fn deposit(bits: u64, mask: u64) -> u64 {
+        let mut rest = mask;
+        let mut deposited = 0;
+        for from in 0..mask.count_ones() {
+            deposited |= (bits >> from & 1) << rest.trailing_zeros();
+            rest &= rest - 1;
+        }
+        deposited
+    }
+
+    #[inline(always)]
+    fn fetch(_block: &[u8; BLOCK], _ahead: usize) {}
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-type Sets = (Structure, u64, Decimal, Numeric, Escape, u64);
+type Sets = (Structure, u64, Decimal, Numeric, Escape, [u64; 3]);
 
 struct All<'b>(&'b [u8; BLOCK], Part);
 
@@ -9,8 +9,13 @@ impl Work for All<'_> {
     fn run<C: Classify>(self) -> Self::Output {
         let structure = C::structure(self.0);
         let (numeric, escape) = (C::numeric(self.0, self.1), C::escape(self.0));
-        let parity = C::prefix_parity(structure.quote);
-        (structure, C::white(self.0), C::decimal(self.0), numeric, escape, parity)
+        C::fetch(self.0, usize::MAX / 2);
+        let [parity, extracted, deposited] = [
+            C::prefix_parity(structure.quote),
+            C::extract(structure.brace, numeric.digit),
+            C::deposit(structure.brace, numeric.digit),
+        ];
+        (structure, C::white(self.0), C::decimal(self.0), numeric, escape, [parity, extracted, deposited])
     }
 }
 
@@ -55,13 +60,18 @@ fn plainly(block: &[u8; BLOCK], before: Part) -> Sets {
     let decimal = Decimal { digit, zero, minus, point };
     let escape =
         Escape { simple: set(b"\"\\/bfnrt"), unicode: set(b"u"), hex: set(b"0123456789abcdefABCDEF") };
-    let mut parity = 0;
-    let mut odd = 0;
+    let [mut parity, mut extracted, mut deposited] = [0; 3];
+    let (mut odd, mut digits) = (0, 0);
     for at in 0..BLOCK {
         odd ^= structure.quote >> at & 1;
         parity |= odd << at;
+        if digit >> at & 1 == 1 {
+            extracted |= (structure.brace >> at & 1) << digits;
+            deposited |= (structure.brace >> digits & 1) << at;
+            digits += 1;
+        }
     }
-    (structure, set(b" \t\n\r"), decimal, numeric, escape, parity)
+    (structure, set(b" \t\n\r"), decimal, numeric, escape, [parity, extracted, deposited])
 }
 
 fn check(block: &[u8; BLOCK]) {

@@ -178,19 +178,18 @@ impl<'r> Walk<'_, 'r, '_> {
             return self.dead_member(start);
         }
         frame.before = projection.out.len();
+        let mut from = start;
         if emits {
-            if frame.any {
-                projection.out.push(b',');
-            }
-            copy(&mut projection.out, self.text, member.quote, member.end + 1);
-            projection.out.push(b':');
+            let comma = frame.any.then_some(b',');
+            from = lead(&mut projection.out, self.text, comma, &member, start);
         }
         projection.step = Step::Value(next);
         let state = self.filter.automaton.state(next);
         if opens(self.text[start]) {
+            copy(&mut self.projection.out, self.text, from, start);
             return self.container(next, state, start);
         }
-        self.scalar(state, start, member.token).map(|()| true)
+        self.scalar(state, from, start, member.token).map(|()| true)
     }
 
     /// Goes past a member's value that nobody looks at. A scalar is no token.
@@ -202,6 +201,26 @@ impl<'r> Walk<'_, 'r, '_> {
         self.take();
         self.dead(start)
     }
+}
+
+/// Where the copy of a member begins whose value is at `start`: where there is no white space in it, its name and a
+/// comma in front of it are copied together with the value, and else they are written here.
+#[inline(always)]
+fn lead(out: &mut Vec<u8>, text: &[u8], comma: Option<u8>, member: &Member, start: usize) -> usize {
+    let mut from = member.quote;
+    if let Some(comma) = comma {
+        if text.get(from.wrapping_sub(1)) == Some(&comma) {
+            from -= 1;
+        } else {
+            out.push(comma);
+        }
+    }
+    if start == member.end + 2 {
+        return from;
+    }
+    copy(out, text, from, member.end + 1);
+    out.push(b':');
+    start
 }
 
 /// The closing quote of the name whose text begins at `start`, and the name; `None` where the text ends before, and
@@ -224,6 +243,11 @@ fn name_at(text: &[u8], start: usize) -> Option<(usize, Option<Cow<'_, [u8]>>)> 
 #[inline(always)]
 fn member_value(text: &[u8], quote: usize) -> usize {
     let mut start = quote + 1;
+    if let Some([b':', first]) = text.get(start..start + 2)
+        && *first > b' '
+    {
+        return start + 1;
+    }
     while matches!(text[start], b':' | b' ' | b'\t' | b'\n' | b'\r') {
         start += 1;
     }
