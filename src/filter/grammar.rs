@@ -255,27 +255,16 @@ impl Grammar {
             starts &= starts - 1;
             let (length, is_word) = match block[at..].first_chunk() {
                 Some(text) => word(u64::from_le_bytes(*text)),
-                None => self.word_at_the_end(&block[at..]),
+                None => {
+                    let (length, is_word, rest) = word_at_the_end(&block[at..]);
+                    self.word = rest;
+                    (length, is_word)
+                }
             };
             wrong |= u64::from(!is_word) << at;
             taken |= ((1 << length) - 1) << at;
         }
         (taken, wrong)
-    }
-
-    /// The length of the word that a block ends in or shortly before, and whether it is one as far as it goes.
-    #[cold]
-    fn word_at_the_end(&mut self, text: &[u8]) -> (u32, bool) {
-        let word: &[u8] = match text[0] {
-            b't' => b"true",
-            b'f' => b"false",
-            _ => b"null",
-        };
-        let here = word.len().min(text.len());
-        let rest = &word[here..];
-        self.word.rest = rest.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-        self.word.length = rest.len() as u32;
-        (word.len() as u32, text[..here] == word[..here])
     }
 
     /// `-`? int frac? (RFC 8259, section 6): numbers of a block that has no exponent. `inside` are their bytes:
@@ -348,6 +337,21 @@ fn word(text: u64) -> (u32, bool) {
     let four = |word: &[u8; 4]| text as u32 == u32::from_le_bytes(*word);
     let is_false = four(b"fals") & ((text >> 32) as u8 == b'e');
     (4 + u32::from(is_false), is_false | four(b"true") | four(b"null"))
+}
+
+/// The length of the word that a block ends in or shortly before, whether it is one as far as it goes, and what is
+/// missing.
+#[cold]
+fn word_at_the_end(text: &[u8]) -> (u32, bool, Word) {
+    let word: &[u8] = match text[0] {
+        b't' => b"true",
+        b'f' => b"false",
+        _ => b"null",
+    };
+    let here = word.len().min(text.len());
+    let missing = &word[here..];
+    let rest = missing.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+    (word.len() as u32, text[..here] == word[..here], Word { rest, length: missing.len() as u32 })
 }
 
 /// From places to the next one that is not white space, in this block or (`carry`) in the next one.

@@ -8,7 +8,7 @@
 use super::super::marks::Columns;
 use super::super::simd::{BLOCK, Classify};
 use super::brackets::Brackets;
-use super::containers::Contained;
+use super::containers::{Contained, Containers};
 use super::{Fault, Grammar, Number, carry, run_end};
 
 /// Blocks in a stretch, at most.
@@ -249,19 +249,9 @@ impl Grammar {
         if let Some(wrong) = self.containers.stretch::<C>(brackets, &blocks) {
             return Ok(wrong);
         }
-        self.contain_one_by_one(blocks)
-    }
-
-    /// The same where there are many brackets, or many open.
-    #[cold]
-    fn contain_one_by_one(&mut self, blocks: impl Iterator<Item = Contained>) -> Result<bool, Fault> {
-        let mut containers = self.containers;
-        let mut wrong = 0;
-        for block in blocks {
-            wrong |= containers.block(&block)?;
-        }
+        let (containers, wrong) = one_by_one(self.containers, blocks)?;
         self.containers = containers;
-        Ok(wrong != 0)
+        Ok(wrong)
     }
 
     /// Numbers and words.
@@ -367,6 +357,19 @@ fn decimals(sets: &mut Sets, lanes: usize) -> (u64, u64) {
         wrong |= behind(&sets.zero, at) & digit;
     }
     (others, wrong)
+}
+
+/// Takes the blocks of a stretch with many brackets, or many open; and whether something is wrong.
+#[cold]
+fn one_by_one(
+    mut containers: Containers,
+    blocks: impl Iterator<Item = Contained>,
+) -> Result<(Containers, bool), Fault> {
+    let mut wrong = 0;
+    for block in blocks {
+        wrong |= containers.block(&block)?;
+    }
+    Ok((containers, wrong != 0))
 }
 
 /// What may follow what.

@@ -141,7 +141,7 @@ fn only_utf_8_is_accepted_also_over_the_borders_of_windows() {
 /// Every other one has blocks that lie in a string as a whole, more than others.
 fn in_a_stretch(row: &str, filling: usize, array: bool) -> String {
     let (begin, end) = if array { ("[", "]") } else { ("{\"r\":", "}") };
-    let behind = if filling % 2 == 0 { 128 } else { 640 };
+    let behind = if filling.is_multiple_of(2) { 128 } else { 640 };
     format!("[\"{}\",{begin}{row}{end},\"{}\"]", "a".repeat(filling), "b".repeat(behind))
 }
 
