@@ -33,8 +33,8 @@ const EACH: [u8; STRETCH] = {
 /// A set for each block, behind one for the block before the stretch.
 type Behind = [u64; STRETCH + 1];
 
-/// The sets of a stretch; made once, and written anew for each. Blocks that are all inside of a string have none: what
-/// is behind one of the others is in the next of them, and nothing of a block in front of such a one is asked for.
+/// The sets of a stretch; made once, and written anew for each. Blocks that are nothing but the inside of a string may
+/// have none: nothing is found in one, and nothing is carried into one or out of it but the string.
 #[derive(Clone, Debug)]
 pub struct Sets {
     /// Which block the sets are of.
@@ -96,9 +96,7 @@ impl Sets {
             brackets: Brackets::new(),
         }
     }
-}
 
-impl Sets {
     /// Leaves out the sets of all blocks but these.
     fn leave_out_others(&mut self, count: usize) {
         for (to, at) in self.blocks.into_iter().map(usize::from).enumerate().take(count) {
@@ -206,7 +204,7 @@ impl Grammar {
             sets.open[at + 1] = structure.open;
             sets.close[at] = structure.close;
             sets.blocks[count % STRETCH] = at as u8;
-            count += usize::from(in_string != u64::MAX);
+            count += usize::from(!in_string | quote != 0);
         }
         if count > blocks.len() / 2 {
             sets.blocks = EACH;
@@ -287,7 +285,7 @@ impl Grammar {
                 sets.numeric[at + 1] &= !words;
             }
         }
-        let (others, misplaced) = decimals(sets, lanes);
+        let (others, misplaced) = decimals(sets, count, lanes);
         if others | number.exponent != 0 {
             (self.number, self.word) = (number, word);
             return self.scalars_one_by_one::<C>(blocks, sets, count);
@@ -331,7 +329,7 @@ impl Grammar {
 /// `-`? int frac? (RFC 8259, section 6), but that there is no more than one point: what is nothing of this, and what
 /// stands where it may not.
 #[inline(always)]
-fn decimals(sets: &mut Sets, lanes: usize) -> (u64, u64) {
+fn decimals(sets: &mut Sets, there: usize, lanes: usize) -> (u64, u64) {
     let count = lanes * LANES;
     let mut others = 0;
     for at in 0..count {
@@ -348,7 +346,8 @@ fn decimals(sets: &mut Sets, lanes: usize) -> (u64, u64) {
     let mut wrong = 0;
     for at in 0..count {
         let (numeric, starts) = (sets.numeric[at + 1], sets.starts[at]);
-        let (behind_numeric, behind_digit) = (behind(&sets.numeric, at), behind(&sets.digit, at));
+        let is_there = if at < there { u64::MAX } else { 0 };
+        let (behind_numeric, behind_digit) = (behind(&sets.numeric, at) & is_there, behind(&sets.digit, at));
         let digit = sets.digit[at + 1];
         // A minus only begins, and nothing goes on from a word.
         wrong |= sets.minus[at + 1] & !starts | numeric & !(behind_numeric | starts);

@@ -1,4 +1,5 @@
 use super::super::index::{Cursor, Index};
+use super::super::marks::Marks;
 use super::super::scanner;
 use super::super::simd::{self, Level};
 use super::*;
@@ -158,6 +159,67 @@ fn every_short_row_of_tokens_in_a_stretch_is_decided_as_serde_json_does() {
                 let oracle = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
                 assert_eq!(accepts(text.as_bytes(), simd::level()), oracle, "{text:?}");
             }
+        }
+    }
+}
+
+/// One text after the other, of strings of all lengths and of whatever else there is.
+fn mixed_texts() -> impl Iterator<Item = String> {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut below = move |bound: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % bound
+    };
+    let mut value = move || {
+        let length = below(4) * below(90);
+        let text: String = (0..length)
+            .map(|_| ["a", "{", "é", "\\\"", "\\u00e9", ",", "]", ":", "1"][below(9) as usize])
+            .collect();
+        match below(9) {
+            0 => format!("{{\"{text}\":{}}}", below(99)),
+            1 => format!("[-{}.5,true,[],{{}}]", below(9)),
+            2 => format!("{{\"a\":null,\"b\":{{\"c\":[\"{text}\"]}}}}"),
+            3 => "false".to_owned(),
+            4 => below(1 << 30).to_string(),
+            _ => format!("\"{text}\""),
+        }
+    };
+    (0..3000).map(move |_| format!("[{}]", (0..20).map(|_| value()).collect::<Vec<_>>().join(",")))
+}
+
+/// Reads blocks many at a time and one by one.
+struct Both<'t>(&'t [[u8; BLOCK]]);
+
+impl simd::Work for Both<'_> {
+    type Output = [Vec<Mark>; 2];
+
+    fn run<C: Classify>(self) -> Self::Output {
+        let (mut grammar, mut sets) = (Grammar::new(), Sets::new());
+        let mut marks = Marks::default();
+        marks.add(self.0.len(), STRETCH);
+        for (at, blocks) in self.0.chunks(STRETCH).enumerate() {
+            let from = at * STRETCH;
+            let fits = grammar.stretch::<C>(blocks, &mut marks.columns(from..from + STRETCH), &mut sets);
+            assert!(fits, "{}", String::from_utf8_lossy(blocks.as_flattened()));
+        }
+        let many = (0..self.0.len()).map(|block| {
+            let (open, close) = marks.brackets(block).next().unwrap();
+            let tokens = marks.tokens(block).unwrap();
+            Mark { tokens, open, close, backslash: marks.backslashes()[block] }
+        });
+        let mut grammar = Grammar::new();
+        [many.collect(), self.0.iter().map(|block| grammar.block::<C>(block).unwrap()).collect()]
+    }
+}
+
+/// And not only that it is JSON.
+#[test]
+fn a_stretch_has_the_marks_of_its_blocks() {
+    for text in mixed_texts() {
+        let (blocks, _) = text.as_bytes().as_chunks::<BLOCK>();
+        for level in levels() {
+            let [many, one_by_one] = simd::at(level, Both(blocks));
+            assert_eq!(many, one_by_one, "{level:?} on {text}");
         }
     }
 }
