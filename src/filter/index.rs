@@ -322,8 +322,8 @@ impl Work for Read<'_> {
             from += blocks.len();
         }
         if let Some(rest) = rest {
+            *room = [b' '; BLOCK];
             room[..rest.len()].copy_from_slice(rest);
-            room[rest.len()..].fill(b' ');
             marks.columns(from..=from).set(0, grammar.block::<C>(room)?);
         }
         *self.grammar = grammar;

@@ -46,7 +46,10 @@ enum Form {
 impl Patterns {
     /// Begins another body.
     pub fn clear(&mut self) {
-        *self = Patterns::default();
+        if !self.known.is_empty() {
+            self.known = HashMap::new();
+        }
+        (self.searched, self.read, self.before) = (0, 0, 0);
     }
 
     /// Says how far the text in work was read.

@@ -47,7 +47,7 @@ pub struct Reduction {
     format: Format,
     index: Index,
     projection: Projection,
-    patterns: Patterns,
+    patterns: RefCell<Patterns>,
     /// What was cut off last.
     part: Part,
     /// What arrived and is not done with.
@@ -67,7 +67,7 @@ impl Default for Reduction {
             format: Format::Json,
             index: Index::new(),
             projection: Projection::new(),
-            patterns: Patterns::default(),
+            patterns: RefCell::default(),
             part: Part::default(),
             text: Vec::new(),
             seen: 0,
@@ -98,7 +98,7 @@ impl Reduction {
         (self.seen, self.wait, self.begun, self.done) = (0, 0, false, false);
         self.index.reset();
         self.projection.begin(filter);
-        self.patterns.clear();
+        self.patterns.get_mut().clear();
         self.projection.out.clear();
         self.projection.tally.clear(filter.fields);
         self.part.body.clear();
@@ -109,7 +109,7 @@ impl Reduction {
     pub fn clear(&mut self) {
         self.text.clear();
         self.index.clear();
-        self.patterns.clear();
+        self.patterns.get_mut().clear();
         self.projection.admission = None;
         self.projection.out.clear();
         self.projection.tally.clear(0);
@@ -249,7 +249,7 @@ impl Reduction {
         }
         let before = self.index.before(&self.projection.cursor);
         self.done =
-            walk(filter, &mut self.index, &mut self.projection, &mut self.patterns, &self.text, complete)?;
+            walk(filter, &mut self.index, &mut self.projection, &self.patterns, &self.text, complete)?;
         let stands = self.index.before(&self.projection.cursor) == before;
         self.wait = if stands { self.text.len() / 2 * 3 } else { 0 };
         if !self.done {
@@ -299,7 +299,7 @@ impl Reduction {
         if self.whole(filter, line)? == Verdict::Reduced {
             self.projection.out.push(b'\n');
         }
-        self.patterns.end_text(line.len());
+        self.patterns.get_mut().end_text(line.len());
         Ok(())
     }
 
@@ -309,7 +309,7 @@ impl Reduction {
             return Err(Fault::NotJson);
         }
         let begin = self.projection.out.len();
-        if !walk(filter, &mut self.index, &mut self.projection, &mut self.patterns, text, true)? {
+        if !walk(filter, &mut self.index, &mut self.projection, &self.patterns, text, true)? {
             // The end of the text is a token, so a text that is all there has one more to go to.
             return Err(Fault::Syntax { offset: text.len() });
         }
@@ -322,24 +322,18 @@ fn walk(
     filter: &Filter,
     index: &mut Index,
     projection: &mut Projection,
-    patterns: &mut Patterns,
+    patterns: &RefCell<Patterns>,
     text: &[u8],
     complete: bool,
 ) -> Result<bool, Fault> {
-    let shared = RefCell::new(std::mem::take(patterns));
-    let mut lookahead = Lookahead::new(filter, text, &shared);
-    let mut walk = || {
-        while index.extend(text, complete, &mut projection.cursor)? {
-            let walk = Walk { filter, text, index, projection, lookahead: &mut lookahead };
-            if simd::at(index.level(), walk)? == Progress::Done {
-                return Ok(true);
-            }
+    let mut lookahead = Lookahead::new(filter, text, patterns);
+    while index.extend(text, complete, &mut projection.cursor)? {
+        let walk = Walk { filter, text, index, projection, lookahead: &mut lookahead };
+        if simd::at(index.level(), walk)? == Progress::Done {
+            return Ok(true);
         }
-        Ok(false)
-    };
-    let done = walk();
-    *patterns = shared.into_inner();
-    done
+    }
+    Ok(false)
 }
 
 /// What a text that came to its end amounts to; `begin` is where its output begins.
