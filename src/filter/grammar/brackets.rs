@@ -88,11 +88,11 @@ impl Brackets {
             let Word { mut opens, mut braces, count, .. } = *word;
             let mut objects = open << (u64::BITS - 1);
             for _ in 0..count {
-                // Of no container, and of too many, this is negative.
+                // Where nothing was open, or so much that the next one has no room, this is negative.
                 beyond |= before;
                 wrong |= (open ^ braces) & !opens;
                 open = if opens & 1 == 1 { open << 1 | braces & 1 } else { open >> 1 };
-                before = open.wrapping_sub(2);
+                before = open.wrapping_sub(2) | open;
                 objects = objects >> 1 | open << (u64::BITS - 1);
                 (opens, braces) = (opens >> 1, braces >> 1);
             }

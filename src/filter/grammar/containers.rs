@@ -144,14 +144,15 @@ impl Containers {
     }
 }
 
-/// The commas of some blocks up to the first bracket; `before` are the places in front of a block's brackets.
+/// The commas of some blocks, from the first or from the last one on, up to a bracket; `outside` are the places of a
+/// block that lie on this side of its brackets.
 #[inline(always)]
-fn commas_outside(blocks: impl Iterator<Item = Contained>, before: impl Fn(u64) -> u64) -> u64 {
+fn commas_outside(blocks: impl Iterator<Item = Contained>, outside: impl Fn(u64) -> u64) -> u64 {
     let mut commas = 0;
     for block in blocks {
         let all = block.open | block.close;
         if all != 0 {
-            return commas | block.comma & before(all);
+            return commas | block.comma & outside(all);
         }
         commas |= block.comma;
     }

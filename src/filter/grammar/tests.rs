@@ -269,6 +269,37 @@ fn a_block_of_brackets_only_is_followed() {
     }
 }
 
+/// Where a text opens as much as is told apart at once, or a little more or less, and closes it elsewhere.
+#[test]
+fn what_is_as_deep_as_a_word_is_followed() {
+    let long = "x".repeat(4000);
+    for levels in 55..70 {
+        for (within, ends) in [("{\"k\":", "}"), ("[", "]"), ("{\"k\":[1,{\"a\":3},", "]}"), ("[{},", "]")] {
+            for (open, close) in [("[", "]"), ("{\"k\":", "}")] {
+                let begin = format!("[\"{}\",{}{within}\"", "a".repeat(60), open.repeat(levels));
+                let whole = format!("{begin}{long}\"{ends}{}]", close.repeat(levels));
+                for level in [Level::Portable, simd::level()] {
+                    assert!(accepts(whole.as_bytes(), level), "{level:?}, {levels} of {open} and {within}");
+                    for spoilt in [
+                        format!("{begin}{}\"", &long[..200]),
+                        format!("{begin}{}\"{ends}", &long[..200]),
+                        format!("{begin}{long}\"{ends}{}", close.repeat(levels)),
+                        format!("{begin}{long}\"{ends}{}]", close.repeat(levels - 1)),
+                        format!("{begin}{long}\"{ends}{}]]", close.repeat(levels)),
+                        format!("{begin}{long}\"{ends}{}}}", close.repeat(levels)),
+                    ] {
+                        let shown = format!("{level:?}, {levels} of {open} and {within}, {}", spoilt.len());
+                        assert!(!accepts(spoilt.as_bytes(), level), "{shown}");
+                    }
+                }
+            }
+        }
+    }
+    let deeper = format!("{{\"k\":[{}", "[".repeat(61)).repeat(100);
+    let text = format!("[\"{}\",{}{deeper}{{\"k\":[\"{long}\"]", "a".repeat(60), "[".repeat(61));
+    assert!(!accepts(text.as_bytes(), simd::level()));
+}
+
 /// Of JSON texts, any of whose bytes is another one.
 #[test]
 fn texts_that_are_spoilt_in_one_place_are_decided_as_serde_json_does() {
