@@ -25,7 +25,7 @@ pub const MAX_DEPTH: usize = 128;
 
 /// How far the text is read, and all that the next block depends on. Fields that end in nothing else are
 /// 0 or 1: the set's bit for the byte before the block, or a carry out of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Grammar {
     /// Bytes before the next block.
     position: usize,
@@ -49,7 +49,7 @@ pub struct Grammar {
 }
 
 /// What the next block must know of a number that the block ended in.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 struct Number {
     /// The block's last byte is in a number.
     runs: u64,
@@ -66,7 +66,7 @@ struct Number {
 }
 
 /// What is missing of `true`, `false` or `null` at the end of a block.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 struct Word {
     /// Its bytes, the first one lowest.
     rest: u32,

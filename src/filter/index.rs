@@ -12,12 +12,12 @@ use super::simd::{self, BLOCK, Classify, Level, Work};
 const WINDOW: usize = 128;
 
 /// The marks of a part of the text.
-#[derive(Debug)]
 pub struct Index {
     level: Level,
     grammar: Grammar,
     sets: Box<Sets>,
-    last: LastBlock,
+    /// Room for the last bytes of the text, filled up.
+    last: [u8; BLOCK],
     marks: Marks,
     /// Place of the first mark's block in the text.
     from: usize,
@@ -30,12 +30,10 @@ pub struct Index {
     ended: bool,
 }
 
-/// Room for the last bytes of a text, filled up. They may be personal, so `Debug` does not show them.
-struct LastBlock([u8; BLOCK]);
-
-impl fmt::Debug for LastBlock {
+/// What it has of a text may be personal: a digit of it, where there are others.
+impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LastBlock")
+        f.debug_struct("Index").field("level", &self.level).finish_non_exhaustive()
     }
 }
 
@@ -83,7 +81,7 @@ impl Index {
             level,
             grammar: Grammar::new(),
             sets: Box::new(Sets::new()),
-            last: LastBlock([0; BLOCK]),
+            last: [0; BLOCK],
             marks: Marks::default(),
             from: 0,
             utf8: 0,
@@ -101,7 +99,7 @@ impl Index {
     /// Forgets what it has of the text.
     pub fn clear(&mut self) {
         self.reset();
-        self.last.0 = [0; BLOCK];
+        self.last = [0; BLOCK];
     }
 
     /// Begins another text; what was allocated stays.
@@ -135,7 +133,6 @@ impl Index {
         let (whole, _) = text[next..end].as_chunks::<BLOCK>();
         let rest = last.then(|| &text[end..]);
         let Index { grammar, sets, marks, last: room, .. } = self;
-        let room = &mut room.0;
         simd::at(self.level, Read { grammar, sets, marks, blocks: whole, rest, room })?;
         if last {
             if !self.grammar.is_complete() {
@@ -324,7 +321,7 @@ impl Work for Read<'_> {
         if let Some(rest) = rest {
             *room = [b' '; BLOCK];
             room[..rest.len()].copy_from_slice(rest);
-            marks.columns(from..=from).set(0, grammar.block::<C>(room)?);
+            marks.columns(from..from + 1).set(0, grammar.block::<C>(room)?);
         }
         *self.grammar = grammar;
         Ok(())

@@ -1,7 +1,7 @@
 //! What is known of blocks of a text: for each, sets of positions. Bit i of a set stands for byte i of its
 //! block. Sets of one kind lie side by side, so that they are written many at once.
 
-use std::slice::SliceIndex;
+use std::ops::Range;
 
 /// What a reader needs to know of one block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Mark {
 }
 
 /// The marks of some blocks, one after the other.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Marks {
     blocks: usize,
     // Behind so many, what they held before.
@@ -72,7 +72,7 @@ impl Marks {
     }
 
     /// Those of some blocks.
-    pub fn columns(&mut self, blocks: impl SliceIndex<[u64], Output = [u64]> + Clone) -> Columns<'_> {
+    pub fn columns(&mut self, blocks: Range<usize>) -> Columns<'_> {
         Columns {
             tokens: &mut self.tokens[blocks.clone()],
             open: &mut self.open[blocks.clone()],

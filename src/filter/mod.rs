@@ -26,6 +26,7 @@
 //!
 //! **Called by** `rules`, which compiles, and `proxy::reduce`, which runs it.
 
+use std::fmt;
 use std::sync::Arc;
 
 mod automaton;
@@ -204,7 +205,6 @@ pub struct Tally {
 }
 
 /// The outcome for a well-formed body.
-#[derive(Debug)]
 pub enum Outcome {
     Reduced {
         body: Vec<u8>,
@@ -212,6 +212,18 @@ pub enum Outcome {
     },
     /// The body is one record, and its condition does not hold or its customer was not let through.
     Withheld,
+}
+
+/// The body is personal.
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Reduced { body, tally } => {
+                f.debug_struct("Reduced").field("bytes", &body.len()).field("tally", tally).finish()
+            }
+            Outcome::Withheld => f.write_str("Withheld"),
+        }
+    }
 }
 
 /// The instructions that the scanner uses on this machine.

@@ -69,7 +69,6 @@ pub(super) struct Record {
 }
 
 /// A walk, and what it needs: allocated once, used for one text after another.
-#[derive(Debug)]
 pub struct Projection {
     pub cursor: Cursor,
     pub(super) step: Step,

@@ -2,6 +2,7 @@
 //! out. What is held of the body is the record in work, and where the rule needs it the whole.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 
 use super::index::Index;
@@ -35,14 +36,13 @@ pub enum Verdict {
 }
 
 /// What may leave of one stretch of a body.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Part {
     pub body: Vec<u8>,
     pub tally: Tally,
 }
 
 /// A reduction, and the memory that it needs: used for one body after another, it is allocated once.
-#[derive(Debug)]
 pub struct Reduction {
     format: Format,
     index: Index,
@@ -59,6 +59,23 @@ pub struct Reduction {
     /// The body has begun like JSON.
     begun: bool,
     done: bool,
+}
+
+/// The body is personal.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Part { body, tally } = self;
+        f.debug_struct("Part").field("bytes", &body.len()).field("tally", tally).finish()
+    }
+}
+
+/// The body is personal, and so is what was made of it.
+impl fmt::Debug for Reduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reduction { format, done, .. } = self;
+        let mut shown = f.debug_struct("Reduction");
+        shown.field("format", format).field("held", &self.held()).field("done", done).finish_non_exhaustive()
+    }
 }
 
 impl Default for Reduction {

@@ -8,7 +8,6 @@ use super::compact::STRETCH;
 const WORD: u32 = u64::BITS - 1;
 
 /// The brackets of a stretch, those of a block in one word; made once, and written anew for each.
-#[derive(Clone, Debug)]
 pub struct Brackets {
     words: [Word; STRETCH],
     /// Word and bit at which those of each block begin.
@@ -17,7 +16,7 @@ pub struct Brackets {
     used: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 struct Word {
     opens: u64,
     braces: u64,

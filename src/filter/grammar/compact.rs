@@ -35,7 +35,6 @@ type Behind = [u64; STRETCH + 1];
 
 /// The sets of a stretch; made once, and written anew for each. Blocks that are nothing but the inside of a string may
 /// have none: nothing is found in one, and nothing is carried into one or out of it but the string.
-#[derive(Clone, Debug)]
 pub struct Sets {
     /// Which block the sets are of.
     blocks: [u8; STRETCH],

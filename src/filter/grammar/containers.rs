@@ -10,7 +10,7 @@ use super::brackets::{Brackets, Open};
 const NEAR: usize = u64::BITS as usize;
 
 /// The containers that are open.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Containers {
     depth: usize,
     /// One bit for each of the innermost ones, the innermost lowest: set for an object.

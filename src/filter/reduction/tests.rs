@@ -240,3 +240,22 @@ fn a_body_that_breaks_off_is_refused_at_its_end() {
         assert!(reduction.finish(&filter).is_err(), "{length}");
     }
 }
+
+/// Not what is held of a body, nor what was made of it.
+#[test]
+fn nothing_of_a_body_shows_in_debug() {
+    let filter = filter(Some("$.data[*]"), &["@.id", "@.text"]);
+    let body = br#"{"data":[{"id":"ZZZ","text":"ZZZ","ok":1}"#;
+    let mut reduction = Reduction::new(&filter, Format::Json);
+    reduction.feed(&filter, body).unwrap();
+    let held = format!("{reduction:?}");
+    reduction.feed(&filter, b"]}").unwrap();
+    reduction.finish(&filter).unwrap();
+    assert!(reduction.body().windows(3).any(|bytes| bytes == b"ZZZ"));
+    let done = format!("{reduction:?}");
+    let part = format!("{:?}", reduction.into_part());
+    let whole = filter.reduce(&[body.as_slice(), b"]}"].concat()).unwrap();
+    for shown in [held, done, part, format!("{whole:?}")] {
+        assert!(!shown.contains("ZZZ") && !shown.contains("90, 90"), "{shown}");
+    }
+}
